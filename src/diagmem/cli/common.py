@@ -1,0 +1,44 @@
+"""What several verbs share: JSON out, refusing to overwrite, printing sizes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from diagmem.errors import DiagmemError
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_output(parser: argparse.ArgumentParser, what: str, *, required: bool = False) -> None:
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=required, help=what)
+    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Refuse an output that exists or has nowhere to go, before any work is done."""
+    if path.is_dir():
+        raise DiagmemError(f"{path}: is a directory, expected a file name")
+    if path.exists() and not force:
+        raise DiagmemError(f"{path}: exists already; give --force to overwrite it")
+    if not path.parent.is_dir():
+        raise DiagmemError(f"{path}: there is no directory {path.parent}")
+
+
+def print_json(data: Any) -> None:
+    json.dump(data, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def hint(text: str) -> None:
+    """The next useful command, on stderr so that stdout stays data."""
+    print(f"next: {text}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,59 @@
+"""``diagmem doctor``: a table of what is here and what is not; mending is left to the user."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from diagmem import doctor
+from diagmem.cli.common import add_json, hint, print_json, say
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exit codes: 0 all that is required works, 1 something required does not."
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    checks = doctor.examine()
+    well = doctor.is_well(checks)
+    if args.json:
+        print_json({"ok": well, "checks": [_as_json(check) for check in checks]})
+    else:
+        print(_table(checks))
+    if well:
+        hint("diagmem trace depthwise_conv_2d_f32 -o depthwise.dmt")
+        return 0
+    ailing = [check.name for check in checks if check.required and check.status != "ok"]
+    say(f"required and not working: {', '.join(ailing)}")
+    return 1
+
+
+def _as_json(check: doctor.Check) -> dict[str, str | bool | None]:
+    return {
+        "name": check.name,
+        "status": check.status,
+        "found": check.found,
+        "needed_for": check.needed_for,
+        "required": check.required,
+        "fix": check.fix or None,
+    }
+
+
+def _table(checks: Sequence[doctor.Check]) -> str:
+    """Aligned columns; what is wrong has the command that mends it on a line below."""
+    rows = [("what", "status", "needed for", "found")]
+    rows += [(c.name, _status(c), c.needed_for, c.found) for c in checks]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = []
+    for row, check in zip(rows, [None, *checks], strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join([*cells, row[3]]))
+        if check is not None and check.fix:
+            lines.append(f"{' ' * (widths[0] + 2)}mend it with: {check.fix}")
+    return "\n".join(lines)
+
+
+def _status(check: doctor.Check) -> str:
+    optional = "" if check.required or check.status == "ok" else " (optional)"
+    return check.status + optional

@@ -1,0 +1,155 @@
+"""The recorder's end of the tool's stream: frames in, trace file out.
+
+The tool never waits for an answer, so reading and compressing here run beside
+it on another core; see ``valgrind-tool/dm_stream.c`` for the frames.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+from diagmem.errors import DiagmemError
+from diagmem.trace.writer import TraceWriter
+
+PROTOCOL = 1
+FRAME_HEAD = struct.Struct("<IIQ")
+MAX_FRAME_BYTES = 1 << 40
+
+
+class FrameType(IntEnum):
+    META = 1
+    EVENTS = 2
+    SUMMARY = 3
+
+
+class Process(Protocol):
+    """What is asked of the running program: has it ended?"""
+
+    def poll(self) -> int | None: ...
+
+
+class Progress(Protocol):
+    def update(self, events: int, windows: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Received:
+    """What the stream told besides events."""
+
+    hello: dict[str, Any] = field(default_factory=dict)
+    windows: int = 0
+    windows_open: int = 0
+    missing: dict[str, str] = field(default_factory=dict)
+    """Buffers no window had so far, and the last reason given."""
+    present: set[str] = field(default_factory=set)
+    objects: list[str] = field(default_factory=list)
+    error: str = ""
+    ended: bool = False
+    """The tool said goodbye: nothing is lost."""
+
+
+class StreamReader:
+    """Reads frames from a FIFO until the writing process has ended."""
+
+    def __init__(self, fd: int, process: Process) -> None:
+        self._fd = fd
+        self._process = process
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+
+    def _fill(self, view: memoryview) -> int:
+        """Read until the view is full or the writer is gone; bytes read.
+
+        Our own end of the FIFO is kept open for writing, so that a program
+        that executes another does not look like the end; the end is the
+        process's end with nothing left to read.
+        """
+        got = 0
+        while got < len(view):
+            if not self._poll.poll(50):
+                if self._process.poll() is not None and not self._poll.poll(0):
+                    return got
+                continue
+            got += os.readv(self._fd, [view[got:]])
+        return got
+
+    def frame(self) -> tuple[FrameType, bytearray] | None:
+        """The next frame, or None at the end; a torn last frame is an end."""
+        head = bytearray(FRAME_HEAD.size)
+        if self._fill(memoryview(head)) < len(head):
+            return None
+        kind, zero, size = FRAME_HEAD.unpack(head)
+        if zero or size > MAX_FRAME_BYTES or kind not in set(FrameType):
+            raise DiagmemError(
+                f"the tool's stream is garbled: frame type {kind}, {size} bytes;"
+                " is something else writing to it?"
+            )
+        payload = bytearray(size)
+        if self._fill(memoryview(payload)) < size:
+            return None
+        return FrameType(kind), payload
+
+
+def receive(reader: StreamReader, writer: TraceWriter, progress: Progress | None) -> Received:
+    """Take all frames from the tool into the trace."""
+    received = Received()
+    while (frame := reader.frame()) is not None:
+        kind, payload = frame
+        if kind is FrameType.EVENTS:
+            writer.add_events(payload)
+        elif kind is FrameType.SUMMARY:
+            writer.add_summary(payload)
+        else:
+            record = json.loads(payload.decode("utf-8", "replace"))
+            _note(received, record)
+            if record["type"] in ("window", "window end", "site", "class"):
+                writer.add_meta(_without_paths(record))
+            if record["type"] == "window end":
+                writer.events += record["events"] if _is_summary(received) else 0
+        if progress is not None:
+            progress.update(writer.events, received.windows)
+    return received
+
+
+def _is_summary(received: Received) -> bool:
+    return received.hello.get("mode") == "summary"
+
+
+def _note(received: Received, record: dict[str, Any]) -> None:
+    match record["type"]:
+        case "hello":
+            if record["protocol"] != PROTOCOL:
+                raise DiagmemError(
+                    f"the tool speaks protocol {record['protocol']}, this diagmem {PROTOCOL};"
+                    " rebuild the tool: make install"
+                )
+            received.hello = record
+        case "window":
+            received.windows += 1
+            received.windows_open += 1
+            received.present.update(b["name"] for b in record["buffers"])
+            for missing in record["missing"]:
+                received.missing[missing["name"]] = missing["reason"]
+        case "window end":
+            received.windows_open -= 1
+        case "objects":
+            received.objects = record["paths"]
+        case "error":
+            received.error = record["message"]
+        case "end":
+            received.ended = True
+
+
+def _without_paths(record: dict[str, Any]) -> dict[str, Any]:
+    """Where the files lie on this machine is nobody else's business."""
+    record.pop("directory", None)
+    for key in ("object", "file"):
+        if key in record:
+            record[key] = os.path.basename(record[key])
+    return record

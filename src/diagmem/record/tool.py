@@ -1,0 +1,190 @@
+"""Where the Valgrind tool is, or the one command that brings it there.
+
+`make install` in a checkout, or `pip install` of the package, puts the built
+tool into ``_valgrind/`` of the package: the programs and preload libraries that
+``VALGRIND_LIB`` must name, ``include/diagmem.h``, and ``valgrind-version``, which
+says what Valgrind it was built against.  DIAGMEM_VALGRIND_LIB names another
+folder of that kind.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import diagmem
+from diagmem.errors import DiagmemError
+
+LIBEXEC_VARIABLE = "DIAGMEM_VALGRIND_LIB"
+PLATFORM = "amd64-linux"
+"""The one platform the tool is built for, as Valgrind spells it."""
+
+_FILES = (
+    f"diagmem-{PLATFORM}",
+    "default.supp",
+    f"vgpreload_core-{PLATFORM}.so",
+    f"vgpreload_diagmem-{PLATFORM}.so",
+    "include/diagmem.h",
+    "valgrind-version",
+)
+
+
+class ToolError(DiagmemError):
+    """The tool cannot be used; keeps apart what `diagmem doctor` shows apart."""
+
+    def __init__(self, what: str, fix: str, *, missing: bool) -> None:
+        super().__init__(f"{what}; mend it with: {fix}")
+        self.what = what
+        self.fix = fix
+        self.missing = missing
+        """Whether it is not there at all, rather than there and wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A built tool whose files are all there and fit the launcher."""
+
+    libexec: Path
+    """The folder that ``VALGRIND_LIB`` must name."""
+    valgrind: Path
+    """The ``valgrind`` launcher."""
+    platform: str
+    """As Valgrind spells it: ``amd64-linux``."""
+    valgrind_version: str
+    """Of the launcher and of the Valgrind the tool was built against, ``3.19.0``."""
+
+    @property
+    def include(self) -> Path:
+        """The folder to name with ``-I`` so that a program finds ``diagmem.h``."""
+        return self.libexec / "include"
+
+    @property
+    def command(self) -> list[str]:
+        """The start of a command line that runs a program under the tool."""
+        return [str(self.valgrind), "--tool=diagmem"]
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment, with Valgrind pointed at the tool."""
+        return {**os.environ, "VALGRIND_LIB": str(self.libexec)}
+
+
+def find_tool() -> Tool:
+    """The tool, ready to run.
+
+    Raises
+    ------
+    ToolError
+        One line: what is missing or does not fit, and the command that mends it.
+    """
+    _check_platform()
+    libexec = libexec_directory()
+    launcher = find_launcher()
+    _check_files(libexec)
+    built_for = (libexec / "valgrind-version").read_text(encoding="utf-8").strip()
+    running = launcher_version(launcher)
+    if running != built_for:
+        raise ToolError(
+            f"{libexec}: the tool was built for Valgrind {built_for} but {launcher} is {running},"
+            " and Valgrind keeps no interface between releases",
+            rebuild_command(),
+            missing=False,
+        )
+    return Tool(libexec, launcher, PLATFORM, running)
+
+
+def libexec_directory() -> Path:
+    """Where the tool ought to be."""
+    elsewhere = os.environ.get(LIBEXEC_VARIABLE)
+    if elsewhere:
+        return Path(elsewhere).absolute()
+    return Path(diagmem.__file__).resolve().parent / "_valgrind"
+
+
+def find_launcher() -> Path:
+    """The ``valgrind`` on PATH, else a `ToolError` with the command that installs it."""
+    found = shutil.which("valgrind")
+    if found is None:
+        fix = apt_command("valgrind")
+        if not _is_built(libexec_directory()):
+            fix += f" && {rebuild_command()}"
+        raise ToolError("there is no 'valgrind' on PATH", fix, missing=True)
+    return Path(found)
+
+
+def launcher_version(launcher: Path) -> str:
+    """What ``valgrind --version`` says, without its name: ``3.19.0``."""
+    try:
+        done = subprocess.run(
+            [launcher, "--version"], capture_output=True, text=True, check=False, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _bad_launcher(launcher, f"cannot be run: {error}") from error
+    name, _, version = done.stdout.strip().partition("-")
+    if done.returncode != 0 or name != "valgrind":
+        said = [*(done.stderr or done.stdout).splitlines(), "nothing"][0]
+        raise _bad_launcher(launcher, f"--version said {said!r}, expected 'valgrind-3...'")
+    return version
+
+
+def rebuild_command() -> str:
+    """The command that builds the tool and puts it where it belongs."""
+    checkout = Path(diagmem.__file__).resolve().parents[2]
+    if (checkout / "valgrind-tool").is_dir():
+        return shlex.join(["make", "-C", str(checkout), "install"])
+    return "pip install --force-reinstall --no-deps . (in diagmem's source folder)"
+
+
+def apt_command(*packages: str) -> str:
+    """The command line that installs Debian packages, with sudo where this user needs it."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return f"{sudo}apt-get install {' '.join(packages)}"
+
+
+def _bad_launcher(launcher: Path, what: str) -> ToolError:
+    fix = apt_command("--reinstall", "valgrind")
+    return ToolError(f"{launcher}: {what}", fix, missing=False)
+
+
+def _check_platform() -> None:
+    system, processor = platform.system(), platform.machine()
+    if (system, processor) != ("Linux", "x86_64"):
+        raise ToolError(
+            f"the Valgrind tool is for x86-64 Linux and this is {system} on {processor}",
+            "record the trace there, then analyse its file here",
+            missing=True,
+        )
+
+
+def _is_built(libexec: Path) -> bool:
+    return all((libexec / name).is_file() for name in _FILES)
+
+
+def _check_files(libexec: Path) -> None:
+    reason = libexec / "NOT-BUILT"
+    if reason.is_file():
+        why = reason.read_text(encoding="utf-8").strip()
+        raise ToolError(
+            f"{libexec}: diagmem was installed without its Valgrind tool ({why})",
+            f"{apt_command('valgrind', 'gcc', 'libc6-dev', 'make')} && {rebuild_command()}",
+            missing=True,
+        )
+    missing = [name for name in _FILES if not (libexec / name).is_file()]
+    if missing:
+        none = len(missing) == len(_FILES)
+        what = "the tool is not built" if none else f"the tool lacks {', '.join(missing)}"
+        raise ToolError(f"{libexec}: {what}", _files_fix(), missing=none)
+    program = libexec / f"diagmem-{PLATFORM}"
+    if not os.access(program, os.X_OK):
+        raise ToolError(f"{program}: is not executable", _files_fix(), missing=False)
+
+
+def _files_fix() -> str:
+    """Building puts nothing into a folder that only the environment names."""
+    if os.environ.get(LIBEXEC_VARIABLE):
+        return f"unset {LIBEXEC_VARIABLE}"
+    return rebuild_command()

@@ -1,0 +1,122 @@
+"""The trace file, byte by byte: constants, record dtypes, block framing.
+
+``docs/trace-format.md`` is the normative description; a test compares its
+tables with the dtypes here.  Everything is little endian.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from diagmem.errors import DiagmemError
+
+MAGIC = b"DIAGMEM\0"
+VERSION = 1
+"""Format version written.  1: the first."""
+
+FILE_HEADER = struct.Struct("<8sII")
+"""magic, version, reserved (0)."""
+
+
+class TraceError(DiagmemError):
+    """A trace file is not what it should be; the message names file and place."""
+
+
+class BlockType(IntEnum):
+    META = 1
+    EVENTS = 2
+    SUMMARY = 3
+    END = 4
+
+
+BLOCK = np.dtype(
+    [
+        ("type", "<u4"),
+        ("crc32", "<u4"),
+        ("stored_bytes", "<u8"),
+        ("raw_bytes", "<u8"),
+        ("window_start", "<u4"),
+        ("window_end", "<u4"),
+    ]
+)
+"""Before each block: what it is, its checksum, its compressed and its plain
+size, and the half-open range of windows that it tells of.  The checksum covers
+the other fields of this header and the stored payload."""
+
+EVENTS_HEAD = np.dtype(
+    [
+        ("events", "<u4"),
+        ("segments", "<u4"),
+        ("spans", "<u4"),
+        ("sizes", "<u4"),
+        ("class_bytes", "u1"),
+        ("reserved", "u1", (7,)),
+    ]
+)
+SEGMENT = np.dtype(
+    [
+        ("window", "<u4"),
+        ("thread", "<u4"),
+        ("first_tick", "<u8"),
+        ("events", "<u4"),
+        ("reserved", "<u4"),
+    ]
+)
+COLUMN = np.dtype([("events", "<u4"), ("delta_bytes", "<u4"), ("alignment", "<u8")])
+SUMMARY_HEAD = np.dtype(
+    [
+        ("window", "<u4"),
+        ("buffer", "<u4"),
+        ("cell_bytes", "<u4"),
+        ("kinds", "<u4"),
+        ("cells", "<u8"),
+    ]
+)
+SUMMARY_LOADS = 1
+SUMMARY_STORES = 2
+
+CLASS_DTYPES = {1: np.dtype("u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4")}
+DELTA_DTYPES = {4: np.dtype("<i4"), 8: np.dtype("<i8")}
+
+MAX_RAW_BYTES = 1 << 40
+"""A block that claims to hold more than this is corrupt."""
+
+KINDS = ("load", "store", "syscall load", "syscall store")
+"""What a site does; the second and the fourth store."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """One block's header, and where in the file its payload starts."""
+
+    type: BlockType
+    crc32: int
+    stored_bytes: int
+    raw_bytes: int
+    window_start: int
+    window_end: int
+    payload_at: int
+
+
+def pack_block_header(
+    kind: BlockType, stored: bytes, raw_bytes: int, window_start: int, window_end: int
+) -> bytes:
+    """The header for a stored payload, checksum included."""
+    head = np.zeros((), BLOCK)
+    head["type"] = kind
+    head["stored_bytes"] = len(stored)
+    head["raw_bytes"] = raw_bytes
+    head["window_start"] = window_start
+    head["window_end"] = window_end
+    head["crc32"] = block_checksum(head.tobytes(), stored)
+    return head.tobytes()
+
+
+def block_checksum(header: bytes, stored: bytes | memoryview) -> int:
+    """CRC-32 over the header with its checksum field zero, then the payload."""
+    return zlib.crc32(stored, zlib.crc32(header[:4] + b"\0\0\0\0" + header[8:]))

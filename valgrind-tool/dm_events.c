@@ -1,0 +1,221 @@
+/* dm_events.c: event mode, from records to blocks of columns.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (c) 2026, the diagmem authors
+ *
+ * Draining filters exactly, numbers the events and takes them apart: one
+ * column of classes for all, and for each span a column of address
+ * differences, because what a kernel does to one buffer repeats itself and what
+ * it does to all of them does not.  An EVENTS frame is
+ *
+ *   u32 events, u32 segments, u32 spans, u32 sizes, u8 class_bytes, u8 0[7]
+ *   segments x { u32 window, u32 thread, u64 first_tick, u32 events, u32 0 }
+ *   spans    x { u32 events, u32 delta_bytes, u64 alignment }
+ *   events   x class                     unsigned, class_bytes each
+ *   for each span, its events x delta    signed, delta_bytes each
+ *   sizes    x u64                       for events of classes of size 0
+ *
+ * A segment is a run of events of one window and one thread.  Deltas start
+ * anew in each: the first is the distance from the span's start.  `alignment`
+ * is the bitwise or of all distances from the span's start and all sizes: its
+ * lowest set bit divides every one of them.
+ */
+#include "dm.h"
+
+/* A block is sent when another full record buffer might not fit. */
+#define BLOCK_EVENTS (1u << 20)
+#define MAX_SEGMENTS 65536
+
+typedef struct { UInt events, segments, spans, sizes; UChar class_bytes, zero[7]; } BlockHead;
+typedef struct { UInt window, thread; ULong first_tick; UInt events, zero; } Segment;
+typedef struct { UInt events, delta_bytes; ULong alignment; } ColumnHead;
+
+/* The column of the span of that number, whatever window it belongs to. */
+typedef struct {
+   UChar* data;
+   SizeT used, room; /* in bytes */
+   UInt delta_bytes;
+   ULong alignment;
+} Column;
+
+static UInt* classes;
+static UInt n_events;
+static Segment* segments;
+static UInt n_segments;
+static Column* columns;
+static UInt n_columns;
+static ULong* sizes;
+static UInt n_sizes, sizes_room;
+
+void dm_events_init(void)
+{
+   classes = VG_(malloc)("dm.classes", BLOCK_EVENTS * sizeof *classes);
+   segments = VG_(malloc)("dm.segments", MAX_SEGMENTS * sizeof *segments);
+}
+
+void dm_events_window_opened(void)
+{
+   UInt i;
+   Bool fits = True;
+   for (i = 0; i < dm_window.n_spans; i++) {
+      DmSpan* s = &dm_window.spans[i];
+      s->wide = s->end - s->start >= (1u << 30);
+      if (i < n_columns && columns[i].delta_bytes != (s->wide ? 8 : 4)) fits = False;
+   }
+   /* A column has one width throughout a block. */
+   if (!fits) dm_events_flush();
+   if (dm_window.n_spans > n_columns) {
+      columns = VG_(realloc)("dm.columns", columns, dm_window.n_spans * sizeof *columns);
+      VG_(memset)(columns + n_columns, 0, (dm_window.n_spans - n_columns) * sizeof *columns);
+      n_columns = dm_window.n_spans;
+   }
+   for (i = 0; i < dm_window.n_spans; i++)
+      columns[i].delta_bytes = dm_window.spans[i].wide ? 8 : 4;
+}
+
+/* The segment that the next events of this window and thread belong to. */
+static Segment* segment(void)
+{
+   Segment* last = n_segments ? &segments[n_segments - 1] : NULL;
+   UInt i;
+   if (last && last->window == dm_window.index && last->thread == dm_records_tid) return last;
+   if (n_segments == MAX_SEGMENTS) dm_events_flush();
+   last = &segments[n_segments++];
+   last->window = dm_window.index;
+   last->thread = dm_records_tid;
+   last->first_tick = dm_window.events;
+   last->events = last->zero = 0;
+   for (i = 0; i < dm_window.n_spans; i++)
+      dm_window.spans[i].last = dm_window.spans[i].start;
+   return last;
+}
+
+/* Class numbers in as few bytes as they need, in place. */
+static void narrow(UInt width)
+{
+   UInt i;
+   if (width == 1)
+      for (i = 0; i < n_events; i++) ((UChar*)classes)[i] = (UChar)classes[i];
+   else if (width == 2)
+      for (i = 0; i < n_events; i++) ((UShort*)classes)[i] = (UShort)classes[i];
+}
+
+void dm_events_flush(void)
+{
+   UInt i, n = dm_class_count();
+   UInt width = n <= 0x100 ? 1 : n <= 0x10000 ? 2 : 4;
+   BlockHead head = { n_events, n_segments, n_columns, n_sizes, (UChar)width, { 0 } };
+   ULong bytes = sizeof head + n_segments * sizeof(Segment) + n_columns * sizeof(ColumnHead)
+                 + (ULong)n_events * width + n_sizes * sizeof *sizes;
+   if (n_events == 0) {
+      n_segments = 0;
+      return;
+   }
+   for (i = 0; i < n_columns; i++) bytes += columns[i].used;
+
+   dm_stream_frame(DM_FRAME_EVENTS, bytes);
+   dm_stream_bytes(&head, sizeof head);
+   dm_stream_bytes(segments, n_segments * sizeof(Segment));
+   for (i = 0; i < n_columns; i++) {
+      const Column* c = &columns[i];
+      UInt each = c->delta_bytes;
+      ColumnHead h = { (UInt)(c->used / each), each, c->alignment };
+      dm_stream_bytes(&h, sizeof h);
+   }
+   narrow(width);
+   dm_stream_bytes(classes, (ULong)n_events * width);
+   for (i = 0; i < n_columns; i++) {
+      dm_stream_bytes(columns[i].data, columns[i].used);
+      columns[i].used = 0;
+      columns[i].alignment = 0;
+   }
+   dm_stream_bytes(sizes, n_sizes * sizeof *sizes);
+   n_events = n_segments = n_sizes = 0;
+}
+
+/* Room for `n` more events in every column, and the spans set to write there. */
+static Segment* begin_batch(UInt n)
+{
+   Segment* seg;
+   UInt i;
+   if (n_events + n > BLOCK_EVENTS) dm_events_flush();
+   seg = segment();
+   for (i = 0; i < dm_window.n_spans; i++) {
+      Column* c = &columns[i];
+      DmSpan* s = &dm_window.spans[i];
+      if (c->room - c->used < (SizeT)n * c->delta_bytes) {
+         c->room = 2 * c->room + (SizeT)n * c->delta_bytes;
+         c->data = VG_(realloc)("dm.column", c->data, c->room);
+      }
+      s->at = c->data + c->used;
+      s->alignment = c->alignment;
+   }
+   return seg;
+}
+
+static void end_batch(Segment* seg, UInt before)
+{
+   UInt i, n = n_events - before;
+   for (i = 0; i < dm_window.n_spans; i++) {
+      columns[i].used = (SizeT)(dm_window.spans[i].at - columns[i].data);
+      columns[i].alignment = dm_window.spans[i].alignment;
+   }
+   seg->events += n;
+   dm_window.events += n;
+}
+
+static inline void append(UInt* class, UInt site, DmSite* s, DmSpan* span, Addr addr, SizeT size)
+{
+   UInt index = (UInt)(span - dm_window.spans);
+   Long delta = (Long)(addr - span->last);
+   *class = LIKELY(s->last_span == index) ? s->last_class : dm_class(site, index);
+   span->last = addr;
+   span->alignment |= (addr - span->start) | size;
+   if (LIKELY(!span->wide)) {
+      *(Int*)span->at = (Int)delta;
+      span->at += sizeof(Int);
+   } else {
+      *(Long*)span->at = delta;
+      span->at += sizeof(Long);
+   }
+}
+
+void dm_events_consume(const DmRecord* from, const DmRecord* to)
+{
+   const DmRecord* r;
+   Segment* seg;
+   UInt* class;
+   ULong stores = 0;
+   UInt before;
+   if (from == to) return;
+   seg = begin_batch((UInt)(to - from));
+   before = n_events;
+   class = classes + n_events;
+   for (r = from; r < to; r++) {
+      UInt site = (UInt)*r & DM_SITE_MASK;
+      DmSite* s = &dm_sites[site];
+      Addr addr = (Addr)(*r >> DM_SITE_BITS);
+      DmSpan* span = dm_span_of_site(s, addr);
+      if (!span) continue;
+      append(class++, site, s, span, addr, s->size);
+      stores += s->store;
+   }
+   n_events = (UInt)(class - classes);
+   dm_window.stores += stores;
+   end_batch(seg, before);
+}
+
+void dm_events_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)
+{
+   Segment* seg = begin_batch(1);
+   DmSite* s = &dm_sites[site];
+   if (n_sizes == sizes_room) {
+      sizes_room = sizes_room ? 2 * sizes_room : 64;
+      sizes = VG_(realloc)("dm.sizes", sizes, sizes_room * sizeof *sizes);
+   }
+   sizes[n_sizes++] = size;
+   append(&classes[n_events], site, s, span, addr, size);
+   n_events++;
+   dm_window.stores += s->store;
+   end_batch(seg, n_events - 1);
+}

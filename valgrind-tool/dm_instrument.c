@@ -1,0 +1,277 @@
+/* dm_instrument.c: what is added to the program's code.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (c) 2026, the diagmem authors
+ *
+ * For each access, in place and without a branch or a call:
+ *
+ *   *cursor = addr << SITE_BITS | site
+ *   cursor += page_map[addr >> PAGE_SHIFT & (PAGES - 1)]     0 or 8
+ *   dm_cursor = cursor
+ *
+ * The record is always written and stays only if the cursor moved past it.
+ * The cursor lives in a temporary within a superblock, so that its chain of
+ * additions does not go through memory, and is stored back after each access,
+ * so that nothing is lost when an access faults.  At the start of a superblock
+ * a guarded call empties a buffer that is nearly full.
+ *
+ * An access that may not happen (guarded loads and stores, a failing compare
+ * and swap or store-conditional) moves the cursor only when it does: a store
+ * that never was would end the life of a value that is still there.
+ */
+#include "dm.h"
+#include "pub_tool_machine.h"
+
+UChar dm_page_map[DM_PAGES];
+DmRecord dm_records[DM_RECORDS + DM_RECORDS_SLACK];
+DmRecord* dm_cursor = dm_records;
+
+typedef struct {
+   IRSB* out;
+   IRType word;     /* the machine's word; host and guest are the same */
+   IRTemp cursor;   /* IRTemp_INVALID until the first access */
+   UInt n_accesses;
+   Addr pc;
+} Block;
+
+static void add(Block* b, IRStmt* st) { addStmtToIRSB(b->out, st); }
+
+static IRExpr* word_const(const Block* b, Addr value)
+{
+   return b->word == Ity_I64 ? IRExpr_Const(IRConst_U64(value))
+                             : IRExpr_Const(IRConst_U32((UInt)value));
+}
+
+static IRExpr* assign(Block* b, IRType type, IRExpr* value)
+{
+   IRTemp t = newIRTemp(b->out->tyenv, type);
+   add(b, IRStmt_WrTmp(t, value));
+   return IRExpr_RdTmp(t);
+}
+
+static IRExpr* word_op(Block* b, IROp op64, IROp op32, IRExpr* x, IRExpr* y)
+{
+   return assign(b, b->word, IRExpr_Binop(b->word == Ity_I64 ? op64 : op32, x, y));
+}
+
+static IRExpr* load_word(Block* b, const void* from)
+{
+#if defined(VG_LITTLEENDIAN)
+   return assign(b, b->word, IRExpr_Load(Iend_LE, b->word, word_const(b, (Addr)from)));
+#else
+#error "the stream is little endian"
+#endif
+}
+
+static IRExpr* imm8(UChar n) { return IRExpr_Const(IRConst_U8(n)); }
+
+/* 0 or sizeof(DmRecord), as a word: may the access at `addr` touch a buffer? */
+static IRExpr* gate(Block* b, IRExpr* addr)
+{
+   IRExpr* page = word_op(b, Iop_Shr64, Iop_Shr32, addr, imm8(DM_PAGE_SHIFT));
+   IRExpr* entry;
+   page = word_op(b, Iop_And64, Iop_And32, page, word_const(b, DM_PAGES - 1));
+   entry = word_op(b, Iop_Add64, Iop_Add32, page, word_const(b, (Addr)dm_page_map));
+   entry = assign(b, Ity_I8, IRExpr_Load(Iend_LE, Ity_I8, entry));
+   return assign(b, b->word,
+                 IRExpr_Unop(b->word == Ity_I64 ? Iop_8Uto64 : Iop_8Uto32, entry));
+}
+
+static void record(Block* b, DmKind kind, IRExpr* addr, UInt size, IRExpr* guard)
+{
+   UInt site = dm_site(b->pc, kind, size);
+   IRExpr* wide = addr;
+   IRExpr* rec;
+   IRExpr* step;
+   IRExpr* cursor;
+
+   tl_assert(++b->n_accesses < DM_RECORDS_SLACK);
+   cursor = b->cursor == IRTemp_INVALID ? load_word(b, &dm_cursor) : IRExpr_RdTmp(b->cursor);
+   if (b->word == Ity_I32) wide = assign(b, Ity_I64, IRExpr_Unop(Iop_32Uto64, addr));
+   rec = assign(b, Ity_I64, IRExpr_Binop(Iop_Shl64, wide, imm8(DM_SITE_BITS)));
+   rec = assign(b, Ity_I64, IRExpr_Binop(Iop_Or64, rec, IRExpr_Const(IRConst_U64(site))));
+   add(b, IRStmt_Store(Iend_LE, cursor, rec));
+
+   step = gate(b, addr);
+   if (size > DM_REACH) {
+      /* Long enough to begin well before a buffer: ask its last page too. */
+      IRExpr* last = word_op(b, Iop_Add64, Iop_Add32, addr, word_const(b, size - 1));
+      step = word_op(b, Iop_Or64, Iop_Or32, step, gate(b, last));
+   }
+   if (guard) step = assign(b, b->word, IRExpr_ITE(guard, step, word_const(b, 0)));
+   cursor = word_op(b, Iop_Add64, Iop_Add32, cursor, step);
+   add(b, IRStmt_Store(Iend_LE, word_const(b, (Addr)&dm_cursor), cursor));
+   b->cursor = cursor->Iex.RdTmp.tmp;
+}
+
+static void guarded_call(Block* b, IRExpr* guard, const HChar* name, void* function,
+                         IRExpr** args, Int n_regparms)
+{
+   IRDirty* d = unsafeIRDirty_0_N(n_regparms, name, VG_(fnptr_to_fnentry)(function), args);
+   if (guard) d->guard = guard;
+   add(b, IRStmt_Dirty(d));
+}
+
+static IRExpr* below(Block* b, IRExpr* x, IRExpr* y)
+{
+   return assign(b, Ity_I1,
+                 IRExpr_Binop(b->word == Ity_I64 ? Iop_CmpLT64U : Iop_CmpLT32U, x, y));
+}
+
+static void empty_if_nearly_full(Block* b)
+{
+   IRExpr* limit = word_const(b, (Addr)(dm_records + DM_RECORDS));
+   IRExpr* full = below(b, limit, load_word(b, &dm_cursor));
+   guarded_call(b, full, "dm_drain", &dm_drain, mkIRExprVec_0(), 0);
+}
+
+static UInt size_of(IRType type) { return (UInt)sizeofIRType(type); }
+
+static void load_guarded(Block* b, const IRLoadG* lg)
+{
+   IRType type = Ity_INVALID, wide = Ity_INVALID;
+   typeOfIRLoadGOp(lg->cvt, &wide, &type);
+   record(b, DM_LOAD, lg->addr, size_of(type), lg->guard);
+}
+
+/* Memory that a helper of Valgrind's own reads or writes for the program. */
+static void dirty(Block* b, const IRDirty* d)
+{
+   IRExpr* guard = d->guard;
+   if (d->mFx == Ifx_None) return;
+   if (guard->tag == Iex_Const && guard->Iex.Const.con->Ico.U1) guard = NULL;
+   if (d->mFx != Ifx_Write) record(b, DM_LOAD, d->mAddr, (UInt)d->mSize, guard);
+   if (d->mFx != Ifx_Read) record(b, DM_STORE, d->mAddr, (UInt)d->mSize, guard);
+}
+
+static IRExpr* equal(Block* b, IRExpr* x, IRExpr* y)
+{
+   IROp op = Iop_INVALID;
+   switch (typeOfIRExpr(b->out->tyenv, x)) {
+      case Ity_I8: op = Iop_CasCmpEQ8; break;
+      case Ity_I16: op = Iop_CasCmpEQ16; break;
+      case Ity_I32: op = Iop_CasCmpEQ32; break;
+      case Ity_I64: op = Iop_CasCmpEQ64; break;
+      default: VG_(tool_panic)("diagmem: compare and swap of an unknown type");
+   }
+   return assign(b, Ity_I1, IRExpr_Binop(op, x, y));
+}
+
+static UInt cas_size(const Block* b, const IRCAS* cas)
+{
+   return size_of(typeOfIRExpr(b->out->tyenv, cas->expdLo)) * (cas->dataHi ? 2 : 1);
+}
+
+/* After the swap: it stored if memory held what was expected. */
+static void cas_store(Block* b, const IRCAS* cas)
+{
+   IRExpr* swapped = equal(b, IRExpr_RdTmp(cas->oldLo), cas->expdLo);
+   if (cas->dataHi) {
+      IRExpr* high = equal(b, IRExpr_RdTmp(cas->oldHi), cas->expdHi);
+      swapped = assign(b, Ity_I1, IRExpr_ITE(swapped, high, IRExpr_Const(IRConst_U1(False))));
+   }
+   record(b, DM_STORE, cas->addr, cas_size(b, cas), swapped);
+}
+
+static void linked(Block* b, IRStmt* st)
+{
+   IRTypeEnv* env = b->out->tyenv;
+   if (!st->Ist.LLSC.storedata) {
+      record(b, DM_LOAD, st->Ist.LLSC.addr, size_of(typeOfIRTemp(env, st->Ist.LLSC.result)), NULL);
+      add(b, st);
+   } else {
+      add(b, st);
+      record(b, DM_STORE, st->Ist.LLSC.addr, size_of(typeOfIRExpr(env, st->Ist.LLSC.storedata)),
+             IRExpr_RdTmp(st->Ist.LLSC.result));
+   }
+}
+
+static void instruction(Block* b, const IRStmt* st)
+{
+   const HChar* name;
+   b->pc = (Addr)(st->Ist.IMark.addr + st->Ist.IMark.delta);
+   if (VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) == 0) return;
+   name = dm_window_function(b->pc);
+   if (!name) return;
+   guarded_call(b, NULL, "dm_window_enter", &dm_window_enter,
+                mkIRExprVec_2(word_const(b, b->pc), word_const(b, (Addr)name)), 2);
+   /* Opening a window drains the records. */
+   b->cursor = IRTemp_INVALID;
+}
+
+static void statement(Block* b, IRStmt* st)
+{
+   IRTypeEnv* env = b->out->tyenv;
+   switch (st->tag) {
+      case Ist_NoOp: return;
+      case Ist_IMark:
+         add(b, st);
+         instruction(b, st);
+         return;
+      case Ist_AbiHint:
+      case Ist_Put:
+      case Ist_PutI:
+      case Ist_MBE:
+      case Ist_Exit: break;
+      case Ist_WrTmp:
+         if (st->Ist.WrTmp.data->tag == Iex_Load) {
+            const IRExpr* load = st->Ist.WrTmp.data;
+            record(b, DM_LOAD, load->Iex.Load.addr, size_of(load->Iex.Load.ty), NULL);
+         }
+         break;
+      case Ist_Store:
+         record(b, DM_STORE, st->Ist.Store.addr,
+                size_of(typeOfIRExpr(env, st->Ist.Store.data)), NULL);
+         break;
+      case Ist_StoreG: {
+         const IRStoreG* sg = st->Ist.StoreG.details;
+         record(b, DM_STORE, sg->addr, size_of(typeOfIRExpr(env, sg->data)), sg->guard);
+         break;
+      }
+      case Ist_LoadG: load_guarded(b, st->Ist.LoadG.details); break;
+      case Ist_Dirty: dirty(b, st->Ist.Dirty.details); break;
+      case Ist_CAS: {
+         const IRCAS* cas = st->Ist.CAS.details;
+         record(b, DM_LOAD, cas->addr, cas_size(b, cas), NULL);
+         add(b, st);
+         cas_store(b, cas);
+         return;
+      }
+      case Ist_LLSC: linked(b, st); return;
+      default:
+         ppIRStmt(st);
+         VG_(tool_panic)("diagmem: a kind of statement this Valgrind has and diagmem does "
+                         "not know");
+   }
+   add(b, st);
+}
+
+/* Where control passes to a computed address, the window's call may be over. */
+static void check_exit(Block* b, const VexGuestLayout* layout)
+{
+   IRExpr* sp;
+   IRExpr* over;
+   if (b->out->next->tag == Iex_Const) return;
+   if (VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) == 0) return;
+   sp = assign(b, b->word, IRExpr_Get(layout->offset_SP, b->word));
+   over = below(b, load_word(b, &dm_exit_sp), sp);
+   guarded_call(b, over, "dm_window_check_exit", &dm_window_check_exit,
+                mkIRExprVec_2(sp, b->out->next), 2);
+}
+
+IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* layout,
+                    const VexGuestExtents* vge, const VexArchInfo* archinfo,
+                    IRType guest_word, IRType host_word)
+{
+   Block b = { deepCopyIRSBExceptStmts(in), guest_word, IRTemp_INVALID, 0, 0 };
+   Int i = 0;
+   if (guest_word != host_word) VG_(tool_panic)("diagmem: host and guest words differ");
+   if (!dm_recording) return in;
+
+   /* What precedes the first instruction is Valgrind's own preamble. */
+   while (i < in->stmts_used && in->stmts[i]->tag != Ist_IMark) add(&b, in->stmts[i++]);
+   empty_if_nearly_full(&b);
+   for (; i < in->stmts_used; i++) statement(&b, in->stmts[i]);
+   check_exit(&b, layout);
+   return b.out;
+}

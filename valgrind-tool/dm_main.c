@@ -1,0 +1,337 @@
+/* dm_main.c: diagmem, a Valgrind tool that logs the loads and stores of
+ * compiled kernels.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (c) 2026, the diagmem authors
+ *
+ * This program is free software; you can redistribute it and/or modify it
+ * under the terms of the GNU General Public License as published by the Free
+ * Software Foundation; either version 2 of the License, or (at your option)
+ * any later version.  It comes without any warranty; see COPYING.
+ *
+ * Options: see print_usage below.  What goes to the stream: dm_stream.c,
+ * dm_events.c, dm_summary.c.  The reader of the stream is diagmem.record.
+ *
+ * What is recorded: every load and store that Valgrind's intermediate code
+ * shows, in program order, of which at least one byte lies in a buffer of the
+ * open window; a modify is a load and then a store; a failed compare and swap
+ * is a load only; memory that a system call reads or writes is one event with
+ * its own size.
+ *
+ * What is not:
+ *  - a load whose value is never used, unless Valgrind is told to keep it
+ *    (--vex-iropt-register-updates=allregs-at-mem-access);
+ *  - instruction fetches, and what other processes do to shared memory;
+ *  - a forked child, and programs that it starts.
+ */
+#include "dm.h"
+#include "pub_tool_debuginfo.h"
+#include "pub_tool_libcfile.h"
+#include "pub_tool_libcproc.h"
+#include "pub_tool_machine.h"
+#include "pub_tool_options.h"
+#include "pub_tool_replacemalloc.h"
+#include "pub_tool_threadstate.h"
+#include "pub_tool_vkiscnums.h"
+
+#include "diagmem.h"
+
+DmOptions dm_options;
+Bool dm_recording = True;
+ThreadId dm_records_tid = VG_INVALID_THREADID;
+
+/* ---- draining ---- */
+
+void dm_drain(void)
+{
+   if (dm_window.open && dm_recording) {
+      if (dm_options.mode == DM_SUMMARY)
+         dm_summary_consume(dm_records, dm_cursor);
+      else
+         dm_events_consume(dm_records, dm_cursor);
+   }
+   dm_cursor = dm_records;
+}
+
+/* An access of any length that was not made by translated code. */
+void dm_bulk(DmKind kind, Addr addr, SizeT size)
+{
+   UInt i = 0;
+   UInt site;
+   DmSpan* span;
+   if (!dm_window.open || !dm_recording || size == 0) return;
+   dm_drain();
+   site = dm_site(VG_(get_IP)(VG_(get_running_tid)()), kind, 0);
+   while ((span = dm_span_of(addr, size, i))) {
+      if (dm_options.mode == DM_SUMMARY)
+         dm_summary_bulk(site, span, addr, size);
+      else
+         dm_events_bulk(site, span, addr, size);
+      i = (UInt)(span - dm_window.spans) + 1;
+   }
+}
+
+/* ---- options ---- */
+
+static Bool process_option(const HChar* arg)
+{
+   const HChar* text;
+   if (VG_STR_CLO(arg, "--stream", dm_options.stream)) return True;
+   if (VG_XACT_CLO(arg, "--mode=events", dm_options.mode, DM_EVENTS)) return True;
+   if (VG_XACT_CLO(arg, "--mode=summary", dm_options.mode, DM_SUMMARY)) return True;
+   if (VG_BOOL_CLO(arg, "--all", dm_options.all)) return True;
+   if (VG_BOOL_CLO(arg, "--whole-program", dm_options.whole_program)) return True;
+   if (VG_STR_CLO(arg, "--function", text)) {
+      VG_(addToXA)(dm_options.functions, &text);
+      return True;
+   }
+   if (VG_STR_CLO(arg, "--function-at", text)) {
+      DmObjectPlace place;
+      if (!dm_parse_object_place(text, &place))
+         VG_(fmsg_bad_option)(arg, "expected OBJECT+0xOFFSET\n");
+      VG_(addToXA)(dm_options.places, &place);
+      return True;
+   }
+   if (VG_STR_CLO(arg, "--buffer", text)) {
+      if (!dm_buffer_option(text))
+         VG_(fmsg_bad_option)(arg, "expected NAME,ROLE,PLACE,bytes:B with a new name\n");
+      return True;
+   }
+   return VG_(replacement_malloc_process_cmd_line_option)(arg);
+}
+
+static void print_usage(void)
+{
+   VG_(printf)(
+"    --stream=FILE             where the recorder reads [none: nothing is recorded]\n"
+"    --mode=events|summary     every event, or first and last load and store of\n"
+"                              each byte [events]\n"
+"  windows (client requests work besides; see diagmem.h):\n"
+"    --function=PATTERN        a window for each outermost call of a function so\n"
+"                              named; * and ? match; may be repeated [none]\n"
+"    --function-at=OBJ+0xOFF   the same by place in an object file [none]\n"
+"    --whole-program=no|yes    one window from start to end [no]\n"
+"  buffers (client requests work besides):\n"
+"    --buffer=NAME,ROLE,PLACE,bytes:B   may be repeated; PLACE is one of\n"
+"                              address:0xA  object:FILE+0xOFF\n"
+"                              arg:N[->OFF]...[+OFF]  heap:BYTES[#K][+OFF]\n"
+"    --all=no|yes              record accesses outside buffers too [no]\n");
+}
+
+static void print_debug_usage(void) { VG_(printf)("    (none)\n"); }
+
+/* ---- which process ---- */
+
+/* The first process of a run records; it goes on doing so when it executes
+ * another program.  A child of it does not: the number beside the stream says
+ * whose the stream is.  What a child executes is written down, so that the
+ * recorder can name it. */
+static Bool stream_is_ours(void)
+{
+   HChar path[4096], text[4096];
+   Int fd;
+   Int pid = VG_(getpid)();
+   VG_(snprintf)(path, sizeof path, "%s.pid", dm_options.stream);
+   fd = VG_(fd_open)(path, VKI_O_RDONLY, 0);
+   if (fd < 0) {
+      fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_EXCL, 0600);
+      if (fd < 0) return True; /* a stream to a plain file, used by hand */
+      VG_(sprintf)(text, "%d", pid);
+      VG_(write)(fd, text, (Int)VG_(strlen)(text));
+      VG_(close)(fd);
+      return True;
+   }
+   Int n = VG_(read)(fd, text, 31);
+   VG_(close)(fd);
+   text[n > 0 ? n : 0] = 0;
+   if (VG_(strtoll10)(text, NULL) == pid) return True;
+
+   VG_(snprintf)(path, sizeof path, "%s.children", dm_options.stream);
+   fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_APPEND, 0600);
+   if (fd >= 0) {
+      VG_(client_fname)(text, sizeof text - 2, True);
+      VG_(strcat)(text, "\n");
+      VG_(write)(fd, text, (Int)VG_(strlen)(text));
+      VG_(close)(fd);
+   }
+   return False;
+}
+
+static void hello(void)
+{
+   HChar program[4096];
+   VG_(client_fname)(program, sizeof program, True);
+   dm_json_begin("hello");
+   dm_json_number("protocol", DM_PROTOCOL);
+   dm_json_text("tool", "diagmem " DM_VERSION);
+   dm_json_text("valgrind", DM_VALGRIND_VERSION);
+   dm_json_text("platform", VG_PLATFORM);
+   dm_json_number("word_bytes", sizeof(Addr));
+   dm_json_number("pid", VG_(getpid)());
+   dm_json_text("program", program);
+   dm_json_text("mode", dm_options.mode == DM_SUMMARY ? "summary" : "events");
+   dm_json_send();
+}
+
+static void post_clo_init(void)
+{
+   if (dm_options.all && dm_options.mode == DM_SUMMARY)
+      VG_(fmsg_bad_option)("--all=yes", "goes with --mode=events\n");
+   /* A traced function must begin a superblock of its own, so that all its
+      arguments are where the calling convention puts them. */
+   VG_(clo_vex_control).guest_chase = False;
+   if (!dm_options.stream || !stream_is_ours()) {
+      dm_recording = False;
+      return;
+   }
+   if (!dm_stream_open(dm_options.stream)) {
+      VG_(umsg)("diagmem: cannot write to %s\n", dm_options.stream);
+      VG_(exit)(1);
+   }
+   if (dm_options.mode == DM_EVENTS) dm_events_init();
+   hello();
+}
+
+/* ---- what the core tells us ---- */
+
+static IRSB* instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* layout,
+                        const VexGuestExtents* vge, const VexArchInfo* archinfo,
+                        IRType guest_word, IRType host_word)
+{
+   static Bool started = False;
+   if (!started) {
+      started = True;
+      if (dm_options.whole_program && dm_recording) dm_window_begin_program();
+   }
+   return dm_instrument(closure, in, layout, vge, archinfo, guest_word, host_word);
+}
+
+static void start_client_code(ThreadId tid, ULong blocks)
+{
+   if (tid == dm_records_tid) return;
+   dm_drain(); /* what is there was another thread's */
+   dm_records_tid = tid;
+}
+
+static void thread_exit(ThreadId tid)
+{
+   if (dm_window.open && dm_window.tid == tid && !dm_window.by_request)
+      dm_window_cut("its thread ended");
+}
+
+static void forked_child(ThreadId tid)
+{
+   dm_recording = False;
+   dm_stream_close();
+   dm_window_forked();
+}
+
+static void mem_read(CorePart part, ThreadId tid, const HChar* what, Addr addr, SizeT size)
+{
+   if (part != Vg_CoreClientReq && part != Vg_CoreTranslate) dm_bulk(DM_SYSCALL_LOAD, addr, size);
+}
+
+static void text_read(CorePart part, ThreadId tid, const HChar* what, Addr addr)
+{
+   /* Only where a buffer is, since the string might not be readable at all. */
+   if (dm_window.open && dm_span_of(addr, 1, 0))
+      mem_read(part, tid, what, addr, VG_(strlen)((const HChar*)addr) + 1);
+}
+
+static void mem_write(CorePart part, ThreadId tid, Addr addr, SizeT size)
+{
+   if (part != Vg_CoreClientReq) dm_bulk(DM_SYSCALL_STORE, addr, size);
+}
+
+static void pre_syscall(ThreadId tid, UInt number, UWord* args, UInt n_args)
+{
+   if (!dm_recording) return;
+#if defined(__NR_execveat)
+   if (number == __NR_execveat) number = __NR_execve;
+#endif
+   if (number != __NR_execve) return;
+   /* If it works, nothing of this process is left. */
+   dm_window_cut("the process executed another program");
+   if (dm_options.mode == DM_EVENTS) dm_events_flush();
+}
+
+static void post_syscall(ThreadId tid, UInt number, UWord* args, UInt n_args, SysRes res) {}
+
+static Bool client_request(ThreadId tid, UWord* arg, UWord* ret)
+{
+   if (!VG_IS_TOOL_USERREQ('D', 'M', arg[0])) return False;
+   *ret = 0;
+   if (!dm_recording) return True;
+   switch (arg[0]) {
+      case DM_USERREQ_RUNNING: *ret = 1; break;
+      case DM_USERREQ_BUFFER:
+         if (arg[4] == 0) dm_fail("buffer \"%s\" has no bytes", (const HChar*)arg[1]);
+         if (arg[2] > DIAGMEM_OTHER)
+            dm_fail("buffer \"%s\" has the unknown role %lu", (const HChar*)arg[1], arg[2]);
+         dm_window_buffer_declared((const HChar*)arg[1], arg[2], arg[3], arg[4]);
+         break;
+      case DM_USERREQ_FORGET: dm_buffer_forget((const HChar*)arg[1]); break;
+      case DM_USERREQ_WINDOW_BEGIN:
+         dm_window_begin_request(tid, (const HChar*)arg[1]);
+         break;
+      case DM_USERREQ_WINDOW_END:
+         if (!dm_window_end_request() && !dm_window.open)
+            dm_fail("DIAGMEM_WINDOW_END without a DIAGMEM_WINDOW_BEGIN");
+         break;
+      default: return False;
+   }
+   return True;
+}
+
+/* If no window opened, the recorder wants to suggest names: say where from. */
+static void announce_objects(void)
+{
+   const DebugInfo* di;
+   dm_json_begin("objects");
+   dm_json_open("paths", '[');
+   for (di = VG_(next_DebugInfo)(NULL); di; di = VG_(next_DebugInfo)(di))
+      if (VG_(DebugInfo_get_filename)(di)) dm_json_text(NULL, VG_(DebugInfo_get_filename)(di));
+   dm_json_close(']');
+   dm_json_send();
+}
+
+static void fini(Int exit_code)
+{
+   if (!dm_recording) return;
+   dm_window_cut(dm_options.whole_program ? "requested" : "the program ended");
+   if (dm_options.mode == DM_EVENTS) dm_events_flush();
+   if (dm_window_total() == 0) announce_objects();
+   dm_json_begin("end");
+   dm_json_number("windows", dm_window_total());
+   dm_json_send();
+   dm_stream_close();
+}
+
+static void pre_clo_init(void)
+{
+   VG_(details_name)("diagmem");
+   VG_(details_version)(DM_VERSION);
+   VG_(details_description)("logs the loads and stores of compiled kernels");
+   VG_(details_copyright_author)("Copyright (C) 2026, the diagmem authors.");
+   VG_(details_bug_reports_to)("the diagmem authors");
+   VG_(details_avg_translation_sizeB)(480);
+
+   dm_options.functions = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
+   dm_options.places = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(DmObjectPlace));
+   dm_buffers_init();
+   dm_window_init();
+   dm_heap_init();
+
+   VG_(basic_tool_funcs)(post_clo_init, instrument, fini);
+   VG_(needs_command_line_options)(process_option, print_usage, print_debug_usage);
+   VG_(needs_client_requests)(client_request);
+   VG_(needs_syscall_wrapper)(pre_syscall, post_syscall);
+   VG_(track_start_client_code)(start_client_code);
+   VG_(track_pre_thread_ll_exit)(thread_exit);
+   VG_(track_pre_mem_read)(mem_read);
+   VG_(track_pre_mem_read_asciiz)(text_read);
+   VG_(track_post_mem_write)(mem_write);
+   VG_(atfork)(NULL, NULL, forked_child);
+}
+
+VG_DETERMINE_INTERFACE_VERSION(pre_clo_init)
