@@ -176,6 +176,8 @@ typedef struct {
    UInt depth; /* of begin requests */
    Addr entry_sp, entry_link;
    ULong events, loads, stores;
+   ThreadId events_tid;  /* who made the first event */
+   Bool several_threads; /* others did too */
    XArray* buffers; /* of DmBuffer, by start */
    XArray* missing; /* of DmMissing */
    DmBuffer* buffer; /* the first of `buffers`, as an array */
@@ -194,6 +196,7 @@ Bool dm_window_end_request(void);
 void dm_window_begin_program(void);
 void dm_window_cut(const HChar* why);
 void dm_window_forked(void);
+void dm_window_touched(void); /* the thread of the records made an event */
 UInt dm_window_total(void);
 /* Called from translated code. */
 VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name);

@@ -45,10 +45,12 @@ ThreadId dm_records_tid = VG_INVALID_THREADID;
 void dm_drain(void)
 {
    if (dm_window.open && dm_recording) {
+      ULong before = dm_window.events;
       if (dm_options.mode == DM_SUMMARY)
          dm_summary_consume(dm_records, dm_cursor);
       else
          dm_events_consume(dm_records, dm_cursor);
+      if (dm_window.events > before) dm_window_touched();
    }
    dm_cursor = dm_records;
 }
@@ -68,6 +70,7 @@ void dm_bulk(DmKind kind, Addr addr, SizeT size)
       else
          dm_events_bulk(site, span, addr, size);
       i = (UInt)(span - dm_window.spans) + 1;
+      dm_window_touched();
    }
 }
 

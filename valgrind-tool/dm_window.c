@@ -212,6 +212,8 @@ static void open_window(ThreadId tid, const HChar* function)
    dm_window.tid = tid;
    dm_window.function = function;
    dm_window.events = dm_window.loads = dm_window.stores = 0;
+   dm_window.events_tid = VG_INVALID_THREADID;
+   dm_window.several_threads = False;
    VG_(dropTailXA)(dm_window.buffers, VG_(sizeXA)(dm_window.buffers));
    VG_(dropTailXA)(dm_window.missing, VG_(sizeXA)(dm_window.missing));
    dm_buffers_resolve(tid, dm_window.buffers, dm_window.missing);
@@ -240,10 +242,19 @@ static void close_window(const HChar* how)
    dm_json_number("events", dm_window.events);
    dm_json_number("loads", dm_window.loads);
    dm_json_number("stores", dm_window.stores);
+   dm_json_number("several_threads", dm_window.several_threads);
    dm_json_send();
    VG_(free)(dm_window.spans);
    dm_window.spans = NULL;
    dm_window.n_spans = 0;
+}
+
+void dm_window_touched(void)
+{
+   if (dm_window.events_tid == VG_INVALID_THREADID)
+      dm_window.events_tid = dm_records_tid;
+   else if (dm_window.events_tid != dm_records_tid)
+      dm_window.several_threads = True;
 }
 
 void dm_window_cut(const HChar* why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,29 +183,37 @@ class EventReader:
                 thread=np.full(end - start, segment.thread, np.uint32),
             )
 
-    def accesses(self, record: WindowRecord, buffer: Buffer) -> Iterator[Accesses]:
-        """The accesses to one buffer, in pieces of a block or less."""
-        number, base = _span_of(record, buffer)
-        whole = record.spans[number] == (buffer.address, buffer.end)
+    def accesses(
+        self, record: WindowRecord, buffers: Sequence[Buffer]
+    ) -> Iterator[tuple[int, Accesses]]:
+        """The accesses to some buffers of a window, in one pass over its blocks.
+
+        Gives the buffer's position in ``buffers`` and a piece of its accesses;
+        the pieces of each buffer come in program order.
+        """
         stores = store_sites(self.trace)
+        places = [_span_of(record, buffer) for buffer in buffers]
         for block, segment in self.segments(record.window.index):
-            start, end = segment.start, segment.end
-            here = np.flatnonzero(block.span[start:end] == number)
-            first = int(segment.column_start[number])
-            deltas = block.deltas[number][first : first + len(here)]
-            offset = np.cumsum(deltas, dtype=np.int64)
-            if base != buffer.address:
-                offset -= buffer.address - base
-            classes = block.classes[start:end]
-            size = block.event_sizes(self.trace, start, end)
-            if len(here) < end - start:
-                classes, size = classes[here], size[here]
-            here += segment.first_tick
-            if not whole:
-                inside = (offset < buffer.size_bytes) & (offset + size > 0)
-                here, offset, size = here[inside], offset[inside], size[inside]
-                classes = classes[inside]
-            yield Accesses(here, offset, size, stores[classes], self.trace.class_site[classes])
+            size = block.event_sizes(self.trace, segment.start, segment.end)
+            span = block.span[segment.start : segment.end]
+            classes = block.classes[segment.start : segment.end]
+            for number in sorted({number for number, _ in places}):
+                here = np.flatnonzero(span == number)
+                first = int(segment.column_start[number])
+                deltas = block.deltas[number][first : first + len(here)]
+                from_span = np.cumsum(deltas, dtype=np.int64)
+                one_span = len(here) == len(span)
+                of_span = Accesses(
+                    tick=here + segment.first_tick,
+                    offset=from_span,
+                    size=size if one_span else size[here],
+                    store=stores[classes if one_span else classes[here]],
+                    site=self.trace.class_site[classes if one_span else classes[here]],
+                )
+                for i, (buffer, place) in enumerate(zip(buffers, places, strict=True)):
+                    if place[0] == number:
+                        whole = record.spans[number] == (buffer.address, buffer.end)
+                        yield i, of_span if whole else _within(of_span, buffer, place[1])
 
     def alignment(self, record: WindowRecord, buffer: Buffer) -> int:
         """A power of two that divides every offset from the buffer's start and
@@ -213,10 +221,32 @@ class EventReader:
         number, base = _span_of(record, buffer)
         bits = buffer.size_bytes | (buffer.address - base)
         for header in self.trace.blocks_of(BlockType.EVENTS, record.window.index):
-            columns = self._block(header).alignment
-            if number < len(columns):
-                bits |= columns[number]
+            bits |= _column_alignment(self.trace, header, number)
         return bits & -bits
+
+
+def _within(accesses: Accesses, buffer: Buffer, span_start: int) -> Accesses:
+    """Those accesses of a span that touch the buffer, from its own start."""
+    offset = accesses.offset - (buffer.address - span_start)
+    inside = np.flatnonzero((offset < buffer.size_bytes) & (offset + accesses.size > 0))
+    return Accesses(
+        accesses.tick[inside],
+        offset[inside],
+        accesses.size[inside],
+        accesses.store[inside],
+        accesses.site[inside],
+    )
+
+
+def _column_alignment(trace: TraceFile, header: BlockHeader, number: int) -> int:
+    """The alignment of one span's column, from the head of a block alone."""
+    head = np.frombuffer(trace.peek(header, fmt.EVENTS_HEAD.itemsize), fmt.EVENTS_HEAD)[0]
+    if number >= int(head["spans"]):
+        return 0
+    at = fmt.EVENTS_HEAD.itemsize + int(head["segments"]) * fmt.SEGMENT.itemsize
+    at += number * fmt.COLUMN.itemsize
+    raw = trace.peek(header, at + fmt.COLUMN.itemsize)
+    return int(np.frombuffer(raw, fmt.COLUMN, 1, at)["alignment"][0])
 
 
 def _span_of(record: WindowRecord, buffer: Buffer) -> tuple[int, int]:

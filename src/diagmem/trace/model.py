@@ -82,6 +82,8 @@ class Window:
     stores: int
     end: str
     """How it ended: ``returned``, ``requested``, or why it was cut."""
+    several_threads: bool = False
+    """More than one thread touched its buffers."""
 
     @property
     def complete(self) -> bool:

@@ -107,6 +107,17 @@ class TraceFile:
             )
         return raw
 
+    def peek(self, block: BlockHeader, size: int) -> bytes:
+        """The first bytes of a block, without decoding or checking the rest."""
+        self._file.seek(block.payload_at)
+        stored = self._file.read(min(block.stored_bytes, 2 * size + 4096))
+        try:
+            raw = zstandard.ZstdDecompressor().decompressobj().decompress(stored)
+        except zstandard.ZstdError:
+            raw = b""
+        # Very dense data hides its start behind a large compressed run.
+        return raw[:size] if len(raw) >= size else self.payload(block)[:size]
+
     def blocks_of(self, kind: BlockType, window: int) -> Iterator[BlockHeader]:
         """The blocks that tell of a window, in file order."""
         for block in self.blocks:
@@ -228,6 +239,7 @@ class TraceFile:
                 loads=int(end["loads"]),
                 stores=int(end["stores"]),
                 end=str(end["end"]),
+                several_threads=bool(end.get("several_threads", False)),
             )
             spans = tuple((int(a), int(b)) for a, b in record["spans"])
             missing = tuple((str(m["name"]), str(m["reason"])) for m in record["missing"])

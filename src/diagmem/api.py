@@ -1,0 +1,290 @@
+"""The Python API: a trace as an object, from file to overlap.
+
+    >>> import diagmem
+    >>> trace = diagmem.open_trace("traces/depthwise_conv_2d_f32.dmt")
+    >>> trace.overlaps()                                        # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from diagmem.errors import DiagmemError
+from diagmem.liveness import (
+    NEVER_FIRST,
+    BufferLiveness,
+    Lives,
+    LivenessFold,
+    LivesFold,
+)
+from diagmem.overlap import Overlap, apart, find_overlap
+from diagmem.trace.events import EventReader, Events
+from diagmem.trace.model import Accesses, Buffer, Role, Site, Window
+from diagmem.trace.reader import TraceFile, WindowRecord
+from diagmem.trace.summary import read_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_CELL_BYTES = 64
+LIVES_PER_CELL = 2
+LIVES_AT_LEAST = 4_000_000
+"""How many lives of values are kept to answer exactly for a kernel that stores
+to its input; beyond, the answer is conservative."""
+
+_THREADS = (
+    "several threads touched the window's buffers: the order seen is one of many, so nothing"
+    " may overlap"
+)
+_COPIES = ("memcpy", "memmove", "memset", "mempcpy", "bcopy")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOverlaps:
+    """The overlaps of one window: one per pair of an input and an output."""
+
+    index: int
+    function: str
+    events: int
+    pairs: tuple[Overlap, ...]
+
+    def pair(self, input_: str, output: str) -> Overlap:
+        for pair in self.pairs:
+            if (pair.input, pair.output) == (input_, output):
+                return pair
+        raise DiagmemError(f"window {self.index} has no pair {input_!r}, {output!r}")
+
+
+class Trace:
+    """An opened trace file.  Windows are numbered from 0.
+
+    Works as a context manager.  ``header`` is what the recorder wrote about
+    the run; ``complete`` is False when the recording was cut, ``cut`` says why.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = TraceFile(path)
+        self._reader = EventReader(self._file)
+
+    @property
+    def path(self) -> str:
+        return str(self._file.path)
+
+    @property
+    def header(self) -> dict[str, Any]:
+        return self._file.header
+
+    @property
+    def mode(self) -> str:
+        """``events`` or ``summary``."""
+        return self._file.mode
+
+    @property
+    def version(self) -> int:
+        return self._file.version
+
+    @property
+    def complete(self) -> bool:
+        return self._file.complete
+
+    @property
+    def cut(self) -> str:
+        return self._file.cut
+
+    @property
+    def bytes_on_disk(self) -> int:
+        return self._file.size_bytes
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return tuple(record.window for record in self._file.windows)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The instructions that touched a buffer; ``site`` columns index them."""
+        return tuple(self._file.sites)
+
+    def missing(self, window: int) -> tuple[tuple[str, str], ...]:
+        """Buffers that were asked for but not there in a window, and why."""
+        return self._record(window).missing
+
+    def events(self, window: int = 0) -> Iterator[Events]:
+        """All events of a window in pieces of bounded size, in program order."""
+        self._need_events("single events")
+        return self._reader.events(self._record(window))
+
+    def accesses(self, window: int, buffer: str) -> Iterator[Accesses]:
+        """The accesses to one buffer in pieces of bounded size, in program order."""
+        self._need_events("single accesses")
+        found = self._buffer(window, buffer)
+        return (piece for _, piece in self._reader.accesses(self._record(window), [found]))
+
+    def liveness(self, window: int = 0) -> tuple[BufferLiveness, ...]:
+        """The liveness of every buffer of a window, in the window's order."""
+        record = self._record(window)
+        if self.mode == "summary":
+            return tuple(
+                self._from_summary(record, number, buffer)
+                for number, buffer in enumerate(record.window.buffers)
+            )
+        buffers = record.window.buffers
+        folds = [
+            LivenessFold(
+                b.name,
+                b.role,
+                b.size_bytes,
+                min(self._reader.alignment(record, b), MAX_CELL_BYTES),
+            )
+            for b in buffers
+        ]
+        for i, piece in self._reader.accesses(record, buffers):
+            folds[i].take(piece)
+        return tuple(fold.result() for fold in folds)
+
+    def overlaps(self, window: int | None = None) -> tuple[WindowOverlaps, ...]:
+        """D and O_s of every input and output, of one window or of all."""
+        indices = [w.index for w in self.windows] if window is None else [window]
+        return tuple(self._window_overlaps(self._record(i)) for i in indices)
+
+    def to_pandas(self, window: int = 0) -> pd.DataFrame:
+        """All events of a window as a table: tick, kind, address, size, buffer,
+        offset, thread, function, file, line.  Needs memory for all of them."""
+        from diagmem.trace.export import to_frame
+
+        self._need_events("single events")
+        return to_frame(self._file, self._record(window))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else f"cut: {self.cut}"
+        events = sum(w.events for w in self.windows)
+        return (
+            f"Trace({self.path!r}: {len(self.windows)} windows, {events:,} events,"
+            f" {self.mode} mode, {state})"
+        )
+
+    def _record(self, window: int) -> WindowRecord:
+        for record in self._file.windows:
+            if record.window.index == window:
+                return record
+        count = len(self._file.windows)
+        held = f"windows 0 to {count - 1}" if count else "no windows"
+        raise DiagmemError(f"{self.path}: there is no window {window}; it holds {held}")
+
+    def _buffer(self, window: int, name: str) -> Buffer:
+        buffers = self._record(window).window.buffers
+        for buffer in buffers:
+            if buffer.name == name:
+                return buffer
+        names = ", ".join(b.name for b in buffers) or "none"
+        raise DiagmemError(f"{self.path}: window {window} has no buffer {name!r}; it has {names}")
+
+    def _need_events(self, what: str) -> None:
+        if self.mode == "summary":
+            raise DiagmemError(
+                f"{self.path}: a summary holds no {what}; trace again with --mode events"
+            )
+
+    def _from_summary(self, record: WindowRecord, number: int, buffer: Buffer) -> BufferLiveness:
+        summary = read_summary(self._file, record.window.index, number)
+        if summary is None:
+            raise DiagmemError(
+                f"{self.path}: the summary of window {record.window.index}, buffer"
+                f" {buffer.name!r} is missing ({self.cut or 'the file is damaged'})"
+            )
+
+        def first(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return np.where(column == 0, NEVER_FIRST, column - 1)
+
+        return BufferLiveness(
+            buffer.name,
+            buffer.role,
+            buffer.size_bytes,
+            summary.cell_bytes,
+            first(summary.first_load),
+            summary.last_load - 1,
+            first(summary.first_store),
+            summary.last_store - 1,
+        )
+
+    def _window_overlaps(self, record: WindowRecord) -> WindowOverlaps:
+        window = record.window
+        live = dict(
+            zip((b.name for b in window.buffers), self.liveness(window.index), strict=True)
+        )
+        inputs = [live[b.name] for b in window.buffers if b.role is Role.INPUT]
+        outputs = [live[b.name] for b in window.buffers if b.role is Role.OUTPUT]
+        notes = self._window_notes(record)
+        pairs = []
+        for input_ in inputs:
+            for output in outputs:
+                if not window.complete:
+                    pairs.append(apart(input_, output, f"the window was cut: {window.end}"))
+                elif window.several_threads:
+                    pairs.append(apart(input_, output, _THREADS))
+                else:
+                    a, b = self._lives(record, input_, output)
+                    pairs.append(
+                        find_overlap(input_, output, input_lives=a, output_lives=b, notes=notes)
+                    )
+        return WindowOverlaps(window.index, window.function, window.events, tuple(pairs))
+
+    def _lives(
+        self, record: WindowRecord, input_: BufferLiveness, output: BufferLiveness
+    ) -> tuple[Lives | None, Lives | None]:
+        """All lives of both, where the kernel stores to its input and events tell."""
+        if self.mode == "summary" or not input_.stored.any():
+            return None, None
+        cell = min(input_.cell_bytes, output.cell_bytes)
+        buffers = [self._buffer(record.window.index, b.name) for b in (input_, output)]
+        limit = max(LIVES_AT_LEAST, LIVES_PER_CELL * (input_.cells + output.cells))
+        folds = [LivesFold(b.size_bytes, cell, limit=limit) for b in buffers]
+        for i, piece in self._reader.accesses(record, buffers):
+            folds[i].take(piece)
+        return folds[0].result(needed_after=False), folds[1].result(needed_after=True)
+
+    def _window_notes(self, record: WindowRecord) -> tuple[str, ...]:
+        notes = []
+        copies = sorted({s.function for s in self._file.sites if _is_copy(s.function)})
+        if copies:
+            notes.append(
+                f"{', '.join(copies)} touched the buffers: in which order is this machine's"
+                " C library's choice, and the board's may differ"
+            )
+        return tuple(notes)
+
+
+def _is_copy(function: str) -> bool:
+    name = function.lstrip("_")
+    return any(name == c or name.startswith(c + "_") for c in _COPIES)
+
+
+def open_trace(path: str | os.PathLike[str]) -> Trace:
+    """Open a trace file that `diagmem trace` or `record` wrote.
+
+    Raises
+    ------
+    DiagmemError
+        If the file is not a trace, is from a newer version, or is corrupt.  A
+        file that was cut short opens, and says so in `Trace.cut`.
+    """
+    return Trace(path)

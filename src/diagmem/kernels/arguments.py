@@ -1,0 +1,238 @@
+"""The ``[[argument]]`` and ``[[buffer]]`` tables of a kernel description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from diagmem.kernels.dtypes import DTYPES, DType
+from diagmem.kernels.model import (
+    Argument,
+    BufferSpec,
+    Bytes,
+    Fill,
+    Iota,
+    Noise,
+    Pointer,
+    Raw,
+    Repeat,
+    Scalars,
+    Struct,
+    Uniform,
+)
+from diagmem.kernels.parameters import Names
+from diagmem.kernels.tables import Table, show, suggest
+from diagmem.trace.model import Role
+
+MAX_ARGUMENTS = 127
+"""As many as every C compiler must accept (C11 5.2.4.1)."""
+
+MAX_BUFFER_BYTES = 1 << 30
+MAX_AXES = 8
+MAX_NESTING = 8
+_ROLES = [role.value for role in Role]
+_UNWRITTEN = (Role.OUTPUT, Role.SCRATCH, Role.ARENA)
+
+
+def read_arguments(
+    root: Table, names: Names
+) -> tuple[tuple[BufferSpec, ...], tuple[Argument, ...]]:
+    """All buffers of a description and the arguments of the call, both in order."""
+    tables, others = root.tables("argument"), root.tables("buffer")
+    if len(tables) + len(others) > MAX_ARGUMENTS:
+        raise root.error(
+            f"{len(tables) + len(others)} arguments and buffers, expected at most {MAX_ARGUMENTS}"
+        )
+    _unique(tables + others)
+    buffers = {
+        t.name(): _buffer(t, names) for t in [*(t for t in tables if t.has("role")), *others]
+    }
+    if not buffers:
+        raise root.error('no buffer: expected at least one [[argument]] with a "role"')
+    reader = _Reader(names, buffers)
+    arguments = tuple(reader.argument(t) for t in tables)
+    for table in others:
+        if table.name() not in reader.reached:
+            raise table.error("no argument points to this buffer")
+    return tuple(buffers.values()), arguments
+
+
+def _unique(tables: list[Table]) -> None:
+    first: dict[str, str] = {}
+    for table in tables:
+        name = table.name()
+        if name in first:
+            raise table.error(f"the name is taken by {first[name]}")
+        first[name] = table.place
+
+
+def _buffer(table: Table, names: Names) -> BufferSpec:
+    table.only("name", "role", "dtype", "shape", "fill")
+    role = Role(table.choice("role", _ROLES))
+    dtype = table.dtype()
+    shape = table.items.get("shape")
+    if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_AXES:
+        found = show(shape) if table.has("shape") else "none"
+        raise table.error(f'"shape" is {found}, expected a list of 1 to {MAX_AXES} sizes')
+    sizes = tuple(names.integer(table, "shape", s, 0, MAX_BUFFER_BYTES) for s in shape)
+    size_bytes = prod(sizes) * dtype.size_bytes
+    if not 0 < size_bytes <= MAX_BUFFER_BYTES:
+        raise table.error(
+            f'"shape" is {list(sizes)}, {size_bytes} bytes, expected 1 to {MAX_BUFFER_BYTES} bytes'
+        )
+    buffer = BufferSpec(table.name(), role, dtype, sizes, _fill(table, names, role, dtype))
+    _check_fill(table, buffer)
+    return buffer
+
+
+def _check_fill(table: Table, buffer: BufferSpec) -> None:
+    """What a fill needs the buffer's size for."""
+    match buffer.fill:
+        case Raw(data) if len(data) != buffer.size_bytes:
+            raise table.error(
+                f'"fill" has {len(data)} bytes, expected {buffer.size_bytes} as "shape" says'
+            )
+        case Iota(start, step):
+            last = start + step * (buffer.elements - 1)
+            low, high = buffer.dtype.extremes
+            if not (low <= start <= high and low <= last <= high):
+                raise table.error(
+                    f'"fill" runs from {start} to {last}, expected values of {buffer.dtype.name}'
+                )
+
+
+def _fill(table: Table, names: Names, role: Role, dtype: DType) -> Fill:
+    if not table.has("fill"):
+        return Noise() if role in _UNWRITTEN else Uniform(dtype.low, dtype.high)
+    if table.items["fill"] == "zeros":
+        return Repeat((0,))
+    fill = table.table("fill")
+    fill.only("uniform", "constant", "iota", "values", "bytes")
+    if len(fill.items) != 1:
+        raise fill.error("expected one of uniform, constant, iota, values or bytes")
+    kind, found = next(iter(fill.items.items()))
+    if kind == "constant":
+        return Repeat((names.number(fill, kind, found, dtype),))
+    if kind == "bytes":
+        return Raw(_hex(fill, kind))
+    return _listed_fill(fill, names, dtype, kind)
+
+
+def _listed_fill(fill: Table, names: Names, dtype: DType, kind: str) -> Fill:
+    found = fill.items[kind]
+    if kind == "values":
+        if not isinstance(found, list) or not found:
+            raise fill.wrong(kind, "a list of values")
+        return Repeat(tuple(names.number(fill, kind, v, dtype) for v in found))
+    match found:
+        case [first, second] if kind == "iota":
+            double = DTYPES["float64"]
+            start = names.number(fill, kind, first, double)
+            return Iota(start, names.number(fill, kind, second, double))
+        case [_, _]:
+            return _uniform(fill, names, dtype, found)
+    raise fill.wrong(kind, "a list of two values")
+
+
+def _uniform(fill: Table, names: Names, dtype: DType, found: list[Any]) -> Uniform:
+    low = names.number(fill, "uniform", found[0], dtype)
+    # The upper end is not part of the range, so 128 is a bound that int8 can have.
+    high = names.number(fill, "uniform", found[1], DTYPES["float64"])
+    greatest = dtype.extremes[1] + (0 if dtype.is_float else 1)
+    whole = dtype.is_float or high == int(high)
+    if not low < high <= greatest or not whole:
+        raise fill.error(
+            f'"uniform" is [{low}, {high}], expected low < high <= {greatest} for {dtype.name}'
+        )
+    return Uniform(low, high)
+
+
+def _hex(table: Table, key: str) -> bytes:
+    text = table.items[key]
+    try:
+        data = bytes.fromhex(text)
+    except (TypeError, ValueError) as error:
+        raise table.wrong(key, 'bytes in hexadecimal, such as "00 ff 1a"') from error
+    if not data:
+        raise table.wrong(key, "at least one byte")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads arguments and fields; ``reached`` collects the buffers pointed to."""
+
+    names: Names
+    buffers: dict[str, BufferSpec]
+    reached: set[str] = field(default_factory=set)
+
+    def argument(self, table: Table) -> Argument:
+        if table.has("role"):
+            return self._pointer(table, table.name())
+        if table.has("fields"):
+            table.only("name", "pass", "fields")
+            by_pointer = table.choice("pass", ["pointer", "value"]) == "pointer"
+            return Struct(table.name(), self._fields(table, MAX_NESTING), by_pointer)
+        if table.has("dtype"):
+            table.only("name", "dtype", "value")
+            return self._scalars(table, array=False)
+        if table.has("null"):
+            return self._null(table)
+        if table.has("buffer"):
+            table.only("name", "buffer")
+            return self._pointer(table, table.name("buffer"))
+        raise table.error('expected one of "role", "dtype", "fields", "buffer" or "null"')
+
+    def _fields(self, table: Table, depth: int) -> tuple[Argument, ...]:
+        if depth == 0:
+            raise table.error(f"nested more than {MAX_NESTING} deep")
+        tables = table.tables("fields")
+        if not tables:
+            raise table.wrong("fields", "at least one field")
+        _unique(tables)
+        return tuple(self._field(t, depth) for t in tables)
+
+    def _field(self, table: Table, depth: int) -> Argument:
+        if table.has("fields"):
+            table.only("name", "fields")
+            return Struct(table.name(), self._fields(table, depth - 1), by_pointer=False)
+        if table.has("buffer"):
+            table.only("name", "buffer")
+            return self._pointer(table, table.name("buffer"))
+        if table.has("null"):
+            return self._null(table)
+        if table.has("bytes"):
+            table.only("name", "bytes")
+            return Bytes(table.name(), _hex(table, "bytes"))
+        if table.has("dtype"):
+            table.only("name", "dtype", "value")
+            return self._scalars(table, array=isinstance(table.items.get("value"), list))
+        raise table.error('expected one of "dtype", "buffer", "null", "bytes" or "fields"')
+
+    def _scalars(self, table: Table, *, array: bool) -> Scalars:
+        dtype = table.dtype()
+        if not table.has("value"):
+            raise table.error('"value" is missing')
+        found = table.items["value"]
+        entries = found if array else [found]
+        if not entries:
+            raise table.wrong("value", "at least one value")
+        values = tuple(self.names.number(table, "value", v, dtype) for v in entries)
+        return Scalars(table.name(), dtype, values, array)
+
+    def _null(self, table: Table) -> Pointer:
+        table.only("name", "null")
+        if table.items["null"] is not True:
+            raise table.wrong("null", "true")
+        return Pointer(table.name(), None, "void")
+
+    def _pointer(self, table: Table, buffer: str) -> Pointer:
+        if buffer not in self.buffers:
+            known = list(self.buffers)
+            raise table.error(
+                f'"buffer" is {show(buffer)}, expected one of {", ".join(known)}'
+                + suggest(buffer, known)
+            )
+        self.reached.add(buffer)
+        return Pointer(table.name(), buffer, self.buffers[buffer].dtype.c_type)

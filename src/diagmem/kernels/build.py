@@ -1,0 +1,205 @@
+"""Compiling a kernel and its driver, each once, into a cache.
+
+The key of a build is a hash of everything that goes into it: the preprocessed
+sources (so every header, too), objects and libraries, flags, the compiler's
+version and the driver.  A build appears in the cache by one rename, so that
+several processes may build at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import diagmem
+from diagmem.errors import DiagmemError
+from diagmem.kernels.driver import call_source, signature
+from diagmem.kernels.model import Code, Kernel
+
+HARNESS = Path(__file__).parent / "harness"
+_CXX = frozenset({".cc", ".cpp", ".cxx", ".C"})
+_DRIVER_FAILS = "the driver for this function does not compile"
+_LINK_FAILS = "cannot link"
+_ABI_FLAGS = ("-m", "-fsanitize", "-fopenmp", "-pthread", "-static")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A driver with its kernel, ready to run cases of this ``signature``.
+
+    ``identity`` names the build: equal for equal code, flags and compiler.
+    ``compiler`` is the compiler's own first line about itself.
+    """
+
+    binary: Path
+    signature: int
+    identity: str
+    compiler: str
+
+
+def header_directory() -> Path:
+    """Where ``diagmem.h`` lies: in the installed package, else in the repository."""
+    package = Path(diagmem.__file__).parent
+    places = (package / "_valgrind" / "include", package.parent.parent / "valgrind-tool")
+    for place in places:
+        if (place / "diagmem.h").is_file():
+            return place
+    raise DiagmemError(f"diagmem.h: not found, expected in {' or '.join(map(str, places))}")
+
+
+def cache_directory() -> Path:
+    """Where builds are kept: ``$XDG_CACHE_HOME/diagmem``, by default in ``~/.cache``."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "diagmem" / "kernels"
+
+
+def build(kernel: Kernel) -> Built:
+    """Compile and link, or find what an earlier call has built.
+
+    Raises
+    ------
+    DiagmemError
+        The compiler is missing or finds an error (its first one is quoted), or
+        the function is not in the code.
+    """
+    code, call = kernel.code, call_source(kernel)
+    version = _version(kernel, code.compiler)
+    identity = _identity(kernel, call, version)
+    place = cache_directory() / identity
+    built = Built(place / "driver", signature(kernel), identity, version)
+    if built.binary.is_file():
+        return built
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=place.parent) as work:
+            made = Path(work) / "made"
+            made.mkdir()
+            _make(kernel, call, made)
+            _move(made, place)
+    except OSError as error:
+        raise DiagmemError(f"{place.parent}: cannot keep builds here: {error}") from error
+    return built
+
+
+def _move(made: Path, place: Path) -> None:
+    try:
+        made.rename(place)
+    except OSError:
+        # Another process was first; its build is as good as ours.
+        if not (place / "driver").is_file():
+            raise
+
+
+def _identity(kernel: Kernel, call: str, version: str) -> str:
+    code = kernel.code
+    parts = [version, code.kind, repr((code.compiler, code.flags, code.link)), call]
+    hashed = sha256("\0".join(parts).encode())
+    for name in sorted(HARNESS.iterdir()):
+        hashed.update(name.read_bytes())
+    hashed.update((header_directory() / "diagmem.h").read_bytes())
+    for file in code.files:
+        # A library is found at run time by its path, so the path belongs to the build.
+        hashed.update(str(file).encode())
+        if code.kind == "source":
+            command = [*_compile(code), "-E", str(file)]
+            hashed.update(_run(kernel, command, f"{file.name} does not compile"))
+        else:
+            hashed.update(_content(file))
+    for extra in code.link:
+        hashed.update(_content(code.directory / extra))
+    return hashed.hexdigest()[:32]
+
+
+def _content(file: Path) -> bytes:
+    """The file's bytes; nothing where there is no such file, as for ``-lm``."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _compile(code: Code) -> list[str]:
+    include = [f"-I{directory}" for directory in code.include]
+    # -g so that a trace can name source lines; it does not change the code.
+    return [code.compiler, *code.flags, *include, "-g", "-fno-lto"]
+
+
+def _make(kernel: Kernel, call: str, directory: Path) -> None:
+    """Build ``directory / "driver"``, the kernel apart from what calls it."""
+    code = kernel.code
+    (directory / "call.c").write_text(call)
+    objects = [str(file) for file in code.files]
+    if code.kind == "source":
+        objects = [str(directory / f"kernel{number}.o") for number in range(len(code.files))]
+        for file, made in zip(code.files, objects, strict=True):
+            command = [*_compile(code), "-c", str(file), "-o", made]
+            _run(kernel, command, f"{file.name} does not compile")
+    for source in (directory / "call.c", HARNESS / "driver.c"):
+        objects.insert(0, str(directory / f"{source.stem}.o"))
+        command = [*_driver_compiler(code), "-std=gnu11", "-O1", "-fno-lto", "-fno-builtin"]
+        command += [f"-I{header_directory()}", f"-I{HARNESS}", "-c", str(source), "-o", objects[0]]
+        _run(kernel, command, _DRIVER_FAILS)
+    command = [*_driver_compiler(code), *objects, *code.link, *_libraries(code)]
+    _run(kernel, [*command, "-o", str(directory / "driver")], _LINK_FAILS)
+    for temporary in directory.glob("*.o"):
+        temporary.unlink()
+
+
+def _driver_compiler(code: Code) -> list[str]:
+    """The compiler and those of the kernel's flags that its caller must share."""
+    return [code.compiler, *(flag for flag in code.flags if flag.startswith(_ABI_FLAGS))]
+
+
+def _libraries(code: Code) -> list[str]:
+    libraries = ["-lm"]
+    if code.kind == "library":
+        libraries += [f"-Wl,-rpath,{file.parent}" for file in code.files]
+    if code.kind == "source" and any(file.suffix in _CXX for file in code.files):
+        libraries.append("-lstdc++")
+    return libraries
+
+
+def _version(kernel: Kernel, compiler: str) -> str:
+    answer = _run(kernel, [compiler, "--version"], f"{compiler} --version fails")
+    lines = answer.decode(errors="replace").splitlines()
+    return lines[0].strip() if lines else compiler
+
+
+def _run(kernel: Kernel, command: Sequence[str], what: str) -> bytes:
+    """Run one build step; its failure becomes one line."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=kernel.code.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DiagmemError(f"{kernel.file}: compiler {command[0]}: {reason}") from error
+    if done.returncode != 0:
+        raise DiagmemError(f"{kernel.file}: {_complaint(kernel, what, done.stderr)}")
+    return done.stdout
+
+
+def _complaint(kernel: Kernel, what: str, stderr: bytes) -> str:
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
+    missing = re.compile(rf"undefined reference to [`']({re.escape(kernel.function)})'")
+    if what == _LINK_FAILS and any(missing.search(line) for line in lines):
+        files = ", ".join(file.name for file in kernel.code.files)
+        return (
+            f'function "{kernel.function}" is not in {files}; expected a function with external '
+            'linkage (in C++: extern "C", or its mangled name)'
+        )
+    telling = re.compile(r"\berror:|undefined reference|multiple definition|cannot find|not found")
+    line = next((line for line in lines if telling.search(line)), lines[0] if lines else "")
+    return f"{what}: {line[:300] or 'the compiler gave no reason'}"

@@ -1,0 +1,173 @@
+"""Reading a kernel description: a TOML file that says what to build and call.
+
+``docs/own-kernel.md`` is the reference of every key.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from diagmem.errors import DiagmemError
+from diagmem.kernels.arguments import read_arguments
+from diagmem.kernels.dtypes import DTYPES
+from diagmem.kernels.model import Code, Document, Kernel
+from diagmem.kernels.parameters import Names, read_names
+from diagmem.kernels.tables import Table, read_toml, show
+
+KEYS = (
+    "description",
+    "function",
+    "source",
+    "object",
+    "library",
+    "compiler",
+    "flags",
+    "include",
+    "link",
+    "returns",
+    "success",
+    "operator",
+    "attributes",
+    "parameters",
+    "derived",
+    "argument",
+    "buffer",
+)
+_KINDS = ("source", "object", "library")
+_SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,999}", re.ASCII)
+_OPERATOR = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
+_KEYWORDS = frozenset(
+    (
+        "auto break case char const continue default do double else enum extern float for goto "
+        "if inline int long main register restrict return short signed sizeof static struct "
+        "switch typedef union unsigned void volatile while"
+    ).split()
+)
+
+
+def load(path: str | Path, overrides: Mapping[str, str] | None = None) -> Kernel:
+    """Read a description and put the parameters in.
+
+    Parameters
+    ----------
+    path : the TOML file.
+    overrides : parameter values as a command line gives them, and ``flags``
+        and ``compiler``, which replace the keys of that name.
+
+    Raises
+    ------
+    DiagmemError
+        Whatever is wrong with it, with the place in the file.
+    """
+    file = Path(path)
+    items = read_toml(file)
+    return _resolve(Document(str(path), file.absolute().parent, items, dict(overrides or {})))
+
+
+def with_parameters(kernel: Kernel, **values: object) -> Kernel:
+    """The same kernel with other parameters, for sweeps over shapes."""
+    document = kernel.document
+    changed = {name: str(value) for name, value in values.items()}
+    overrides = {**document.overrides, **changed}
+    return _resolve(Document(document.file, document.directory, document.items, overrides))
+
+
+def _resolve(document: Document) -> Kernel:
+    try:
+        return _kernel(document)
+    except RecursionError as error:
+        raise DiagmemError(f"{document.file}: nested too deeply") from error
+
+
+def _kernel(document: Document) -> Kernel:
+    root = Table(document.file, "", document.items)
+    root.only(*KEYS)
+    function = root.string("function")
+    if not _SYMBOL.fullmatch(function) or function in _KEYWORDS:
+        raise root.wrong("function", "the name of a function as the linker knows it")
+    operator = root.string("operator", "")
+    if operator and not _OPERATOR.fullmatch(operator):
+        raise root.wrong("operator", "a TFLite operator in capitals, such as CONV_2D")
+    names = read_names(root, document.overrides)
+    returns = root.choice("returns", ["void", *DTYPES], "void")
+    attributes = root.table("attributes")
+    buffers, arguments = read_arguments(root, names)
+    return Kernel(
+        file=document.file,
+        name=Path(document.file).stem,
+        description=root.string("description", ""),
+        function=function,
+        code=_code(root, document),
+        returns=returns,
+        success=_success(root, names, returns),
+        operator=operator,
+        attributes={key: names.value(attributes, key) for key in attributes.items},
+        parameters=dict(names.known),
+        buffers=buffers,
+        arguments=arguments,
+        document=document,
+    )
+
+
+def _success(root: Table, names: Names, returns: str) -> int | None:
+    if not root.has("success"):
+        return None
+    if returns == "void" or DTYPES[returns].is_float:
+        raise root.error(f'"success" needs "returns" to be an integer type, found {show(returns)}')
+    return int(names.number(root, "success", root.items["success"], DTYPES[returns]))
+
+
+def _code(root: Table, document: Document) -> Code:
+    given = [kind for kind in _KINDS if root.has(kind)]
+    if len(given) != 1:
+        found = " and ".join(given) if given else "none"
+        raise root.error(f"expected one of source, object or library, found {found}")
+    kind = given[0]
+    for key in ("flags", "include", "compiler"):
+        if kind != "source" and root.has(key):
+            raise root.error(f'"{key}" goes with source, found {kind}')
+    if kind != "source" and "flags" in document.overrides:
+        raise root.error(f"flags=... goes with source, found {kind}")
+    files = tuple(_existing(root, kind, document.directory, f) for f in root.strings(kind))
+    if not files:
+        raise root.wrong(kind, "at least one file")
+    return Code(
+        kind=kind,
+        files=files,
+        directory=document.directory,
+        compiler=_override(root, document, "compiler", root.string("compiler", "cc")),
+        flags=_flags(root, document),
+        include=tuple(document.directory / d for d in root.strings("include")),
+        link=root.strings("link"),
+    )
+
+
+def _existing(root: Table, kind: str, directory: Path, name: str) -> Path:
+    path = directory / name
+    try:
+        found = path.is_file()
+    except OSError:
+        found = False
+    if not found:
+        raise root.error(f'"{kind}": there is no file {show(name)} in {directory}')
+    return path
+
+
+def _flags(root: Table, document: Document) -> tuple[str, ...]:
+    if "flags" not in document.overrides:
+        return root.strings("flags")
+    text = document.overrides["flags"]
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise root.error(f"flags={show(text)}: {error}") from error
+
+
+def _override(root: Table, document: Document, key: str, default: str) -> str:
+    value = document.overrides.get(key, default)
+    if not value or not value.isprintable():
+        raise root.error(f"{key} is {show(value)}, expected a command")
+    return value

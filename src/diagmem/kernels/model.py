@@ -1,0 +1,168 @@
+"""A kernel with its parameters put in: what to build, and what to call it with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from diagmem.kernels.dtypes import DType
+from diagmem.kernels.expressions import Value
+from diagmem.trace.model import Role
+
+Number = int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Seeded bytes without meaning, for memory the kernel must write first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Seeded values, evenly spread over ``[low, high)``."""
+
+    low: Number
+    high: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Iota:
+    """``start + step * index``."""
+
+    start: Number
+    step: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The given values, again and again."""
+
+    values: tuple[Number, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """The buffer's very bytes."""
+
+    data: bytes
+
+
+Fill = Noise | Uniform | Iota | Repeat | Raw
+
+
+@dataclass(frozen=True, slots=True)
+class BufferSpec:
+    """A buffer of the kernel; ``shape`` in elements, row-major."""
+
+    name: str
+    role: Role
+    dtype: DType
+    shape: tuple[int, ...]
+    fill: Fill
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.elements * self.dtype.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The address of a buffer, or a null pointer where ``buffer`` is None."""
+
+    name: str
+    buffer: str | None
+    c_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scalars:
+    """One value, or as a field of a structure also an array of them."""
+
+    name: str
+    dtype: DType
+    values: tuple[Number, ...]
+    array: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """An array of bytes inside a structure."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A structure, laid out by the C compiler; ``by_pointer`` for arguments only."""
+
+    name: str
+    fields: tuple[Argument, ...]
+    by_pointer: bool
+
+
+Argument = Pointer | Scalars | Bytes | Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Where the compiled kernel comes from; ``kind`` is source, object or library.
+
+    Paths are absolute.  ``directory`` is the description's, where compiler and
+    linker run, so that relative paths among the flags mean what they say.
+    """
+
+    kind: str
+    files: tuple[Path, ...]
+    directory: Path
+    compiler: str
+    flags: tuple[str, ...]
+    include: tuple[Path, ...]
+    link: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The description as it was read, to put other parameters in."""
+
+    file: str
+    directory: Path
+    items: Mapping[str, Any]
+    overrides: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel of which every shape and value is known.
+
+    ``file`` is the description's name as the user gave it, for messages;
+    ``name`` its stem.  ``success`` is the value the function must return, or
+    None where any will do.
+    """
+
+    file: str
+    name: str
+    description: str
+    function: str
+    code: Code
+    returns: str
+    success: int | None
+    operator: str
+    attributes: Mapping[str, Value]
+    parameters: Mapping[str, Value]
+    buffers: tuple[BufferSpec, ...]
+    arguments: tuple[Argument, ...]
+    document: Document = field(repr=False, compare=False)
+
+    def buffer(self, name: str) -> BufferSpec | None:
+        return next((b for b in self.buffers if b.name == name), None)
+
+    def with_role(self, role: Role) -> tuple[BufferSpec, ...]:
+        return tuple(b for b in self.buffers if b.role is role)

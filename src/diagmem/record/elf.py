@@ -1,0 +1,174 @@
+"""ELF files: what they are, their symbols, the libraries they load."""
+
+from __future__ import annotations
+
+import difflib
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+from elftools.elf.segments import InterpSegment
+
+from diagmem.errors import DiagmemError
+
+_HERE = {"x86_64": ("EM_X86_64", 64)}
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A defined symbol; ``address`` as the file's own symbol table counts."""
+
+    name: str
+    file: Path
+    address: int
+    size_bytes: int
+    is_function: bool
+    is_data: bool
+
+
+def is_elf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
+
+
+def check_program(path: Path) -> None:
+    """Refuse an ELF program that this machine cannot run under Valgrind."""
+    wanted, bits = _HERE.get(platform.machine(), ("", 0))
+    try:
+        with path.open("rb") as stream:
+            file = ELFFile(stream)
+            machine, size = file["e_machine"], file.elfclass
+    except (ELFError, OSError) as error:
+        raise DiagmemError(f"{path}: not a readable ELF program: {error}") from None
+    if wanted and (machine, size) != (wanted, bits):
+        raise DiagmemError(
+            f"{path}: a program for another platform ({machine}, {size} bits), expected"
+            f" {wanted}, {bits} bits"
+        )
+
+
+def symbols(path: Path) -> Iterator[Symbol]:
+    """The defined functions and data of a file, from both of its symbol tables."""
+    try:
+        with path.open("rb") as stream:
+            seen = set()
+            for section in ELFFile(stream).iter_sections():
+                if not isinstance(section, SymbolTableSection):
+                    continue
+                for symbol in section.iter_symbols():
+                    found = _symbol(path, symbol)
+                    if found is not None and found not in seen:
+                        seen.add(found)
+                        yield found
+    except (ELFError, OSError, ValueError, UnicodeError) as error:
+        raise DiagmemError(f"{path}: cannot read its symbols: {error}") from None
+
+
+def _symbol(path: Path, symbol: object) -> Symbol | None:
+    entry = symbol.entry  # type: ignore[attr-defined]  # pyelftools has no types
+    kind = entry["st_info"]["type"]
+    if entry["st_shndx"] in ("SHN_UNDEF", "SHN_ABS") or not symbol.name:  # type: ignore[attr-defined]
+        return None
+    return Symbol(
+        name=symbol.name,  # type: ignore[attr-defined]
+        file=path,
+        address=int(entry["st_value"]),
+        size_bytes=int(entry["st_size"]),
+        is_function=kind in ("STT_FUNC", "STT_GNU_IFUNC", "STT_LOOS"),
+        is_data=kind in ("STT_OBJECT", "STT_COMMON", "STT_NOTYPE", "STT_TLS"),
+    )
+
+
+def libraries(path: Path) -> list[Path]:
+    """The shared libraries that the loader would give a program at its start."""
+    with path.open("rb") as stream:
+        interpreters = [
+            segment.get_interp_name()
+            for segment in ELFFile(stream).iter_segments()
+            if isinstance(segment, InterpSegment)
+        ]
+    if not interpreters:
+        return []
+    listed = subprocess.run(
+        [interpreters[0], "--list", str(path)], capture_output=True, text=True, check=False
+    )
+    found = []
+    for line in listed.stdout.splitlines():
+        target = line.partition("=>")[2].split("(")[0].strip()
+        if target.startswith("/"):
+            found.append(Path(target))
+    return found
+
+
+def find_data(program: Path, name: str, file: Path | None) -> Symbol:
+    """The data symbol of that name: in ``file``, or in the program, or in the
+    libraries it starts with.
+
+    Raises
+    ------
+    DiagmemError
+        If there is none, or several at different places in one file.
+    """
+    places = [file] if file is not None else [program]
+    near: set[str] = set()
+    while places:
+        place = places.pop(0)
+        found = set()
+        for symbol in symbols(place):
+            if symbol.is_data:
+                near.add(symbol.name)
+                if symbol.name == name:
+                    found.add(symbol)
+        if len(found) > 1:
+            at = ", ".join(f"0x{s.address:x} ({s.size_bytes} bytes)" for s in sorted(found, key=_at))
+            raise DiagmemError(
+                f"{place}: symbol {name!r} names {len(found)} places: {at}; give one as"
+                " address:0xA,bytes:B, or rename"
+            )
+        if found:
+            return found.pop()
+        if place == program and file is None:
+            places = [library for library in libraries(program) if library != program]
+    similar = difflib.get_close_matches(name, near, 3)
+    hint = f"; did you mean {', '.join(similar)}?" if similar else ""
+    where = file if file is not None else f"{program} and its libraries"
+    raise DiagmemError(
+        f"{where}: no data symbol {name!r}{hint}"
+        " (a stripped file has none; name the place another way)"
+    )
+
+
+def _at(symbol: Symbol) -> int:
+    return symbol.address
+
+
+def similar_functions(name: str, files: list[str]) -> list[str]:
+    """Functions of the files that the user may have meant by a name that was
+    never called: clones of it, names that hold it, names close to it."""
+    core = name.strip("*").split("(")[0].rpartition("::")[2] or name
+    holding: dict[str, None] = {}
+    others: set[str] = set()
+    for file in files:
+        try:
+            for symbol in symbols(Path(file)):
+                if symbol.is_function:
+                    if core in symbol.name:
+                        holding[f"{symbol.name} in {Path(file).name}"] = None
+                    else:
+                        others.add(symbol.name)
+        except DiagmemError:
+            continue
+    return list(holding)[:5] or difflib.get_close_matches(core, others, 3)
+
+
+def aliases(program: Path, name: str) -> list[int]:
+    """Where the program itself defines a function of exactly that name.
+
+    Valgrind knows each address by one name only, which may be another one.
+    """
+    return sorted({s.address for s in symbols(program) if s.is_function and s.name == name})

@@ -1,0 +1,300 @@
+"""Running a program under the tool and writing what it does to a trace file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from diagmem import __version__
+from diagmem.errors import DiagmemError
+from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
+from diagmem.record.places import BufferPlace, check_names
+from diagmem.record.progress import Progress
+from diagmem.record.stream import Received, StreamReader, receive
+from diagmem.record.tool import Tool, find_tool
+from diagmem.trace.writer import TraceWriter
+
+Mode = Literal["events", "summary"]
+PIPE_BYTES = 1 << 20
+_OBJECT_PLACE = re.compile(r".+\+0x[0-9a-fA-F]+")
+F_SETPIPE_SZ = 1031
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to run and what to watch.
+
+    Attributes
+    ----------
+    command
+        Program and arguments.
+    functions
+        Each outermost call of a function so named is a window: demangled (with
+        or without parameters) or mangled, ``*`` and ``?`` match, or a place in
+        an object file (``libfoo.so+0x1234``).  Client requests work besides.
+    buffers
+        Where the buffers lie; client requests declare more.
+    everything
+        Record accesses outside the buffers too.
+    every_load
+        Keep loads whose value is never used, which Valgrind otherwise drops.
+    """
+
+    command: Sequence[str]
+    mode: Mode = "events"
+    functions: Sequence[str] = ()
+    buffers: Sequence[BufferPlace] = ()
+    everything: bool = False
+    whole_program: bool = False
+    every_load: bool = False
+    about: dict[str, Any] = field(default_factory=dict)
+    """Further facts for the trace's header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How a run went; the trace file holds the rest."""
+
+    path: Path
+    windows: int
+    events: int
+    exit_code: int
+    """Of the program; negative: killed by that signal."""
+    cut: str
+    """Why the recording is not complete, or empty."""
+    warnings: tuple[str, ...]
+
+
+def find_program(name: str) -> Path:
+    """The file that a command's first word means."""
+    found = shutil.which(name)
+    if found is None:
+        if Path(name).is_file():
+            raise DiagmemError(f"{name}: is not executable; chmod +x it")
+        raise DiagmemError(f"{name}: no such program")
+    return Path(found)
+
+
+def _options(request: Request, program: Path) -> list[str]:
+    options = [f"--mode={request.mode}"]
+    names = [f for f in request.functions if not _OBJECT_PLACE.fullmatch(f)]
+    mangled = [f for f in names if f.startswith("_Z")]
+    if mangled and len(mangled) < len(names):
+        raise DiagmemError(
+            f"function {mangled[0]!r} is a mangled name and others are not;"
+            " give all of one kind"
+        )
+    options.append(f"--demangle={'no' if mangled else 'yes'}")
+    for function in request.functions:
+        if not function:
+            raise DiagmemError("an empty function name; expected NAME or OBJECT+0xOFFSET")
+        if function in names:
+            options.append(f"--function={function}")
+            if is_elf(program):
+                target = program.resolve()
+                options += [f"--function-at={target}+0x{a:x}" for a in aliases(target, function)]
+        else:
+            options.append(f"--function-at={function}")
+    check_names(list(request.buffers))
+    for buffer in request.buffers:
+        if buffer.needs_function and not request.functions:
+            raise DiagmemError(
+                f"buffer {buffer.name}={buffer.place}: an argument of which function?"
+                " give --function NAME"
+            )
+        options.append(buffer.tool_option(program.resolve()))
+    if request.everything:
+        options.append("--all=yes")
+    if request.whole_program:
+        options.append("--whole-program=yes")
+    if request.every_load:
+        options.append("--vex-iropt-register-updates=allregs-at-mem-access")
+    return options
+
+
+def _header(request: Request, tool: Tool) -> dict[str, Any]:
+    return {
+        "diagmem": __version__,
+        "valgrind": tool.valgrind_version,
+        "platform": tool.platform,
+        "mode": request.mode,
+        "everything": request.everything,
+        "functions": list(request.functions),
+        "asked": [f"{b.name}={b.place} ({b.role})" for b in request.buffers],
+        "command": list(request.command),
+        **request.about,
+    }
+
+
+def record(request: Request, output: Path, *, progress: bool = False) -> Recorded:
+    """Run a program under the tool; write ``output``.
+
+    The file grows beside its final place as ``.NAME.part`` and is moved there
+    at the end, so that an older trace of that name is not lost to a run that
+    fails; if the recorder itself is killed, the part can be read.
+
+    Raises
+    ------
+    DiagmemError
+        If the program, a symbol or the tool is not there, or no window opened.
+    """
+    tool = find_tool()
+    program = find_program(request.command[0])
+    if is_elf(program):
+        check_program(program)
+    options = _options(request, program)
+    part = output.with_name(f".{output.name}.part")
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        run = _Run(request, tool, options, Path(directory))
+        try:
+            writer = TraceWriter(part, _header(request, tool))
+        except OSError as error:
+            raise DiagmemError(f"{part}: cannot write: {error.strerror}") from None
+        try:
+            received, cut = run.into(writer, Progress() if progress else None)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        if received.windows == 0:
+            part.unlink()
+            raise DiagmemError(run.why_no_window(received, program))
+        events = writer.events
+    part.replace(output)
+    if received.error:
+        raise DiagmemError(f"{received.error} (what was recorded before is in {output})")
+    return Recorded(
+        output, received.windows, events, run.exit_code, cut, _warnings(received, run.exit_code)
+    )
+
+
+def _warnings(received: Received, exit_code: int) -> tuple[str, ...]:
+    said = []
+    for name, reason in received.missing.items():
+        if name in received.present:
+            said.append(f"buffer {name!r} was not there in every window: {reason}")
+        else:
+            said.append(f"buffer {name!r} was not there in any window: {reason}")
+    if exit_code < 0:
+        said.append(f"the program was killed by {signal.Signals(-exit_code).name}")
+    elif exit_code > 0:
+        said.append(f"the program ended with exit code {exit_code}")
+    return tuple(said)
+
+
+class _Run:
+    """One process under the tool."""
+
+    def __init__(self, request: Request, tool: Tool, options: list[str], directory: Path) -> None:
+        self._request = request
+        self._tool = tool
+        self._fifo = directory / "stream"
+        self._log = directory / "log"
+        self._options = options
+        self.exit_code = 0
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [
+            *self._tool.command,
+            "--quiet",
+            f"--log-file={self._log}",
+            # A program that executes another is followed into it.
+            "--trace-children=yes",
+            "--child-silent-after-fork=yes",
+            f"--stream={self._fifo}",
+            *self._options,
+            "--",
+            *self._request.command,
+        ]
+        # The program's output is not ours: keep stdout for data.
+        return subprocess.Popen(command, env=self._tool.environment(), stdout=sys.stderr.fileno())
+
+    def into(self, writer: TraceWriter, progress: Progress | None) -> tuple[Received, str]:
+        """Run it; what was received, and why the recording was cut ("" if not)."""
+        os.mkfifo(self._fifo)
+        # Opened for both, so that opening does not wait and the stream does not
+        # end when a program executes another.
+        fd = os.open(self._fifo, os.O_RDWR)
+        try:
+            _widen(fd)
+            sys.stderr.flush()
+            process = self._start()
+            try:
+                received = receive(StreamReader(fd, process), writer, progress)
+                self.exit_code = process.wait()
+                cut = self._why_cut(received)
+                writer.close(complete=not cut, reason=cut)
+            except OSError as error:
+                raise DiagmemError(f"the trace cannot be written: {error.strerror}") from None
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+                if progress is not None:
+                    progress.done()
+        finally:
+            os.close(fd)
+        return received, cut
+
+    def _why_cut(self, received: Received) -> str:
+        if received.error:
+            return received.error
+        if received.ended:
+            return ""
+        if self.exit_code < 0:
+            return f"the program was killed by {signal.Signals(-self.exit_code).name}"
+        if received.hello:
+            return "the tool stopped before the end"
+        return ""
+
+    def why_no_window(self, received: Received, program: Path) -> str:
+        """One line for a run that recorded nothing."""
+        if received.error:
+            return received.error
+        if not received.hello:
+            return f"{program}: did not start under Valgrind: {self._last_words()}"
+        names = ", ".join(self._request.functions)
+        if not names:
+            return (
+                f"{program}: no window opened: name a function with --function, or mark one"
+                " in the program with DIAGMEM_WINDOW_BEGIN (diagmem.h)"
+            )
+        line = f"{program}: {names} was never called"
+        children = self._children()
+        if children:
+            return line + f"; it only started {', '.join(children)}: trace that instead"
+        similar = similar_functions(self._request.functions[0], received.objects)
+        if similar:
+            return line + f"; did you mean {', '.join(similar)}?"
+        return line + "; if the function is there, it may have been inlined: compile it noinline"
+
+    def _children(self) -> list[str]:
+        path = Path(f"{self._fifo}.children")
+        if not path.exists():
+            return []
+        return list(dict.fromkeys(path.read_text(encoding="utf-8").split()))
+
+    def _last_words(self) -> str:
+        if not self._log.exists():
+            return f"exit code {self.exit_code}"
+        lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
+        said = [re.sub(r"^==\d+== ?", "", line).strip() for line in lines]
+        return " ".join(s for s in said if s)[:300] or f"exit code {self.exit_code}"
+
+
+def _widen(fd: int) -> None:
+    """Let the pipe hold more, so that tool and recorder wait less for each other."""
+    import fcntl
+
+    try:
+        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        pass  # an unprivileged user's quota; the default works, a little slower
