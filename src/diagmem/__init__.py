@@ -1,5 +1,45 @@
-"""diagmem: how far a kernel's output may lie over its input, measured."""
+"""diagmem: how far a kernel's output may lie over its input, measured.
+
+    trace = diagmem.open_trace("depthwise.dmt")
+    trace.overlaps()[0].pairs[0].min_displacement_bytes
+
+The names below are imported when first used, so that ``import diagmem`` (and
+``diagmem --help``) cost nothing.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from diagmem.errors import DiagmemError
+
+if TYPE_CHECKING:
+    from diagmem.api import Trace, open_trace, record, record_kernel
+    from diagmem.overlap import Overlap
+
 __version__ = "0.1.0"
+__all__ = [
+    "DiagmemError",
+    "Overlap",
+    "Trace",
+    "__version__",
+    "open_trace",
+    "record",
+    "record_kernel",
+]
+
+_HOMES = {
+    "Overlap": "diagmem.overlap",
+    "Trace": "diagmem.api",
+    "open_trace": "diagmem.api",
+    "record": "diagmem.api",
+    "record_kernel": "diagmem.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'diagmem' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

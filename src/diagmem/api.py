@@ -1,17 +1,17 @@
 """The Python API: a trace as an object, from file to overlap.
 
-    >>> import diagmem
-    >>> trace = diagmem.open_trace("traces/depthwise_conv_2d_f32.dmt")
-    >>> trace.overlaps()                                        # doctest: +SKIP
+    trace = diagmem.open_trace("traces/depthwise_conv_2d_f32.dmt")
+    trace.overlaps()
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -288,3 +288,58 @@ def open_trace(path: str | os.PathLike[str]) -> Trace:
         file that was cut short opens, and says so in `Trace.cut`.
     """
     return Trace(path)
+
+
+def record(
+    command: Sequence[str],
+    output: str | os.PathLike[str],
+    *,
+    mode: Literal["events", "summary"] = "events",
+    functions: Sequence[str] = (),
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    buffers: Mapping[str, str] | None = None,
+) -> Trace:
+    """Run a program under the tool and open the trace of it.
+
+    ``inputs``, ``outputs`` and ``buffers`` map names to places, as in
+    ``diagmem trace --input NAME=PLACE``; an existing ``output`` is replaced.
+
+    Raises
+    ------
+    DiagmemError
+        If the program, the tool or a symbol is not there, or no window opened.
+    """
+    from diagmem.record.places import BufferPlace
+    from diagmem.record.recorder import Request
+    from diagmem.record.recorder import record as run
+
+    places = [
+        BufferPlace(name, role, place)
+        for role, given in ((Role.INPUT, inputs), (Role.OUTPUT, outputs), (Role.OTHER, buffers))
+        for name, place in (given or {}).items()
+    ]
+    request = Request(command=list(command), mode=mode, functions=functions, buffers=places)
+    run(request, Path(output))
+    return Trace(output)
+
+
+def record_kernel(
+    kernel: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    mode: Literal["events", "summary"] = "events",
+    seed: int = 0,
+    **parameters: object,
+) -> Trace:
+    """Trace a described kernel (a TOML file or a bundled name) and open the trace.
+
+    ``parameters`` replace those of the description.  Raises as `record` does.
+    """
+    from diagmem.kernels.catalog import find
+    from diagmem.kernels.description import load
+    from diagmem.kernels.measure import trace_kernel
+
+    overrides = {name: str(value) for name, value in parameters.items()}
+    trace_kernel(load(find(os.fspath(kernel)), overrides), Path(output), mode=mode, seed=seed)
+    return Trace(output)

@@ -16,7 +16,9 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser, what: str, *, required: bool = False) -> None:
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=required, help=what)
+    parser.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE", required=required, help=what
+    )
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
 
 

@@ -1,9 +1,9 @@
 """``diagmem VERB``: find the verb, hand over, turn errors into exit codes.
 
-A verb is one module of this package with three names: ``HELP`` is not needed
-there but in `VERBS` (so that ``--help`` imports no verb), ``configure(parser)``
-adds its arguments and ``run(args)`` does the work and returns the exit code:
-0 done, 1 the answer is "no", 2 the input or the call is wrong.
+A verb is one module of this package: ``configure(parser)`` adds its arguments
+and ``run(args)`` does the work and returns the exit code: 0 done, 1 the answer
+is "no", 2 the input or the call is wrong.  Its one line of help stands here, so
+that ``diagmem --help`` imports no verb.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ no, 2 the input or the call is wrong.
 """
 
 
-def build_parser(verb: str | None) -> argparse.ArgumentParser:
-    """The whole parser; only the named verb's module is imported."""
+def build_parser() -> argparse.ArgumentParser:
+    """The parser for what comes before a verb; it knows the verbs by name only."""
     parser = argparse.ArgumentParser(
         prog="diagmem",
         description="Diagonal memory optimisation, measured on the compiled kernel.",
@@ -51,27 +51,44 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"diagmem {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for name, summary in VERBS.items():
-        sub = verbs.add_parser(
-            name,
-            help=summary,
-            description=summary[0].upper() + summary[1:] + ".",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if name == verb:
-            module = importlib.import_module(f"diagmem.cli.{name}")
-            module.configure(sub)
-            sub.set_defaults(run=module.run)
+        verbs.add_parser(name, help=summary, add_help=False)
     return parser
 
 
+def parse_verb(verb: str, words: list[str]) -> argparse.Namespace:
+    """The arguments of one verb; only its module is imported.
+
+    Words may stand before, between and after options; what follows ``--`` is
+    a command to run and is taken as it stands.
+    """
+    module = importlib.import_module(f"diagmem.cli.{verb}")
+    summary = VERBS[verb]
+    parser = argparse.ArgumentParser(
+        prog=f"diagmem {verb}",
+        description=summary[0].upper() + summary[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.configure(parser)
+    parser.set_defaults(run=module.run, verb=verb, command=[])
+    command = None
+    if "--" in words:
+        at = words.index("--")
+        words, command = words[:at], words[at + 1 :]
+    args = parser.parse_intermixed_args(words)
+    if command is not None:
+        args.command = command
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    verb = next((a for a in arguments if not a.startswith("-")), None)
-    parser = build_parser(verb)
-    args = parser.parse_args(arguments)
-    if args.verb is None:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] not in VERBS:
+        parser = build_parser()
+        if words:
+            parser.parse_args(words)  # help, version, or an error about the word
         parser.print_help()
         return 0
+    args = parse_verb(words[0], words[1:])
     try:
         return int(args.run(args))
     except DiagmemError as error:

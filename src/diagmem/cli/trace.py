@@ -1,0 +1,182 @@
+"""``diagmem trace``: watch a described kernel, or any program."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diagmem.cli.common import add_json, add_output, check_output, hint, print_json, say
+from diagmem.errors import DiagmemError
+
+if TYPE_CHECKING:
+    from diagmem.record.places import BufferPlace
+    from diagmem.record.recorder import Recorded
+
+_EPILOG = """\
+a kernel that a TOML file describes (see docs/own-kernel.md), or a bundled one:
+  diagmem trace depthwise_conv_2d_f32 in_h=17 in_w=9 -o T.dmt
+
+any program; what follows -- is run, and PLACE says where a buffer lies:
+  diagmem trace --function conv --input x=arg:0,bytes:4608 \\
+      --output y=arg:2,bytes:4608 -o T.dmt -- ./prog args
+  symbol:NAME[@FILE][+OFF][,bytes:B]   a variable of the program or a library
+  arg:N[->OFF]...[+OFF],bytes:B        where integer argument N (from 0) points;
+                                       each ->OFF follows the pointer found there
+  heap:BYTES[#K][+OFF],bytes:B         block K (from 0) of those allocated with
+                                       exactly BYTES bytes
+  address:0xA,bytes:B                  a fixed address
+
+A program may also mark windows and buffers itself, with diagmem.h.
+"""
+
+_ROLES = ("input", "output", "weights", "scratch", "arena", "buffer")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.usage = (
+        "diagmem trace [options] KERNEL [key=value ...]\n"
+        "       diagmem trace [options] -- PROGRAM [ARGS ...]"
+    )
+    parser.add_argument(
+        "kernel", nargs="?", metavar="KERNEL", help="kernel description, or a bundled name"
+    )
+    parser.add_argument(
+        "parameters", nargs="*", metavar="key=value", help="replace one of its parameters"
+    )
+    add_output(parser, "the trace [KERNEL.dmt or PROGRAM.dmt]")
+    parser.add_argument(
+        "--mode",
+        choices=("events", "summary"),
+        default="events",
+        help="every event, or first and last load and store of each byte [events]",
+    )
+    parser.add_argument(
+        "--function",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="each outermost call is a window; demangled or mangled, * and ? match, or"
+        " OBJECT+0xOFFSET; may be repeated",
+    )
+    for role in _ROLES:
+        parser.add_argument(
+            f"--{role}",
+            action="append",
+            dest=f"{role}_places",
+            default=[],
+            metavar="NAME=PLACE",
+            help=f"{'a buffer of another role' if role == 'buffer' else f'a buffer: {role}'};"
+            " may be repeated",
+        )
+    parser.add_argument(
+        "--all", action="store_true", help="record accesses outside the buffers too"
+    )
+    parser.add_argument(
+        "--whole-program", action="store_true", help="one window from start to end"
+    )
+    parser.add_argument(
+        "--every-load",
+        action="store_true",
+        help="keep loads whose value is never used (slower; no D changes by it)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of a kernel's contents [0]")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.command:
+        recorded = _trace_program(args)
+    elif args.kernel is not None:
+        recorded = _trace_kernel(args)
+    else:
+        raise DiagmemError("expected KERNEL, or -- and a PROGRAM; see diagmem trace --help")
+    for warning in recorded.warnings:
+        say(f"warning: {warning}")
+    if recorded.cut:
+        say(f"warning: the recording was cut: {recorded.cut}")
+    size = recorded.path.stat().st_size
+    if args.json:
+        print_json(
+            {
+                "path": str(recorded.path),
+                "mode": args.mode,
+                "windows": recorded.windows,
+                "events": recorded.events,
+                "bytes_on_disk": size,
+                "exit_code": recorded.exit_code,
+                "complete": not recorded.cut,
+                "cut": recorded.cut,
+                "warnings": list(recorded.warnings),
+            }
+        )
+    else:
+        windows = "1 window" if recorded.windows == 1 else f"{recorded.windows:,} windows"
+        print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
+    hint(f"diagmem overlap {recorded.path}")
+    return 0
+
+
+def _trace_kernel(args: argparse.Namespace) -> Recorded:
+    from diagmem.kernels.catalog import find
+    from diagmem.kernels.description import load
+    from diagmem.kernels.measure import trace_kernel
+    from diagmem.kernels.parameters import parse_overrides
+
+    given = [role for role in _ROLES if getattr(args, f"{role}_places")]
+    given += [name for name in ("function", "all", "whole_program") if getattr(args, name)]
+    if given:
+        raise DiagmemError(
+            f"--{given[0].replace('_', '-')} goes with -- PROGRAM; a kernel's description names"
+            " its own function and buffers"
+        )
+    kernel = load(find(args.kernel), parse_overrides(args.parameters))
+    output = _output(args, kernel.name)
+    return trace_kernel(
+        kernel,
+        output,
+        mode=args.mode,
+        seed=args.seed,
+        every_load=args.every_load,
+        progress=True,
+    )
+
+
+def _trace_program(args: argparse.Namespace) -> Recorded:
+    from diagmem.record.recorder import Request, record
+
+    if args.kernel is not None:
+        raise DiagmemError(
+            f"both {args.kernel!r} and -- {args.command[0]}: expected a KERNEL or a PROGRAM"
+        )
+    if args.all and args.mode == "summary":
+        raise DiagmemError("--all goes with --mode events: a summary is made of buffers")
+    request = Request(
+        command=args.command,
+        mode=args.mode,
+        functions=args.function,
+        buffers=_buffers(args),
+        everything=args.all,
+        whole_program=args.whole_program or (args.all and not args.function),
+        every_load=args.every_load,
+    )
+    output = _output(args, Path(args.command[0]).name)
+    return record(request, output, progress=True)
+
+
+def _buffers(args: argparse.Namespace) -> list[BufferPlace]:
+    from diagmem.record.places import parse_buffer
+    from diagmem.trace.model import Role
+
+    return [
+        parse_buffer(text, Role.OTHER if role == "buffer" else Role(role))
+        for role in _ROLES
+        for text in getattr(args, f"{role}_places")
+    ]
+
+
+def _output(args: argparse.Namespace, stem: str) -> Path:
+    output: Path = args.output or Path(f"{stem}.dmt")
+    check_output(output, args.force)
+    return output
