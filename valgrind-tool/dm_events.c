@@ -23,7 +23,7 @@
 #include "dm.h"
 
 /* A block is sent when another full record buffer might not fit. */
-#define BLOCK_EVENTS (1u << 20)
+#define BLOCK_EVENTS (1u << 18)
 #define MAX_SEGMENTS 65536
 
 typedef struct { UInt events, segments, spans, sizes; UChar class_bytes, zero[7]; } BlockHead;

@@ -1,7 +1,7 @@
 """The Python API: a trace as an object, from file to overlap.
 
-    trace = diagmem.open_trace("traces/depthwise_conv_2d_f32.dmt")
-    trace.overlaps()
+trace = diagmem.open_trace("traces/depthwise_conv_2d_f32.dmt")
+trace.overlaps()
 """
 
 from __future__ import annotations
@@ -135,15 +135,10 @@ class Trace:
             )
         buffers = record.window.buffers
         folds = [
-            LivenessFold(
-                b.name,
-                b.role,
-                b.size_bytes,
-                min(self._reader.alignment(record, b), MAX_CELL_BYTES),
-            )
-            for b in buffers
+            LivenessFold(b.name, b.role, b.size_bytes, min(alignment, MAX_CELL_BYTES))
+            for b, alignment in zip(buffers, self._reader.alignments(record, buffers), strict=True)
         ]
-        for i, piece in self._reader.accesses(record, buffers):
+        for i, piece in self._reader.accesses(record, buffers, sites=False):
             folds[i].take(piece)
         return tuple(fold.result() for fold in folds)
 
@@ -228,9 +223,7 @@ class Trace:
 
     def _window_overlaps(self, record: WindowRecord) -> WindowOverlaps:
         window = record.window
-        live = dict(
-            zip((b.name for b in window.buffers), self.liveness(window.index), strict=True)
-        )
+        live = dict(zip((b.name for b in window.buffers), self.liveness(window.index), strict=True))
         inputs = [live[b.name] for b in window.buffers if b.role is Role.INPUT]
         outputs = [live[b.name] for b in window.buffers if b.role is Role.OUTPUT]
         notes = self._window_notes(record)
@@ -258,7 +251,7 @@ class Trace:
         buffers = [self._buffer(record.window.index, b.name) for b in (input_, output)]
         limit = max(LIVES_AT_LEAST, LIVES_PER_CELL * (input_.cells + output.cells))
         folds = [LivesFold(b.size_bytes, cell, limit=limit) for b in buffers]
-        for i, piece in self._reader.accesses(record, buffers):
+        for i, piece in self._reader.accesses(record, buffers, sites=False):
             folds[i].take(piece)
         return folds[0].result(needed_after=False), folds[1].result(needed_after=True)
 

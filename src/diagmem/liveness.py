@@ -111,8 +111,16 @@ class BufferLiveness:
         )
 
 
-def _never(cells: int) -> tuple[Int64Array, Int64Array]:
-    return np.full(cells, NEVER_FIRST), np.full(cells, NEVER_LAST, np.int64)
+Columns = tuple[Int64Array, Int64Array]
+"""First and last tick, one entry per cell."""
+
+
+def never(cells: int) -> Columns:
+    """What never happened to any cell; takes no memory and cannot be written."""
+    return (
+        np.broadcast_to(np.int64(NEVER_FIRST), cells),
+        np.broadcast_to(np.int64(NEVER_LAST), cells),
+    )
 
 
 def _cells_of(
@@ -123,12 +131,12 @@ def _cells_of(
     Accesses that begin before or end after the buffer are clipped to it.
     """
     shift = cell_bytes.bit_length() - 1
+    if _one_cell_each(accesses, size_bytes, cell_bytes):
+        return accesses.offset >> shift, accesses.tick, accesses.store
     start = np.maximum(accesses.offset, 0)
     end = np.minimum(accesses.offset + accesses.size, size_bytes)
     first = start >> shift
     count = ((end + (cell_bytes - 1)) >> shift) - first
-    if len(count) == 0 or int(count.max()) == 1:
-        return first, accesses.tick, accesses.store
     total = np.cumsum(count)
     within = np.arange(int(total[-1])) - np.repeat(total - count, count)
     return (
@@ -138,11 +146,22 @@ def _cells_of(
     )
 
 
+def _one_cell_each(accesses: Accesses, size_bytes: int, cell_bytes: int) -> bool:
+    """Does every access touch one cell only, none reaching over the edges?"""
+    if len(accesses) == 0:
+        return True
+    return (
+        int(accesses.size.max()) <= cell_bytes
+        and int(accesses.offset.min()) >= 0
+        and int(accesses.offset.max()) + cell_bytes <= size_bytes
+    )
+
+
 def _note(first: Int64Array, last: Int64Array, cell: Int64Array, tick: Int64Array) -> None:
     """Later accesses, in order, into the arrays of one kind."""
     # Of a repeated index the last value stays, which is the latest tick.
     last[cell] = tick
-    new = np.flatnonzero(first[cell] == NEVER_FIRST)
+    new = np.flatnonzero(first.take(cell) == NEVER_FIRST)
     if len(new):
         # Backwards, so that the earliest tick is the one that stays.
         first[cell[new][::-1]] = tick[new][::-1]
@@ -158,27 +177,45 @@ class LivenessFold:
 
     def __init__(self, name: str, role: str, size_bytes: int, cell_bytes: int) -> None:
         self._what = (name, role, size_bytes, cell_bytes)
-        cells = -(-size_bytes // cell_bytes)
-        self._loads = _never(cells)
-        self._stores = _never(cells)
+        self._cells = -(-size_bytes // cell_bytes)
+        self._loads: Columns | None = None
+        self._stores: Columns | None = None
 
     def take(self, accesses: Accesses) -> None:
         """The next accesses; ticks go on rising from piece to piece."""
         _, _, size_bytes, cell_bytes = self._what
         cell, tick, store = _cells_of(accesses, size_bytes, cell_bytes)
         stores = int(np.count_nonzero(store))
-        if stores == 0:
-            _note(*self._loads, cell, tick)
-        elif stores == len(store):
-            _note(*self._stores, cell, tick)
+        if stores == len(store):
+            self._note_stores(cell, tick)
+        elif stores == 0:
+            self._note_loads(cell, tick)
         else:
             which = np.flatnonzero(store)
-            _note(*self._stores, cell[which], tick[which])
+            self._note_stores(cell[which], tick[which])
             which = np.flatnonzero(~store)
-            _note(*self._loads, cell[which], tick[which])
+            self._note_loads(cell[which], tick[which])
+
+    def _note_loads(self, cell: Int64Array, tick: Int64Array) -> None:
+        if self._loads is None and len(cell):
+            self._loads = _written(never(self._cells))
+        if self._loads is not None:
+            _note(*self._loads, cell, tick)
+
+    def _note_stores(self, cell: Int64Array, tick: Int64Array) -> None:
+        if self._stores is None and len(cell):
+            self._stores = _written(never(self._cells))
+        if self._stores is not None:
+            _note(*self._stores, cell, tick)
 
     def result(self) -> BufferLiveness:
-        return BufferLiveness(*self._what, *self._loads, *self._stores)
+        loads = self._loads or never(self._cells)
+        stores = self._stores or never(self._cells)
+        return BufferLiveness(*self._what, *loads, *stores)
+
+
+def _written(columns: Columns) -> Columns:
+    return columns[0].copy(), columns[1].copy()
 
 
 class LivesFold:

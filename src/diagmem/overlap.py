@@ -23,6 +23,7 @@ ISOLATED_WORK = 1 << 26
 """Cell comparisons spent on looking for isolated safe displacements; beyond,
 only 0 (in place) is tried."""
 ISOLATED_LISTED = 100
+PIECE_CELLS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,30 @@ def _largest_ordinary(needed_until: Int64Array, from_tick: Int64Array) -> _Large
 
     The largest such w for a tick is read off the suffix minimum of
     ``from_tick``, and only those r matter that are needed longer than every
-    lower one, so all is linear but for one search in sorted needles.
+    lower one, so all is linear but for one search in sorted needles.  Piece by
+    piece, so that temporaries stay in the cache.
     """
-    until = np.maximum.accumulate(needed_until)
-    rising = np.flatnonzero(np.diff(until, prepend=np.int64(NEVER_LAST)) > 0)
-    if len(rising) == 0 or len(from_tick) == 0:
+    if len(from_tick) == 0:
         return None
     earliest_above = np.minimum.accumulate(from_tick[::-1])[::-1]
-    highest = np.searchsorted(earliest_above, until[rising], side="right") - 1
-    difference = np.where(highest >= 0, highest - rising, np.iinfo(np.int64).min)
-    best = int(np.argmax(difference))
-    if highest[best] < 0:
-        return None
-    return _Largest(int(difference[best]), int(rising[best]), int(highest[best]))
+    best: _Largest | None = None
+    longest = np.int64(NEVER_LAST)
+    for start in range(0, len(needed_until), PIECE_CELLS):
+        piece = needed_until[start : start + PIECE_CELLS]
+        until = np.maximum.accumulate(np.concatenate([[longest], piece]))
+        rising = np.flatnonzero(until[1:] > until[:-1])
+        if len(rising) == 0:
+            continue
+        longest = until[-1]
+        needles = until[rising + 1]
+        low, high = np.searchsorted(earliest_above, needles[[0, -1]], side="right")
+        highest = low + np.searchsorted(earliest_above[low:high], needles, side="right") - 1
+        # The later r, the less it can add to the same w.
+        difference = highest - (rising + start)
+        at = int(np.argmax(difference))
+        if highest[at] >= 0 and (best is None or difference[at] > best.difference):
+            best = _Largest(int(difference[at]), int(rising[at]) + start, int(highest[at]))
+    return best
 
 
 def _covering_maximum(

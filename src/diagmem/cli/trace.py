@@ -73,9 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="record accesses outside the buffers too"
     )
-    parser.add_argument(
-        "--whole-program", action="store_true", help="one window from start to end"
-    )
+    parser.add_argument("--whole-program", action="store_true", help="one window from start to end")
     parser.add_argument(
         "--every-load",
         action="store_true",

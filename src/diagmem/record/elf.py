@@ -125,7 +125,9 @@ def find_data(program: Path, name: str, file: Path | None) -> Symbol:
                 if symbol.name == name:
                     found.add(symbol)
         if len(found) > 1:
-            at = ", ".join(f"0x{s.address:x} ({s.size_bytes} bytes)" for s in sorted(found, key=_at))
+            at = ", ".join(
+                f"0x{s.address:x} ({s.size_bytes} bytes)" for s in sorted(found, key=_at)
+            )
             raise DiagmemError(
                 f"{place}: symbol {name!r} names {len(found)} places: {at}; give one as"
                 " address:0xA,bytes:B, or rename"

@@ -24,7 +24,9 @@ class Progress:
         self._next = now + INTERVAL_S
         self._shown = True
         seconds = now - self._start
-        sys.stderr.write(f"\rrecording: {events / 1e6:.1f} M events, {windows} windows, {seconds:.0f} s ")
+        sys.stderr.write(
+            f"\rrecording: {events / 1e6:.1f} M events, {windows} windows, {seconds:.0f} s "
+        )
         sys.stderr.flush()
 
     def done(self) -> None:

@@ -90,8 +90,7 @@ def _options(request: Request, program: Path) -> list[str]:
     mangled = [f for f in names if f.startswith("_Z")]
     if mangled and len(mangled) < len(names):
         raise DiagmemError(
-            f"function {mangled[0]!r} is a mangled name and others are not;"
-            " give all of one kind"
+            f"function {mangled[0]!r} is a mangled name and others are not; give all of one kind"
         )
     options.append(f"--demangle={'no' if mangled else 'yes'}")
     for function in request.functions:

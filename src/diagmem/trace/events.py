@@ -14,6 +14,11 @@ from diagmem.trace.model import Accesses, Buffer, Int64Array, UInt32Array
 from diagmem.trace.reader import TraceFile, WindowRecord
 
 
+MAX_REACH = 1 << 46
+"""No access begins further than this before the span that it reaches into (a
+system call's may begin anywhere)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
     """Consecutive events of one window, in program order, all of one length.
@@ -69,9 +74,8 @@ class Block:
         self.deltas = [self._delta_column(column) for column in columns]
         self.alignment = [int(column["alignment"]) for column in columns]
         self.sizes = self._take(np.dtype("<u8"), int(head["sizes"]))
-        self._check(trace, n_events, n_spans, segments)
-        self.span = trace.class_span.astype(np.uint8 if n_spans < 256 else np.uint32)[self.classes]
-        self.segments = self._segments(segments, n_spans)
+        self._check(trace, n_events, segments)
+        self.segments = self._segments(trace, segments, n_spans)
 
     def _take(self, dtype: np.dtype[np.void], count: int) -> npt.NDArray[np.void]:
         try:
@@ -87,34 +91,52 @@ class Block:
             raise TraceError(f"{self.place}: differences of {width} bytes")
         return self._take(fmt.DELTA_DTYPES.get(width, np.dtype("<i4")), int(column["events"]))
 
-    def _check(
-        self, trace: TraceFile, n_events: int, n_spans: int, segments: npt.NDArray[np.void]
-    ) -> None:
+    def _check(self, trace: TraceFile, n_events: int, segments: npt.NDArray[np.void]) -> None:
         if n_events and int(self.classes.max()) >= len(trace.class_site):
             raise TraceError(f"{self.place}: a class that no record describes")
         if int(segments["events"].sum()) != n_events:
             raise TraceError(f"{self.place}: its segments do not add up to {n_events} events")
-        spans = trace.class_span[self.classes] if n_events else np.empty(0, np.uint32)
-        counts = np.bincount(spans, minlength=n_spans)
-        if len(counts) != n_spans or any(
-            int(count) != len(column) for count, column in zip(counts, self.deltas, strict=True)
-        ):
-            raise TraceError(f"{self.place}: its columns do not match its classes")
+        if sum(len(column) for column in self.deltas) != n_events:
+            raise TraceError(f"{self.place}: its columns do not add up to {n_events} events")
 
-    def _segments(self, table: npt.NDArray[np.void], n_spans: int) -> list[Segment]:
+    def _segments(
+        self, trace: TraceFile, table: npt.NDArray[np.void], n_spans: int
+    ) -> list[Segment]:
         ends = np.cumsum(table["events"], dtype=np.int64)
         if len(table) == 1:
             starts = np.zeros((1, n_spans), np.int64)
         else:
             which = np.repeat(np.arange(len(table)), table["events"])
-            counts = np.bincount(which * n_spans + self.span, minlength=len(table) * n_spans)
+            span = trace.class_span[self.classes]
+            if len(span) and int(span.max()) >= n_spans:
+                raise TraceError(f"{self.place}: a class of a span it has no column for")
+            counts = np.bincount(which * n_spans + span, minlength=len(table) * n_spans)
             counts = counts.reshape(len(table), n_spans)
             starts = np.cumsum(counts, axis=0) - counts
         return [
-            Segment(int(s["window"]), int(s["thread"]), int(s["first_tick"]),
-                    int(end) - int(s["events"]), int(end), starts[i])
-            for i, (s, end) in enumerate(zip(table, ends, strict=True))
-        ]  # fmt: skip
+            Segment(
+                window=int(row["window"]),
+                thread=int(row["thread"]),
+                first_tick=int(row["first_tick"]),
+                start=int(end) - int(row["events"]),
+                end=int(end),
+                column_start=starts[i],
+            )
+            for i, (row, end) in enumerate(zip(table, ends, strict=True))
+        ]
+
+    def offsets(self, segment: Segment, span: int, events: int) -> npt.NDArray[np.signedinteger]:
+        """Distances from the span's start of a segment's events there.
+
+        As wide as the column: the tool gives a span 8 bytes where 4 would not
+        hold its offsets.
+        """
+        first = int(segment.column_start[span])
+        column = self.deltas[span] if span < len(self.deltas) else np.empty(0, np.int32)
+        deltas = column[first : first + events]
+        if len(deltas) != events:
+            raise TraceError(f"{self.place}: its columns do not match its classes")
+        return np.cumsum(deltas, dtype=deltas.dtype)
 
     def event_sizes(self, trace: TraceFile, start: int, end: int) -> Int64Array:
         """Bytes of each event of a slice; those of varying size from beside it."""
@@ -134,14 +156,47 @@ def store_sites(trace: TraceFile) -> npt.NDArray[np.bool_]:
     return stores[trace.class_site]
 
 
+def _keep_freed_memory() -> None:
+    """Make the C library keep what the pieces' temporaries give back.
+
+    glibc returns the top of the heap to the system beyond a threshold of twice
+    the largest mapped block freed so far (mallopt(3), M_MMAP_THRESHOLD), and
+    numpy then waits for fresh zeroed pages at every piece: half the time of
+    decoding.  Freeing one large block once raises that threshold to its limit.
+    """
+    np.empty(31 << 20, np.uint8)
+
+
+class _Lookup:
+    """What a class number means, as tables to index with a column of classes."""
+
+    def __init__(self, trace: TraceFile) -> None:
+        self.site = trace.class_site
+        self.store = store_sites(trace)
+        sizes = np.array([site.size_bytes for site in trace.sites], np.int64)
+        self.size = sizes[trace.class_site]
+        # Span and kind in one small number: 2 * span, + 1 for a store.
+        code = 2 * trace.class_span.astype(np.int64) + self.store
+        small = np.uint8 if len(code) == 0 or int(code.max()) < 256 else np.uint32
+        self.code = code.astype(small)
+
+    def size_in(self, span: int) -> int:
+        """The size of all accesses in that span, or 0 where they differ."""
+        sizes = set(self.size[self.code >> 1 == span].tolist())
+        return sizes.pop() if len(sizes) == 1 else 0
+
+
 class EventReader:
-    """Reads a trace's events; keeps the last block, which neighbours often share."""
+    """Reads a trace's events, block by block."""
 
     def __init__(self, trace: TraceFile) -> None:
         self.trace = trace
+        self._lookup = _Lookup(trace)
+        _keep_freed_memory()
         self._last: tuple[BlockHeader, Block] | None = None
 
-    def _block(self, header: BlockHeader) -> Block:
+    def _decode(self, header: BlockHeader) -> Block:
+        # Neighbouring windows often share a block.
         if self._last is None or self._last[0] is not header:
             self._last = (header, Block(self.trace, header))
         return self._last[1]
@@ -150,7 +205,7 @@ class EventReader:
         """The pieces of a window, in order; ticks must join without a gap."""
         tick = 0
         for header in self.trace.blocks_of(BlockType.EVENTS, window):
-            block = self._block(header)
+            block = self._decode(header)
             for segment in block.segments:
                 if segment.window != window:
                     continue
@@ -164,65 +219,91 @@ class EventReader:
 
     def events(self, record: WindowRecord) -> Iterator[Events]:
         """All events of a window, whatever buffer they touch."""
-        stores = store_sites(self.trace)
         for block, segment in self.segments(record.window.index):
             start, end = segment.start, segment.end
-            classes, span = block.classes[start:end], block.span[start:end]
+            classes = block.classes[start:end]
+            span = self.trace.class_span[classes]
             address = np.empty(end - start, np.int64)
             for number, (base, _) in enumerate(record.spans):
                 here = np.flatnonzero(span == number)
-                first = int(segment.column_start[number])
-                deltas = block.deltas[number][first : first + len(here)]
-                address[here] = base + np.cumsum(deltas, dtype=np.int64)
+                address[here] = base + block.offsets(segment, number, len(here))
             yield Events(
                 tick=np.arange(segment.first_tick, segment.first_tick + end - start),
                 address=address,
                 size=block.event_sizes(self.trace, start, end),
-                store=stores[classes],
-                site=self.trace.class_site[classes],
+                store=self._lookup.store[classes],
+                site=self._lookup.site[classes],
                 thread=np.full(end - start, segment.thread, np.uint32),
             )
 
     def accesses(
-        self, record: WindowRecord, buffers: Sequence[Buffer]
+        self, record: WindowRecord, buffers: Sequence[Buffer], *, sites: bool = True
     ) -> Iterator[tuple[int, Accesses]]:
         """The accesses to some buffers of a window, in one pass over its blocks.
 
         Gives the buffer's position in ``buffers`` and a piece of its accesses;
-        the pieces of each buffer come in program order.
+        the pieces of each buffer come in program order.  Without ``sites``
+        that column is left 0.
         """
-        stores = store_sites(self.trace)
         places = [_span_of(record, buffer) for buffer in buffers]
         for block, segment in self.segments(record.window.index):
-            size = block.event_sizes(self.trace, segment.start, segment.end)
-            span = block.span[segment.start : segment.end]
-            classes = block.classes[segment.start : segment.end]
             for number in sorted({number for number, _ in places}):
-                here = np.flatnonzero(span == number)
-                first = int(segment.column_start[number])
-                deltas = block.deltas[number][first : first + len(here)]
-                from_span = np.cumsum(deltas, dtype=np.int64)
-                one_span = len(here) == len(span)
-                of_span = Accesses(
-                    tick=here + segment.first_tick,
-                    offset=from_span,
-                    size=size if one_span else size[here],
-                    store=stores[classes if one_span else classes[here]],
-                    site=self.trace.class_site[classes if one_span else classes[here]],
-                )
+                of_span = self._of_span(record, block, segment, number, sites)
                 for i, (buffer, place) in enumerate(zip(buffers, places, strict=True)):
                     if place[0] == number:
                         whole = record.spans[number] == (buffer.address, buffer.end)
                         yield i, of_span if whole else _within(of_span, buffer, place[1])
 
-    def alignment(self, record: WindowRecord, buffer: Buffer) -> int:
-        """A power of two that divides every offset from the buffer's start and
-        every size of its accesses, the buffer's own size included."""
-        number, base = _span_of(record, buffer)
-        bits = buffer.size_bytes | (buffer.address - base)
+    def _of_span(
+        self, record: WindowRecord, block: Block, segment: Segment, span: int, sites: bool
+    ) -> Accesses:
+        """A segment's accesses in one span, offsets from the span's start.
+
+        A column that holds one value throughout is broadcast, not stored.
+        """
+        look = self._lookup
+        classes = block.classes[segment.start : segment.end]
+        code = look.code.take(classes)
+        stores = code == 2 * span + 1
+        here = np.flatnonzero(stores | (code == 2 * span))
+        n, n_stores = len(here), int(np.count_nonzero(stores))
+        one_kind, one_size = n_stores in (0, n), look.size_in(span)
+        offset = block.offsets(segment, span, n)
+        _check_inside(block, record.spans[span], offset)
+        return Accesses(
+            tick=here + segment.first_tick,
+            offset=offset,
+            size=np.broadcast_to(np.int64(one_size), n)
+            if one_size
+            else block.event_sizes(self.trace, segment.start, segment.end)[here],
+            store=np.broadcast_to(np.bool_(n_stores > 0), n) if one_kind else stores[here],
+            site=look.site[classes[here]] if sites else np.broadcast_to(np.uint32(0), n),
+        )
+
+    def alignments(self, record: WindowRecord, buffers: Sequence[Buffer]) -> list[int]:
+        """For each buffer a power of two that divides every offset from its start
+        and every size of its accesses, its own size included."""
+        places = [_span_of(record, buffer) for buffer in buffers]
+        bits = [
+            buffer.size_bytes | (buffer.address - base)
+            for buffer, (_, base) in zip(buffers, places, strict=True)
+        ]
         for header in self.trace.blocks_of(BlockType.EVENTS, record.window.index):
-            bits |= _column_alignment(self.trace, header, number)
-        return bits & -bits
+            columns = _column_alignments(self.trace, header)
+            for i, (number, _) in enumerate(places):
+                bits[i] |= columns[number] if number < len(columns) else 0
+        return [b & -b for b in bits]
+
+
+def _check_inside(
+    block: Block, span: tuple[int, int], offset: npt.NDArray[np.signedinteger]
+) -> None:
+    """Offsets a little outside are accesses that reach over the edge; far
+    outside is damage."""
+    if len(offset) and not (
+        -MAX_REACH < int(offset.min()) and int(offset.max()) < span[1] - span[0]
+    ):
+        raise TraceError(f"{block.place}: an access far outside its span of addresses")
 
 
 def _within(accesses: Accesses, buffer: Buffer, span_start: int) -> Accesses:
@@ -238,15 +319,13 @@ def _within(accesses: Accesses, buffer: Buffer, span_start: int) -> Accesses:
     )
 
 
-def _column_alignment(trace: TraceFile, header: BlockHeader, number: int) -> int:
-    """The alignment of one span's column, from the head of a block alone."""
+def _column_alignments(trace: TraceFile, header: BlockHeader) -> list[int]:
+    """The alignment of each span's column, from the head of a block alone."""
     head = np.frombuffer(trace.peek(header, fmt.EVENTS_HEAD.itemsize), fmt.EVENTS_HEAD)[0]
-    if number >= int(head["spans"]):
-        return 0
     at = fmt.EVENTS_HEAD.itemsize + int(head["segments"]) * fmt.SEGMENT.itemsize
-    at += number * fmt.COLUMN.itemsize
-    raw = trace.peek(header, at + fmt.COLUMN.itemsize)
-    return int(np.frombuffer(raw, fmt.COLUMN, 1, at)["alignment"][0])
+    count = int(head["spans"])
+    raw = trace.peek(header, at + count * fmt.COLUMN.itemsize)
+    return [int(a) for a in np.frombuffer(raw, fmt.COLUMN, count, at)["alignment"]]
 
 
 def _span_of(record: WindowRecord, buffer: Buffer) -> tuple[int, int]:

@@ -95,9 +95,7 @@ class TraceFile:
                 " match its contents; the file is corrupt"
             )
         try:
-            raw = zstandard.ZstdDecompressor().decompress(
-                stored, max_output_size=block.raw_bytes
-            )
+            raw = zstandard.ZstdDecompressor().decompress(stored, max_output_size=block.raw_bytes)
         except zstandard.ZstdError as error:
             raise TraceError(f"{self.path}: block at byte {at}: {error}") from None
         if len(raw) != block.raw_bytes:
@@ -110,13 +108,16 @@ class TraceFile:
     def peek(self, block: BlockHeader, size: int) -> bytes:
         """The first bytes of a block, without decoding or checking the rest."""
         self._file.seek(block.payload_at)
-        stored = self._file.read(min(block.stored_bytes, 2 * size + 4096))
+        stored = self._file.read(block.stored_bytes)
         try:
-            raw = zstandard.ZstdDecompressor().decompressobj().decompress(stored)
-        except zstandard.ZstdError:
-            raw = b""
-        # Very dense data hides its start behind a large compressed run.
-        return raw[:size] if len(raw) >= size else self.payload(block)[:size]
+            raw = zstandard.ZstdDecompressor().stream_reader(stored).read(size)
+        except zstandard.ZstdError as error:
+            raise TraceError(f"{self.path}: block at byte {block.payload_at}: {error}") from None
+        if len(raw) < size:
+            raise TraceError(
+                f"{self.path}: block at byte {block.payload_at}: shorter than its own counts say"
+            )
+        return raw
 
     def blocks_of(self, kind: BlockType, window: int) -> Iterator[BlockHeader]:
         """The blocks that tell of a window, in file order."""
