@@ -250,6 +250,10 @@ void dm_summary_bulk(UInt site, DmSpan* span, Addr addr, SizeT size);
 
 /* ---- instrumentation ---- */
 
+/* Accesses are recorded only once armed; every translation made before must go. */
+extern Bool dm_armed;
+void dm_arm(void);
+
 IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in,
                     const VexGuestLayout* layout, const VexGuestExtents* vge,
                     const VexArchInfo* archinfo, IRType guest_word, IRType host_word);

@@ -15,16 +15,25 @@
  * so that nothing is lost when an access faults.  At the start of a superblock
  * a guarded call empties a buffer that is nearly full.
  *
+ * Until the first window opens nothing of this is added, so that a program's
+ * start (importing numpy, say) runs at the speed of --tool=none: the first call
+ * of a traced function, or the first begin request, arms the tool and has every
+ * translation made so far thrown away.
+ *
  * An access that may not happen (guarded loads and stores, a failing compare
  * and swap or store-conditional) moves the cursor only when it does: a store
  * that never was would end the life of a value that is still there.
  */
 #include "dm.h"
+#include "pub_tool_guest.h"
 #include "pub_tool_machine.h"
 
 UChar dm_page_map[DM_PAGES];
 DmRecord dm_records[DM_RECORDS + DM_RECORDS_SLACK];
 DmRecord* dm_cursor = dm_records;
+Bool dm_armed;
+
+void dm_arm(void) { dm_armed = True; }
 
 typedef struct {
    IRSB* out;
@@ -186,11 +195,21 @@ static void linked(Block* b, IRStmt* st)
    }
 }
 
+static Bool watches_functions(void)
+{
+   return VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) > 0;
+}
+
+static Addr address_of(const IRStmt* mark)
+{
+   return (Addr)(mark->Ist.IMark.addr + mark->Ist.IMark.delta);
+}
+
 static void instruction(Block* b, const IRStmt* st)
 {
    const HChar* name;
-   b->pc = (Addr)(st->Ist.IMark.addr + st->Ist.IMark.delta);
-   if (VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) == 0) return;
+   b->pc = address_of(st);
+   if (!watches_functions()) return;
    name = dm_window_function(b->pc);
    if (!name) return;
    guarded_call(b, NULL, "dm_window_enter", &dm_window_enter,
@@ -251,12 +270,39 @@ static void check_exit(Block* b, const VexGuestLayout* layout)
 {
    IRExpr* sp;
    IRExpr* over;
-   if (b->out->next->tag == Iex_Const) return;
-   if (VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) == 0) return;
+   if (b->out->next->tag == Iex_Const || !watches_functions()) return;
    sp = assign(b, b->word, IRExpr_Get(layout->offset_SP, b->word));
    over = below(b, load_word(b, &dm_exit_sp), sp);
    guarded_call(b, over, "dm_window_check_exit", &dm_window_check_exit,
                 mkIRExprVec_2(sp, b->out->next), 2);
+}
+
+/* End the superblock here: arm the tool, drop all translations, come back. */
+static void arm_here(Block* b, const VexGuestLayout* layout, const IRStmt* mark)
+{
+   IRExpr* everything = word_const(b, ~(Addr)0 >> 1);
+   guarded_call(b, NULL, "dm_arm", &dm_arm, mkIRExprVec_0(), 0);
+   add(b, IRStmt_Put(offsetof(VexGuestArchState, guest_CMSTART), word_const(b, 0)));
+   add(b, IRStmt_Put(offsetof(VexGuestArchState, guest_CMLEN), everything));
+   b->out->next = word_const(b, (Addr)mark->Ist.IMark.addr);
+   b->out->jumpkind = Ijk_InvalICache;
+   b->out->offsIP = layout->offset_IP;
+}
+
+/* Before the first window: look only for the functions that open one. */
+static IRSB* unarmed(Block* b, IRSB* in, const VexGuestLayout* layout)
+{
+   Int i;
+   if (!watches_functions()) return in;
+   for (i = 0; i < in->stmts_used; i++) {
+      IRStmt* st = in->stmts[i];
+      add(b, st);
+      if (st->tag == Ist_IMark && dm_window_function(address_of(st))) {
+         arm_here(b, layout, st);
+         break;
+      }
+   }
+   return b->out;
 }
 
 IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* layout,
@@ -267,6 +313,7 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
    Int i = 0;
    if (guest_word != host_word) VG_(tool_panic)("diagmem: host and guest words differ");
    if (!dm_recording) return in;
+   if (!dm_armed) return unarmed(&b, in, layout);
 
    /* What precedes the first instruction is Valgrind's own preamble. */
    while (i < in->stmts_used && in->stmts[i]->tag != Ist_IMark) add(&b, in->stmts[i++]);

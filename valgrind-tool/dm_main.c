@@ -32,6 +32,7 @@
 #include "pub_tool_options.h"
 #include "pub_tool_replacemalloc.h"
 #include "pub_tool_threadstate.h"
+#include "pub_tool_transtab.h"
 #include "pub_tool_vkiscnums.h"
 
 #include "diagmem.h"
@@ -204,7 +205,10 @@ static IRSB* instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayo
    static Bool started = False;
    if (!started) {
       started = True;
-      if (dm_options.whole_program && dm_recording) dm_window_begin_program();
+      if (dm_options.whole_program && dm_recording) {
+         dm_arm();
+         dm_window_begin_program();
+      }
    }
    return dm_instrument(closure, in, layout, vge, archinfo, guest_word, host_word);
 }
@@ -275,6 +279,10 @@ static Bool client_request(ThreadId tid, UWord* arg, UWord* ret)
          break;
       case DM_USERREQ_FORGET: dm_buffer_forget((const HChar*)arg[1]); break;
       case DM_USERREQ_WINDOW_BEGIN:
+         if (!dm_armed) {
+            dm_arm();
+            VG_(discard_translations_safely)(0, ~(SizeT)0 >> 1, "diagmem");
+         }
          dm_window_begin_request(tid, (const HChar*)arg[1]);
          break;
       case DM_USERREQ_WINDOW_END:

@@ -182,11 +182,15 @@ def _warnings(received: Received, exit_code: int) -> tuple[str, ...]:
             said.append(f"buffer {name!r} was not there in every window: {reason}")
         else:
             said.append(f"buffer {name!r} was not there in any window: {reason}")
-    if exit_code < 0:
-        said.append(f"the program was killed by {signal.Signals(-exit_code).name}")
-    elif exit_code > 0:
-        said.append(f"the program ended with exit code {exit_code}")
+    if exit_code:
+        said.append(f"the program ended with {_exit_text(exit_code)}")
     return tuple(said)
+
+
+def _exit_text(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"signal {signal.Signals(-exit_code).name}"
+    return f"exit code {exit_code}"
 
 
 class _Run:
@@ -249,7 +253,7 @@ class _Run:
         if received.ended:
             return ""
         if self.exit_code < 0:
-            return f"the program was killed by {signal.Signals(-self.exit_code).name}"
+            return f"the program ended with {_exit_text(self.exit_code)}"
         if received.hello:
             return "the tool stopped before the end"
         return ""
@@ -267,6 +271,8 @@ class _Run:
                 " in the program with DIAGMEM_WINDOW_BEGIN (diagmem.h)"
             )
         line = f"{program}: {names} was never called"
+        if self.exit_code:
+            line += f" (the program ended with {_exit_text(self.exit_code)})"
         children = self._children()
         if children:
             return line + f"; it only started {', '.join(children)}: trace that instead"
