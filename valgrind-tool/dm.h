@@ -74,6 +74,7 @@ typedef struct {
    Bool all;            /* every access, not only those in buffers */
    Bool whole_program;  /* one window from start to end */
    XArray* functions;   /* of const HChar*: patterns */
+   XArray* watched;     /* of const HChar*: names of buffers; empty: all */
    XArray* places;      /* of DmObjectPlace: functions by object and offset */
 } DmOptions;
 

@@ -323,13 +323,23 @@ static Int by_start(const void* a, const void* b)
    return VG_(strcmp)(x->name, y->name);
 }
 
+static Bool watched(const HChar* name)
+{
+   Word i, n = VG_(sizeXA)(dm_options.watched);
+   for (i = 0; i < n; i++)
+      if (VG_STREQ(*(const HChar**)VG_(indexXA)(dm_options.watched, i), name)) return True;
+   return n == 0;
+}
+
 void dm_buffers_resolve(ThreadId tid, XArray* buffers, XArray* missing)
 {
    Word i;
    for (i = 0; i < VG_(sizeXA)(declared); i++) {
       const Declared* d = VG_(indexXA)(declared, i);
       Addr start = 0;
-      const HChar* reason = locate(tid, d, &start);
+      const HChar* reason;
+      if (!watched(d->name)) continue;
+      reason = locate(tid, d, &start);
       if (reason) {
          DmMissing m = { d->name, reason };
          VG_(addToXA)(missing, &m);

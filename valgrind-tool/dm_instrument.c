@@ -177,7 +177,7 @@ static void cas_store(Block* b, const IRCAS* cas)
    IRExpr* swapped = equal(b, IRExpr_RdTmp(cas->oldLo), cas->expdLo);
    if (cas->dataHi) {
       IRExpr* high = equal(b, IRExpr_RdTmp(cas->oldHi), cas->expdHi);
-      swapped = assign(b, Ity_I1, IRExpr_ITE(swapped, high, IRExpr_Const(IRConst_U1(False))));
+      swapped = assign(b, Ity_I1, IRExpr_Binop(Iop_And1, swapped, high));
    }
    record(b, DM_STORE, cas->addr, cas_size(b, cas), swapped);
 }

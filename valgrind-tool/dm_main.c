@@ -85,6 +85,10 @@ static Bool process_option(const HChar* arg)
    if (VG_XACT_CLO(arg, "--mode=summary", dm_options.mode, DM_SUMMARY)) return True;
    if (VG_BOOL_CLO(arg, "--all", dm_options.all)) return True;
    if (VG_BOOL_CLO(arg, "--whole-program", dm_options.whole_program)) return True;
+   if (VG_STR_CLO(arg, "--watch", text)) {
+      VG_(addToXA)(dm_options.watched, &text);
+      return True;
+   }
    if (VG_STR_CLO(arg, "--function", text)) {
       VG_(addToXA)(dm_options.functions, &text);
       return True;
@@ -119,6 +123,7 @@ static void print_usage(void)
 "    --buffer=NAME,ROLE,PLACE,bytes:B   may be repeated; PLACE is one of\n"
 "                              address:0xA  object:FILE+0xOFF\n"
 "                              arg:N[->OFF]...[+OFF]  heap:BYTES[#K][+OFF]\n"
+"    --watch=NAME              of all buffers only those so named; may be repeated\n"
 "    --all=no|yes              record accesses outside buffers too [no]\n");
 }
 
@@ -328,6 +333,7 @@ static void pre_clo_init(void)
    VG_(details_avg_translation_sizeB)(480);
 
    dm_options.functions = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
+   dm_options.watched = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
    dm_options.places = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(DmObjectPlace));
    dm_buffers_init();
    dm_window_init();

@@ -71,6 +71,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
             " may be repeated",
         )
     parser.add_argument(
+        "--watch",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of all buffers only those so named (a kernel's weights can double the events);"
+        " may be repeated",
+    )
+    parser.add_argument(
         "--all", action="store_true", help="record accesses outside the buffers too"
     )
     parser.add_argument("--whole-program", action="store_true", help="one window from start to end")
@@ -113,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         windows = "1 window" if recorded.windows == 1 else f"{recorded.windows:,} windows"
         print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
     hint(f"diagmem overlap {recorded.path}")
-    return 0
+    return 1 if recorded.cut else 0
 
 
 def _trace_kernel(args: argparse.Namespace) -> Recorded:
@@ -135,6 +143,7 @@ def _trace_kernel(args: argparse.Namespace) -> Recorded:
         kernel,
         output,
         mode=args.mode,
+        watch=args.watch,
         seed=args.seed,
         every_load=args.every_load,
         progress=True,
@@ -155,6 +164,7 @@ def _trace_program(args: argparse.Namespace) -> Recorded:
         mode=args.mode,
         functions=args.function,
         buffers=_buffers(args),
+        watch=args.watch,
         everything=args.all,
         whole_program=args.whole_program or (args.all and not args.function),
         every_load=args.every_load,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from diagmem.api import open_trace
@@ -19,6 +20,7 @@ def trace_kernel(
     output: Path,
     *,
     mode: Mode = "events",
+    watch: Sequence[str] = (),
     seed: int = 0,
     placement: Placement | None = None,
     every_load: bool = False,
@@ -27,7 +29,7 @@ def trace_kernel(
     """Call a described kernel once under the tool and write its trace.
 
     ``seed`` chooses the buffers' contents; ``placement`` overlaps two buffers,
-    which otherwise lie apart.
+    which otherwise lie apart; ``watch`` names the buffers to record, empty: all.
 
     Raises
     ------
@@ -40,6 +42,7 @@ def trace_kernel(
         request = Request(
             command=driver_command(built, [case], Path(directory)),
             mode=mode,
+            watch=watch,
             every_load=every_load,
             about=_about(kernel, built.compiler, seed),
         )

@@ -43,6 +43,8 @@ class Request:
         an object file (``libfoo.so+0x1234``).  Client requests work besides.
     buffers
         Where the buffers lie; client requests declare more.
+    watch
+        Of all buffers, whoever declares them, only those so named; empty: all.
     everything
         Record accesses outside the buffers too.
     every_load
@@ -53,6 +55,7 @@ class Request:
     mode: Mode = "events"
     functions: Sequence[str] = ()
     buffers: Sequence[BufferPlace] = ()
+    watch: Sequence[str] = ()
     everything: bool = False
     whole_program: bool = False
     every_load: bool = False
@@ -111,6 +114,7 @@ def _options(request: Request, program: Path) -> list[str]:
                 " give --function NAME"
             )
         options.append(buffer.tool_option(program.resolve()))
+    options += [f"--watch={name}" for name in request.watch]
     if request.everything:
         options.append("--all=yes")
     if request.whole_program:
@@ -171,12 +175,15 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
     if received.error:
         raise DiagmemError(f"{received.error} (what was recorded before is in {output})")
     return Recorded(
-        output, received.windows, events, run.exit_code, cut, _warnings(received, run.exit_code)
+        output, received.windows, events, run.exit_code, cut, _warnings(request, received, run.exit_code)
     )
 
 
-def _warnings(received: Received, exit_code: int) -> tuple[str, ...]:
+def _warnings(request: Request, received: Received, exit_code: int) -> tuple[str, ...]:
     said = []
+    for name in request.watch:
+        if name not in received.present and name not in received.missing:
+            said.append(f"nothing declared a buffer {name!r}, which was to be watched")
     for name, reason in received.missing.items():
         if name in received.present:
             said.append(f"buffer {name!r} was not there in every window: {reason}")

@@ -1,0 +1,88 @@
+"""``diagmem validate``: does a trace file keep what the format promises?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.errors import DiagmemError
+
+if TYPE_CHECKING:
+    from diagmem.trace.validate import Report
+
+_EPILOG = """\
+The invariants are listed in docs/trace-format.md, and by --list.  A trace that
+was cut short is valid as far as it goes.
+Exit codes: 0 valid, 1 an invariant is broken, 2 not a trace or not readable.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.add_argument("trace", nargs="?", type=Path, metavar="TRACE", help="a trace file")
+    parser.add_argument("--list", action="store_true", help="list the invariants instead")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from diagmem.trace.invariants import INVARIANTS
+
+    if args.list:
+        if args.json:
+            print_json(INVARIANTS)
+        else:
+            print("\n".join(f"{name}: {what}" for name, what in INVARIANTS.items()))
+        return 0
+    if args.trace is None:
+        raise DiagmemError("expected a trace file, or --list")
+    from diagmem.trace.validate import validate
+
+    report = validate(args.trace)
+    if args.json:
+        print_json(_as_json(report))
+    else:
+        print("\n".join(_lines(report)))
+    if report.valid:
+        hint(f"diagmem info {args.trace}")
+    else:
+        say("what a broken invariant means: docs/trace-format.md")
+    return 0 if report.valid else 1
+
+
+def _as_json(report: Report) -> dict[str, object]:
+    return {
+        "path": report.path,
+        "valid": report.valid,
+        "complete": not report.cut,
+        "cut": report.cut,
+        "version": report.version,
+        "mode": report.mode,
+        "blocks": report.blocks,
+        "windows": report.windows,
+        "events": report.events,
+        "broken": report.broken,
+        "findings": [{**asdict(f), "place": f.place} for f in report.findings],
+    }
+
+
+def _lines(report: Report) -> list[str]:
+    from diagmem.trace.invariants import INVARIANTS
+
+    looked = (
+        f"format {report.version}, {report.blocks:,} blocks, {report.windows:,} windows,"
+        f" {report.events:,} events"
+    )
+    verdict = "valid" if report.valid else "NOT valid"
+    if report.cut:
+        verdict += f", but cut: {report.cut}" if report.valid else f", and cut: {report.cut}"
+    lines = [f"{report.path}: {verdict}", f"  {looked}"]
+    for name, times in report.broken.items():
+        lines.append(f"{name}: {INVARIANTS[name]}")
+        listed = [f for f in report.findings if f.invariant == name]
+        lines += [f"  {f.place}: found {f.found}, expected {f.expected}" for f in listed]
+        if times > len(listed):
+            lines.append(f"  and {times - len(listed):,} more")
+    return lines
