@@ -101,13 +101,27 @@ static void atomic(void)
     }
 }
 
+static volatile long zero;
+
 __attribute__((target("cx16"))) static void wide_swap(void)
 {
+    for (int i = 0; i < 16; i++) ((volatile long *)area.out)[i] = zero;
     for (int i = 0; i < 8; i++)
         __asm__ volatile("lock cmpxchg16b %0"
                          : "+m"(area.out[16 * i])
                          : "a"(0L), "d"(0L), "b"(1L), "c"(2L)
                          : "memory", "cc");
+}
+
+/* Memory never holds what is expected, so nothing is swapped. */
+static void failed_swap(void)
+{
+    int32_t *out = (int32_t *)area.out;
+    for (int i = 0; i < 8; i++) {
+        int32_t expected = out[i] + 1;
+        __atomic_compare_exchange_n(&out[i], &expected, 7, 0, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST);
+    }
 }
 
 static void state(void)
@@ -135,6 +149,7 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
     {"vector256", vector256},   {"masked", masked},
     {"atomic", atomic},         {"wide_swap", wide_swap},
     {"state", state},           {"page_crossing", page_crossing},
+    {"failed_swap", failed_swap},
 };
 
 KEEP void window(void (*run)(void))
