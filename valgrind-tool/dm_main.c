@@ -228,7 +228,7 @@ static void start_client_code(ThreadId tid, ULong blocks)
 static void thread_exit(ThreadId tid)
 {
    if (dm_window.open && dm_window.tid == tid && !dm_window.by_request)
-      dm_window_cut("its thread ended");
+      dm_window_cut("the call did not return");
 }
 
 static void forked_child(ThreadId tid)
@@ -314,7 +314,7 @@ static void announce_objects(void)
 static void fini(Int exit_code)
 {
    if (!dm_recording) return;
-   dm_window_cut(dm_options.whole_program ? "requested" : "the program ended");
+   dm_window_cut(dm_options.whole_program ? "requested" : "the call did not return");
    if (dm_options.mode == DM_EVENTS) dm_events_flush();
    if (dm_window_total() == 0) announce_objects();
    dm_json_begin("end");

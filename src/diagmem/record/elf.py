@@ -149,23 +149,28 @@ def _at(symbol: Symbol) -> int:
     return symbol.address
 
 
-def similar_functions(name: str, files: list[str]) -> list[str]:
-    """Functions of the files that the user may have meant by a name that was
-    never called: clones of it, names that hold it, names close to it."""
+def similar_functions(name: str, program: Path, loaded: list[str]) -> list[str]:
+    """Functions that the user may have meant by a name that was never called.
+
+    First those that hold the name (clones of it among them), the program's own
+    before those of libraries, short ones before long ones; else names close to
+    it.
+    """
     core = name.strip("*").split("(")[0].rpartition("::")[2] or name
-    holding: dict[str, None] = {}
+    holding: dict[tuple[bool, int, str], None] = {}
     others: set[str] = set()
-    for file in files:
+    for file in dict.fromkeys([str(program.resolve()), *loaded]):
+        own = Path(file).resolve() == program.resolve()
         try:
             for symbol in symbols(Path(file)):
-                if symbol.is_function:
-                    if core in symbol.name:
-                        holding[f"{symbol.name} in {Path(file).name}"] = None
-                    else:
-                        others.add(symbol.name)
+                if symbol.is_function and core in symbol.name:
+                    where = "" if own else f" in {Path(file).name}"
+                    holding[not own, len(symbol.name), symbol.name + where] = None
+                elif symbol.is_function:
+                    others.add(symbol.name)
         except DiagmemError:
             continue
-    return list(holding)[:5] or difflib.get_close_matches(core, others, 3)
+    return [text for *_, text in sorted(holding)][:5] or difflib.get_close_matches(core, others, 3)
 
 
 def aliases(program: Path, name: str) -> list[int]:

@@ -175,7 +175,12 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
     if received.error:
         raise DiagmemError(f"{received.error} (what was recorded before is in {output})")
     return Recorded(
-        output, received.windows, events, run.exit_code, cut, _warnings(request, received, run.exit_code)
+        output,
+        received.windows,
+        events,
+        run.exit_code,
+        cut,
+        _warnings(request, received, run.exit_code),
     )
 
 
@@ -257,10 +262,10 @@ class _Run:
     def _why_cut(self, received: Received) -> str:
         if received.error:
             return received.error
-        if received.ended:
-            return ""
         if self.exit_code < 0:
             return f"the program ended with {_exit_text(self.exit_code)}"
+        if received.ended:
+            return ""
         if received.hello:
             return "the tool stopped before the end"
         return ""
@@ -283,7 +288,7 @@ class _Run:
         children = self._children()
         if children:
             return line + f"; it only started {', '.join(children)}: trace that instead"
-        similar = similar_functions(self._request.functions[0], received.objects)
+        similar = similar_functions(self._request.functions[0], program, received.objects)
         if similar:
             return line + f"; did you mean {', '.join(similar)}?"
         return line + "; if the function is there, it may have been inlined: compile it noinline"
