@@ -66,16 +66,16 @@ class BufferLiveness:
 
     @property
     def loaded(self) -> npt.NDArray[np.bool_]:
-        return self.last_load != NEVER_LAST
+        return np.not_equal(self.last_load, NEVER_LAST)
 
     @property
     def stored(self) -> npt.NDArray[np.bool_]:
-        return self.last_store != NEVER_LAST
+        return np.not_equal(self.last_store, NEVER_LAST)
 
     @property
     def read_before_written(self) -> npt.NDArray[np.bool_]:
         """Cells whose value from before the window is loaded."""
-        return self.first_load < self.first_store
+        return np.less(self.first_load, self.first_store)
 
     @property
     def last_access(self) -> Int64Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ class Block:
         self._check(trace, n_events, segments)
         self.segments = self._segments(trace, segments, n_spans)
 
-    def _take(self, dtype: np.dtype[np.void], count: int) -> npt.NDArray[np.void]:
+    def _take(self, dtype: npt.DTypeLike, count: int) -> npt.NDArray[Any]:
         try:
             found = np.frombuffer(self._raw, dtype, count, self._at)
         except ValueError:
@@ -85,7 +86,7 @@ class Block:
         self._at += found.nbytes
         return found
 
-    def _delta_column(self, column: np.void) -> npt.NDArray[np.signedinteger]:
+    def _delta_column(self, column: np.void) -> npt.NDArray[np.signedinteger[Any]]:
         width = int(column["delta_bytes"])
         if width not in fmt.DELTA_DTYPES and int(column["events"]):
             raise TraceError(f"{self.place}: differences of {width} bytes")
@@ -125,7 +126,7 @@ class Block:
             for i, (row, end) in enumerate(zip(table, ends, strict=True))
         ]
 
-    def offsets(self, segment: Segment, span: int, events: int) -> npt.NDArray[np.signedinteger]:
+    def offsets(self, segment: Segment, span: int, events: int) -> npt.NDArray[np.signedinteger[Any]]:
         """Distances from the span's start of a segment's events there.
 
         As wide as the column: the tool gives a span 8 bytes where 4 would not
@@ -141,7 +142,7 @@ class Block:
     def event_sizes(self, trace: TraceFile, start: int, end: int) -> Int64Array:
         """Bytes of each event of a slice; those of varying size from beside it."""
         size_of = np.array([site.size_bytes for site in trace.sites], np.int64)[trace.class_site]
-        sizes = size_of[self.classes[start:end]]
+        sizes: Int64Array = size_of[self.classes[start:end]]
         if len(self.sizes):
             varying = size_of[self.classes] == 0
             before = int(np.count_nonzero(varying[:start]))
@@ -152,8 +153,9 @@ class Block:
 
 def store_sites(trace: TraceFile) -> npt.NDArray[np.bool_]:
     """For each class: does it store?"""
-    stores = np.array([site.kind.endswith("store") for site in trace.sites], bool)
-    return stores[trace.class_site]
+    stores = np.array([site.kind.endswith("store") for site in trace.sites], np.bool_)
+    found: npt.NDArray[np.bool_] = stores[trace.class_site]
+    return found
 
 
 def _keep_freed_memory() -> None:
@@ -177,8 +179,10 @@ class _Lookup:
         self.size = sizes[trace.class_site]
         # Span and kind in one small number: 2 * span, + 1 for a store.
         code = 2 * trace.class_span.astype(np.int64) + self.store
-        small = np.uint8 if len(code) == 0 or int(code.max()) < 256 else np.uint32
-        self.code = code.astype(small)
+        small = len(code) == 0 or int(code.max()) < 256
+        self.code: npt.NDArray[np.unsignedinteger[Any]] = code.astype(
+            np.uint8 if small else np.uint32
+        )
 
     def size_in(self, span: int) -> int:
         """The size of all accesses in that span, or 0 where they differ."""
@@ -296,7 +300,7 @@ class EventReader:
 
 
 def _check_inside(
-    block: Block, span: tuple[int, int], offset: npt.NDArray[np.signedinteger]
+    block: Block, span: tuple[int, int], offset: npt.NDArray[np.signedinteger[Any]]
 ) -> None:
     """Offsets a little outside are accesses that reach over the edge; far
     outside is damage."""
