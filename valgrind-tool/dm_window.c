@@ -351,7 +351,8 @@ void dm_window_begin_program(void)
 
 void dm_window_buffer_declared(const HChar* name, UWord role, Addr start, SizeT size)
 {
-   if (dm_window.open) {
+   /* A window that is the whole program has the buffers known at its start. */
+   if (dm_window.open && !dm_options.whole_program) {
       UInt i;
       for (i = 0; i < dm_window.n_buffers; i++) {
          const DmBuffer* b = &dm_window.buffer[i];
