@@ -73,8 +73,7 @@ def under_none(command: Sequence[str]) -> None:
 
 def under_lackey(command: Sequence[str]) -> None:
     quietly(
-        ["valgrind", "--quiet", "--tool=lackey", "--trace-mem=yes", "--log-file=/dev/null"]
-        + list(command)
+        ["valgrind", "--tool=lackey", "--trace-mem=yes", "--log-file=/dev/null", *command],
     )
 
 
@@ -97,9 +96,7 @@ def analysis(trace: Path) -> tuple[float, int]:
 
     def run(code: str) -> tuple[float, int]:
         start = time.perf_counter()
-        pid = os.spawnv(
-            os.P_NOWAIT, sys.executable, [sys.executable, "-c", code, os.fspath(trace)]
-        )
+        pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", code, os.fspath(trace)])
         _, status, usage = os.wait4(pid, 0)
         if status:
             raise RuntimeError(f"analysis of {trace} failed")

@@ -68,7 +68,7 @@ def row(sample: Sample) -> str:
         events = sum(w.events for w in trace.windows)
         pair = trace.overlaps()[0].pairs[0]
     found = f"{pair.min_displacement_bytes} B | {pair.safe_overlap_bytes} B"
-    return f"| `{sample.file}` | {events:,} | {found} | `{sample.command.replace('|', chr(92) + '|')}` |"
+    return f"| `{sample.file}` | {events:,} | {found} | `{sample.command}` |"
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from diagmem.errors import DiagmemError
 from diagmem.liveness import (
     NEVER_FIRST,
     BufferLiveness,
-    Lives,
     LivenessFold,
+    Lives,
     LivesFold,
 )
 from diagmem.overlap import Overlap, apart, find_overlap

@@ -253,7 +253,7 @@ def test_source_lines(tracer: Tracer) -> None:
     ("function", "places", "said"),
     [
         ("cop", BY_SYMBOL, "cop was never called; did you mean copy"),
-        ("copy", ("symbol:in_stat", "symbol:out_static"), "no data symbol 'in_stat'; did you mean in_static"),
+        ("copy", ("symbol:in_stat", "symbol:out_static"), "no data symbol 'in_stat'; did you mean"),
         ("copy", ("symbol:in_static,bytes:65", "symbol:out_static"), "reaches beyond the 64 bytes"),
         ("copy", ("arg:0", "arg:1,bytes:4"), "its size is missing"),
         ("copy", ("arg:0,bytes:0", "arg:1,bytes:4"), "it has zero bytes"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -26,7 +28,6 @@ from diagmem.trace.writer import TraceWriter
 Mode = Literal["events", "summary"]
 PIPE_BYTES = 1 << 20
 _OBJECT_PLACE = re.compile(r".+\+0x[0-9a-fA-F]+")
-F_SETPIPE_SZ = 1031
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,9 +310,6 @@ class _Run:
 
 def _widen(fd: int) -> None:
     """Let the pipe hold more, so that tool and recorder wait less for each other."""
-    import fcntl
-
-    try:
-        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
-    except OSError:
-        pass  # an unprivileged user's quota; the default works, a little slower
+    # An unprivileged user's quota may refuse; the default works, a little slower.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

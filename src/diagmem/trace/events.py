@@ -14,7 +14,8 @@ from diagmem.trace.format import BlockHeader, BlockType, TraceError
 from diagmem.trace.model import Accesses, Buffer, Int64Array, UInt32Array
 from diagmem.trace.reader import TraceFile, WindowRecord
 
-
+MAX_STARTS = 1 << 27
+"""A block with more segments times spans than this is corrupt."""
 MAX_REACH = 1 << 46
 """No access begins further than this before the span that it reaches into (a
 system call's may begin anywhere)."""
@@ -111,6 +112,8 @@ class Block:
             span = trace.class_span[self.classes]
             if len(span) and int(span.max()) >= n_spans:
                 raise TraceError(f"{self.place}: a class of a span it has no column for")
+            if len(table) * n_spans > MAX_STARTS:
+                raise TraceError(f"{self.place}: {len(table)} segments of {n_spans} spans")
             counts = np.bincount(which * n_spans + span, minlength=len(table) * n_spans)
             counts = counts.reshape(len(table), n_spans)
             starts = np.cumsum(counts, axis=0) - counts
@@ -126,7 +129,9 @@ class Block:
             for i, (row, end) in enumerate(zip(table, ends, strict=True))
         ]
 
-    def offsets(self, segment: Segment, span: int, events: int) -> npt.NDArray[np.signedinteger[Any]]:
+    def offsets(
+        self, segment: Segment, span: int, events: int
+    ) -> npt.NDArray[np.signedinteger[Any]]:
         """Distances from the span's start of a segment's events there.
 
         As wide as the column: the tool gives a span 8 bytes where 4 would not
@@ -143,8 +148,10 @@ class Block:
         """Bytes of each event of a slice; those of varying size from beside it."""
         size_of = np.array([site.size_bytes for site in trace.sites], np.int64)[trace.class_site]
         sizes: Int64Array = size_of[self.classes[start:end]]
-        if len(self.sizes):
+        if len(self.sizes) or not size_of.all():
             varying = size_of[self.classes] == 0
+            if int(np.count_nonzero(varying)) != len(self.sizes):
+                raise TraceError(f"{self.place}: its sizes do not match its classes")
             before = int(np.count_nonzero(varying[:start]))
             here = np.flatnonzero(varying[start:end])
             sizes[here] = self.sizes[before : before + len(here)]
@@ -227,10 +234,13 @@ class EventReader:
             start, end = segment.start, segment.end
             classes = block.classes[start:end]
             span = self.trace.class_span[classes]
+            if len(span) and int(span.max()) >= len(record.spans):
+                raise TraceError(f"{block.place}: an event in a span that its window lacks")
             address = np.empty(end - start, np.int64)
             for number, (base, _) in enumerate(record.spans):
                 here = np.flatnonzero(span == number)
-                address[here] = base + block.offsets(segment, number, len(here))
+                offset = block.offsets(segment, number, len(here))
+                address[here] = np.add(offset, base, dtype=np.int64)
             yield Events(
                 tick=np.arange(segment.first_tick, segment.first_tick + end - start),
                 address=address,
@@ -305,7 +315,7 @@ def _check_inside(
     """Offsets a little outside are accesses that reach over the edge; far
     outside is damage."""
     if len(offset) and not (
-        -MAX_REACH < int(offset.min()) and int(offset.max()) < span[1] - span[0]
+        int(offset.min()) > -MAX_REACH and int(offset.max()) < span[1] - span[0]
     ):
         raise TraceError(f"{block.place}: an access far outside its span of addresses")
 
@@ -325,11 +335,14 @@ def _within(accesses: Accesses, buffer: Buffer, span_start: int) -> Accesses:
 
 def _column_alignments(trace: TraceFile, header: BlockHeader) -> list[int]:
     """The alignment of each span's column, from the head of a block alone."""
-    head = np.frombuffer(trace.peek(header, fmt.EVENTS_HEAD.itemsize), fmt.EVENTS_HEAD)[0]
-    at = fmt.EVENTS_HEAD.itemsize + int(head["segments"]) * fmt.SEGMENT.itemsize
-    count = int(head["spans"])
-    raw = trace.peek(header, at + count * fmt.COLUMN.itemsize)
-    return [int(a) for a in np.frombuffer(raw, fmt.COLUMN, count, at)["alignment"]]
+    try:
+        head = np.frombuffer(trace.peek(header, fmt.EVENTS_HEAD.itemsize), fmt.EVENTS_HEAD)[0]
+        at = fmt.EVENTS_HEAD.itemsize + int(head["segments"]) * fmt.SEGMENT.itemsize
+        count = int(head["spans"])
+        raw = trace.peek(header, at + count * fmt.COLUMN.itemsize)
+        return [int(a) for a in np.frombuffer(raw, fmt.COLUMN, count, at)["alignment"]]
+    except (ValueError, IndexError):
+        raise TraceError(f"{trace.place(header)}: shorter than its own counts say") from None
 
 
 def _span_of(record: WindowRecord, buffer: Buffer) -> tuple[int, int]:
