@@ -1,0 +1,64 @@
+"""From a bundled kernel to a proven D, at every optimisation level.
+
+The compiled kernel is traced with its buffers apart and then run truly
+overlapped at the D found: the bits must be equal there, and one element less
+must damage them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from diagmem.api import open_trace
+from diagmem.kernels.catalog import bundled, find
+from diagmem.kernels.description import load
+from diagmem.kernels.measure import trace_displacements, trace_kernel
+from diagmem.kernels.model import Kernel
+from diagmem.kernels.prove import prove
+
+pytestmark = pytest.mark.usefixtures("valgrind_tool")
+
+SHAPES = {
+    "depthwise_conv_2d": {"in_h": "9", "in_w": "7", "in_c": "3", "filter_h": "4", "filter_w": "3",
+                          "stride_h": "2", "stride_w": "1", "multiplier": "2", "batches": "2"},
+    "conv_2d": {"in_h": "7", "in_w": "9", "stride_h": "1", "stride_w": "2"},
+    "max_pool_2d": {"in_h": "11", "in_w": "6", "stride_h": "2", "stride_w": "1"},
+    "average_pool_2d": {"in_h": "6", "in_w": "11", "stride_h": "1", "stride_w": "2"},
+}  # fmt: skip
+
+
+def kernel(name: str, level: str) -> Kernel:
+    family = name.rsplit("_", 1)[0]
+    return load(find(name), {**SHAPES.get(family, {}), "flags": f"{level} -std=c11"})
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
+@pytest.mark.parametrize("name", bundled())
+def test_the_traced_displacement_is_safe_and_tight(name: str, level: str) -> None:
+    described = kernel(name, level)
+    pairs = trace_displacements(described)
+    assert pairs
+    for source, target, displacement in pairs:
+        proof = prove(described, displacement_bytes=displacement, pair=(source, target))
+        assert proof.proven, (name, level, displacement, proof.first_difference)
+        assert proof.tight, (name, level, displacement)
+        assert not proof.saturated
+
+
+@pytest.mark.parametrize("name", ["depthwise_conv_2d_f32", "conv_2d_int8", "softmax_f32"])
+def test_a_summary_gives_the_same_overlaps(name: str, tmp_path: Path) -> None:
+    described = kernel(name, "-O2")
+    found = []
+    for mode in ("events", "summary"):
+        path = tmp_path / f"{mode}.dmt"
+        trace_kernel(described, path, mode="summary" if mode == "summary" else "events")
+        with open_trace(path) as trace:
+            found.append(
+                [
+                    (p.min_displacement_bytes, p.mirror_displacement_bytes, p.exact, p.limit)
+                    for p in trace.overlaps()[0].pairs
+                ]
+            )
+    assert found[0] == found[1]
