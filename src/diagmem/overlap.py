@@ -24,6 +24,8 @@ ISOLATED_WORK = 1 << 26
 only 0 (in place) is tried."""
 ISOLATED_LISTED = 100
 PIECE_CELLS = 1 << 16
+_NO_CONFLICT = np.iinfo(np.int64).min // 4
+"""Less than every difference of two cells, and far from overflowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +118,14 @@ def _largest_ordinary(needed_until: Int64Array, from_tick: Int64Array) -> _Large
         needles = until[rising + 1]
         low, high = np.searchsorted(earliest_above, needles[[0, -1]], side="right")
         highest = low + np.searchsorted(earliest_above[low:high], needles, side="right") - 1
-        # The later r, the less it can add to the same w.
-        difference = highest - (rising + start)
+        difference = np.where(highest >= 0, highest - (rising + start), _NO_CONFLICT)
         at = int(np.argmax(difference))
         if highest[at] >= 0 and (best is None or difference[at] > best.difference):
             best = _Largest(int(difference[at]), int(rising[at]) + start, int(highest[at]))
     return best
 
 
-def _covering_maximum(
-    times: Int64Array, lives: Lives, value: Int64Array, nothing: int
-) -> Int64Array:
+def _covering_maximum(times: Int64Array, lives: Lives, value: Int64Array) -> Int64Array:
     """For each time the largest value of a life that covers it.
 
     Every life is laid down as two blocks of the largest power of two that fits
@@ -136,7 +135,7 @@ def _covering_maximum(
     end = np.searchsorted(times, lives.end, "right")
     covers = end > start
     start, end, value = start[covers], end[covers], value[covers]
-    best = np.full(len(times), nothing)
+    best = np.full(len(times), _NO_CONFLICT)
     if len(start) == 0:
         return best
     level = np.frexp(end - start)[1] - 1
@@ -160,14 +159,13 @@ def _largest_general(inputs: Lives, outputs: Lives) -> _Largest | None:
     lowest living input cell.
     """
     times = np.unique(np.concatenate([inputs.start, outputs.start]))
-    nothing = np.iinfo(np.int64).min // 4
-    highest = _covering_maximum(times, outputs, outputs.cell, nothing)
-    lowest = -_covering_maximum(times, inputs, -inputs.cell, nothing)
-    difference = highest - lowest
     if len(times) == 0:
         return None
+    highest = _covering_maximum(times, outputs, outputs.cell)
+    lowest = -_covering_maximum(times, inputs, -inputs.cell)
+    difference = highest - lowest
     best = int(np.argmax(difference))
-    if highest[best] == nothing or lowest[best] == -nothing:
+    if highest[best] == _NO_CONFLICT or lowest[best] == -_NO_CONFLICT:
         return None
     return _Largest(int(difference[best]), int(lowest[best]), int(highest[best]))
 
