@@ -252,7 +252,7 @@ def find_overlap(
     else:
         isolated, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells)
     if not complete and d_cells + mirror_cells > 1:
-        said.append("of the isolated displacements only 0 was tried")
+        said.append("of displacements below D only 0 (in place) was tried")
     if len(isolated) > ISOLATED_LISTED:
         said.append(f"{len(isolated)} isolated safe displacements, the first are listed")
     exact = general or not writes_input

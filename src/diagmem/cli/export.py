@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from diagmem.cli.common import add_output, check_output, hint, say
-from diagmem.errors import DiagmemError
 
 _EPILOG = """\
 a row per event, in program order:
@@ -36,14 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     trace = TraceFile(args.trace)
     try:
-        records = trace.windows
-        if args.window is not None:
-            records = [r for r in records if r.window.index == args.window]
-            if not records:
-                raise DiagmemError(
-                    f"{args.trace}: there is no window {args.window}; it holds"
-                    f" {len(trace.windows)}, counted from 0"
-                )
+        records = trace.windows if args.window is None else [trace.record(args.window)]
         rows = export(trace, args.output, records)
         cut = trace.cut
     finally:

@@ -152,7 +152,7 @@ def _counts(trace: TraceFile) -> str:
 
 
 def _sites(trace: TraceFile) -> str:
-    """How many instructions, and in which functions and files."""
+    """How many, and in which functions and files; `Site` says what one is."""
     if not trace.sites:
         return ""
     places = Counter(
@@ -161,11 +161,8 @@ def _sites(trace: TraceFile) -> str:
     )
     shown = ", ".join(f"{place} ({n})" for place, n in places.most_common(3))
     more = len(places) - 3
-    return (
-        _plural(len(trace.sites), "instruction")
-        + f": {shown}"
-        + (f" and {more} other places" if more > 0 else "")
-    )
+    others = f" and {more} other places" if more > 0 else ""
+    return f"{len(trace.sites):,}: {shown}{others}"
 
 
 def _window_table(records: Sequence[WindowRecord]) -> tuple[str, list[list[str]], int]:

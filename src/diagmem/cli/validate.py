@@ -71,14 +71,12 @@ def _as_json(report: Report) -> dict[str, object]:
 def _lines(report: Report) -> list[str]:
     from diagmem.trace.invariants import INVARIANTS
 
-    looked = (
-        f"format {report.version}, {report.blocks:,} blocks, {report.windows:,} windows,"
-        f" {report.events:,} events"
-    )
+    counts = {"block": report.blocks, "window": report.windows, "event": report.events}
+    held = ", ".join(f"{n:,} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
     verdict = "valid" if report.valid else "NOT valid"
     if report.cut:
         verdict += f", but cut: {report.cut}" if report.valid else f", and cut: {report.cut}"
-    lines = [f"{report.path}: {verdict}", f"  {looked}"]
+    lines = [f"{report.path}: {verdict}", f"  format {report.version}; {held}"]
     for name, times in report.broken.items():
         lines.append(f"{name}: {INVARIANTS[name]}")
         listed = [f for f in report.findings if f.invariant == name]

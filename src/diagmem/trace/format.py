@@ -10,6 +10,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -80,8 +81,12 @@ SUMMARY_HEAD = np.dtype(
 SUMMARY_LOADS = 1
 SUMMARY_STORES = 2
 
-CLASS_DTYPES = {1: np.dtype("u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4")}
-DELTA_DTYPES = {4: np.dtype("<i4"), 8: np.dtype("<i8")}
+CLASS_DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("u1"),
+    2: np.dtype("<u2"),
+    4: np.dtype("<u4"),
+}
+DELTA_DTYPES: dict[int, np.dtype[Any]] = {4: np.dtype("<i4"), 8: np.dtype("<i8")}
 
 MAX_RAW_BYTES = 1 << 40
 """A block that claims to hold more than this is corrupt."""

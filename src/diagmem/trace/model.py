@@ -97,10 +97,11 @@ class Window:
 class Accesses:
     """Consecutive accesses to one buffer, in program order.
 
-    ``tick`` int64, ``offset`` int64 (bytes from the buffer's start; negative
-    where an access begins before the buffer and reaches into it), ``size``
-    int64 (bytes, at least 1), ``store`` bool, ``site`` uint32 (index into the
-    trace's sites); all of one length.
+    ``tick`` int64, ``offset`` int32 or int64 (bytes from the buffer's start;
+    negative where an access begins before the buffer and reaches into it),
+    ``size`` int64 (bytes, at least 1), ``store`` bool, ``site`` uint32 (index
+    into the trace's sites); all of one length.  A column that holds one value
+    throughout may be a read-only broadcast.
     """
 
     tick: Int64Array

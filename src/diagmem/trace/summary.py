@@ -26,6 +26,7 @@ class BufferSummary:
 def read_summary(trace: TraceFile, window: int, buffer: int) -> BufferSummary | None:
     """The summary of a window's buffer (by position), None if the file was cut
     before it."""
+    size_bytes = trace.record(window).window.buffers[buffer].size_bytes
     for header in trace.blocks_of(BlockType.SUMMARY, window):
         raw = trace.payload(header)
         place = f"{trace.path}: block at byte {header.payload_at}"
@@ -36,7 +37,11 @@ def read_summary(trace: TraceFile, window: int, buffer: int) -> BufferSummary | 
             raise TraceError(f"{place}: shorter than a summary's head") from None
         if (int(head["window"]), int(head["buffer"])) != (window, buffer):
             continue
-        cells, kinds = int(head["cells"]), int(head["kinds"])
+        cells, kinds, cell_bytes = (int(head[f]) for f in ("cells", "kinds", "cell_bytes"))
+        if cell_bytes.bit_count() != 1 or cells * cell_bytes != size_bytes:
+            raise TraceError(
+                f"{place}: {cells} cells of {cell_bytes} bytes, expected the buffer's {size_bytes}"
+            )
         present = [2 * k + i for k in range(2) if kinds >> k & 1 for i in range(2)]
         if len(columns) != len(present) * cells:
             raise TraceError(
@@ -45,5 +50,5 @@ def read_summary(trace: TraceFile, window: int, buffer: int) -> BufferSummary | 
         found = [np.zeros(cells, np.int64) for _ in range(4)]
         for column, which in zip(columns.reshape(len(present), cells), present, strict=True):
             found[which] = np.cumsum(column)
-        return BufferSummary(int(head["cell_bytes"]), *found)
+        return BufferSummary(cell_bytes, *found)
     return None

@@ -1,0 +1,285 @@
+"""Writing a trace from events that did not come from the Valgrind tool.
+
+For tests, for importers of other tracers' logs and for loop nests.  What is
+written is what the tool would have sent, had it seen these events: the same
+filter, spans, segments, classes, differences and cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from diagmem import __version__
+from diagmem.errors import DiagmemError
+from diagmem.trace.cells import BufferCells
+from diagmem.trace.gather import EventBlocks, Piece, SiteTable
+from diagmem.trace.layout import ADDRESS_END, Touching, in_order, spans_of
+from diagmem.trace.model import Buffer, Site
+from diagmem.trace.writer import TraceWriter
+
+Mode = Literal["events", "summary"]
+BLOCK_EVENTS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticWindow:
+    """One window to write; `address`, `size` (bytes) and `store` have one entry
+    per event, in program order, as may `thread` and `site`.
+
+    Events that touch none of the buffers are left out, as the tool does; one
+    that touches several spans counts once in each.  ``end`` is None for a
+    window that was still open when the recording was cut.
+    """
+
+    function: str
+    buffers: Sequence[Buffer]
+    address: npt.ArrayLike
+    size: npt.ArrayLike
+    store: npt.ArrayLike
+    thread: npt.ArrayLike = 1
+    site: npt.ArrayLike | None = None
+    """Indices into the ``sites`` given to `compose`."""
+    end: str | None = "returned"
+    missing: Sequence[tuple[str, str]] = ()
+
+
+def compose(
+    path: Path,
+    windows: Iterable[SyntheticWindow],
+    *,
+    mode: Mode = "events",
+    sites: Sequence[Site] = (),
+    everything: bool = False,
+    block_events: int = BLOCK_EVENTS,
+    header: dict[str, Any] | None = None,
+    cut: str = "",
+) -> None:
+    """Write a trace file; one of that name is overwritten.
+
+    Parameters
+    ----------
+    everything
+        Keep events outside the buffers too.
+    block_events
+        How many events a block holds at most.
+    header
+        Further facts for the header record.
+    cut
+        Why the recording is not complete; empty for a complete one.
+
+    Raises
+    ------
+    DiagmemError
+        If the columns differ in length, an event has no bytes or does not fit
+        its site, or the file cannot be written.
+    """
+    with Composer(
+        path,
+        mode=mode,
+        sites=sites,
+        everything=everything,
+        block_events=block_events,
+        header=header,
+    ) as composer:
+        for window in windows:
+            thread = np.atleast_1d(np.asarray(window.thread, np.uint32))
+            composer.open_window(
+                window.function,
+                window.buffers,
+                thread=int(thread[0]) if len(thread) else 1,
+                missing=window.missing,
+            )
+            composer.add(window.address, window.size, window.store, window.thread, window.site)
+            if window.end is not None:
+                composer.close_window(window.end)
+        composer.close(cut=cut)
+
+
+class Composer:
+    """Writes a trace piece by piece, in memory bounded by a block and a piece.
+
+    Windows are opened and closed one after the other; what `add` is given
+    belongs to the open one.  Left by an error, the file is marked as cut.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mode: Mode = "events",
+        sites: Sequence[Site] = (),
+        everything: bool = False,
+        block_events: int = BLOCK_EVENTS,
+        header: dict[str, Any] | None = None,
+    ) -> None:
+        if everything and mode == "summary":
+            raise DiagmemError(f"{path}: everything goes with events, not with a summary")
+        if block_events < 1:
+            raise DiagmemError(f"{path}: blocks of {block_events} events, expected at least 1")
+        facts = {"diagmem": __version__, "mode": mode, "everything": everything}
+        try:
+            self._writer = TraceWriter(path, {**facts, "command": [], **(header or {})})
+        except OSError as error:
+            raise DiagmemError(f"{path}: cannot write: {error.strerror}") from None
+        self._path = path
+        self._mode = mode
+        self._everything = everything
+        self._sites = SiteTable(sites, self._writer)
+        self._blocks = EventBlocks(self._writer, self._sites, block_events)
+        self._index = -1
+        self._open: _OpenWindow | None = None
+
+    def open_window(
+        self,
+        function: str,
+        buffers: Sequence[Buffer],
+        *,
+        thread: int = 1,
+        missing: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        if self._open is not None:
+            raise DiagmemError(f"{self._path}: window {self._index} is still open")
+        self._index += 1
+        window = _OpenWindow(in_order(buffers), everything=self._everything)
+        self._open = window
+        self._writer.add_meta(
+            {
+                "type": "window",
+                "index": self._index,
+                "function": function,
+                "thread": thread,
+                "buffers": [
+                    {"name": b.name, "role": b.role, "address": b.address, "size": b.size_bytes}
+                    for b in window.buffers
+                ],
+                "spans": [list(span) for span in window.spans],
+                "missing": [{"name": name, "reason": reason} for name, reason in missing],
+            }
+        )
+        self._blocks.window_opened(window.spans)
+
+    def add(
+        self,
+        address: npt.ArrayLike,
+        size: npt.ArrayLike,
+        store: npt.ArrayLike,
+        thread: npt.ArrayLike = 1,
+        site: npt.ArrayLike | None = None,
+    ) -> None:
+        """The open window's next events; ``thread`` and ``site`` may be one for all."""
+        if self._open is None:
+            raise DiagmemError(f"{self._path}: no window is open to take events")
+        piece = self._open.touching_once(self._piece(address, size, store, thread, site))
+        if self._mode == "summary":
+            self._open.summarise(piece)
+        else:
+            self._blocks.add(self._index, self._open.events, piece)
+        self._open.count(piece)
+
+    def _piece(
+        self,
+        address: npt.ArrayLike,
+        size: npt.ArrayLike,
+        store: npt.ArrayLike,
+        thread: npt.ArrayLike,
+        site: npt.ArrayLike | None,
+    ) -> Piece:
+        address = np.asarray(address, np.int64)
+        n = len(address)
+        try:
+            size, store, thread = (
+                np.broadcast_to(np.asarray(column, dtype), n)
+                for column, dtype in ((size, np.int64), (store, np.bool_), (thread, np.uint32))
+            )
+            given = None if site is None else np.broadcast_to(np.asarray(site, np.int64), n)
+        except ValueError:
+            raise DiagmemError(f"{self._path}: columns of events differ in length") from None
+        bad = np.flatnonzero((size < 1) | (address < 0) | (address + size > ADDRESS_END))
+        if len(bad):
+            i = bad[0]
+            raise DiagmemError(
+                f"{self._path}: event {i} of window {self._index} has {size[i]} bytes at"
+                f" {address[i]:#x}, expected at least 1 below {ADDRESS_END:#x}"
+            )
+        if given is None:
+            given = self._sites.plain(size, store)
+        else:
+            self._sites.check(given, size, store)
+        return Piece(address, size, store, thread, given, np.zeros(n, np.int64))
+
+    def close_window(self, end: str = "returned") -> None:
+        if self._open is None:
+            raise DiagmemError(f"{self._path}: no window is open to close")
+        window, self._open = self._open, None
+        if self._mode == "summary":
+            for number, cells in enumerate(window.cells):
+                self._writer.add_summary(cells.frame(self._index, number))
+            self._writer.events += window.events
+        self._writer.add_meta(
+            {
+                "type": "window end",
+                "index": self._index,
+                "end": end,
+                "events": window.events,
+                "loads": window.events - window.stores,
+                "stores": window.stores,
+                "several_threads": int(len(window.threads) > 1),
+            }
+        )
+
+    def close(self, *, cut: str = "") -> None:
+        """Write what is left and the end mark; ``cut`` says why it is not complete."""
+        self._blocks.flush()
+        self._writer.close(complete=not cut, reason=cut)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(cut=str(error) or type(error).__name__ if error else "")
+
+
+class _OpenWindow:
+    """What is known of the open window, and in summary mode its cells."""
+
+    def __init__(self, buffers: tuple[Buffer, ...], *, everything: bool) -> None:
+        self.buffers = buffers
+        self.everything = everything
+        self.spans = spans_of(buffers, everything=everything)
+        self.touching = Touching.of(buffers, self.spans)
+        self.cells = [BufferCells(buffer) for buffer in buffers]
+        self.events = 0
+        self.stores = 0
+        self.threads: set[int] = set()
+
+    def touching_once(self, piece: Piece) -> Piece:
+        """Only events that touch a buffer, once for each span where they do."""
+        if self.everything:
+            return piece
+        low, high = self.touching.spans(piece.address, piece.size)
+        count = high - low
+        event = np.repeat(np.arange(len(count)), count)
+        nth = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)
+        return replace(piece.taken(event), span=low[event] + nth)
+
+    def count(self, piece: Piece) -> None:
+        self.events += len(piece.address)
+        self.stores += int(np.count_nonzero(piece.store))
+        self.threads.update(np.unique(piece.thread).tolist())
+
+    def summarise(self, piece: Piece) -> None:
+        stamp = np.arange(self.events + 1, self.events + 1 + len(piece.address))
+        for cells in self.cells:
+            cells.take(stamp, piece.address, piece.size, piece.store)

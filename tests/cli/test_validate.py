@@ -1,0 +1,75 @@
+"""``diagmem validate``: exit codes, and what is said of a broken file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from diagmem.cli.main import main
+from diagmem.trace.compose import SyntheticWindow, compose
+from diagmem.trace.invariants import INVARIANTS
+from diagmem.trace.model import Buffer, Role
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "t.dmt"
+    buffers = [Buffer("x", Role.INPUT, 4096, 64)]
+    compose(path, [SyntheticWindow("f", buffers, [4096, 4100], 4, False)])
+    return path
+
+
+def test_a_valid_trace(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(trace)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{trace}: valid\n")
+    assert "format 1; 3 blocks, 1 window, 2 events" in out
+    assert err == f"next: diagmem info {trace}\n"
+
+
+def test_a_broken_trace(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(trace.read_bytes())
+    data[60] ^= 1
+    data[12] = 1
+    trace.write_bytes(data)
+    assert main(["validate", str(trace)]) == 1
+    out, err = capsys.readouterr()
+    assert "NOT valid" in out
+    assert f"block-checksum: {INVARIANTS['block-checksum']}" in out
+    assert "  byte 16: found a checksum of 0x" in out
+    assert "  byte 0: found a reserved field of 1, expected 0" in out
+    assert "docs/trace-format.md" in err
+
+    assert main(["validate", str(trace), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["broken"] == {"block-checksum": 1, "file-header": 1}
+    assert [(f["invariant"], f["byte"]) for f in report["findings"]] == [
+        ("file-header", 0),
+        ("block-checksum", 16),
+    ]
+
+
+def test_a_cut_trace_is_valid_but_cut(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace.write_bytes(trace.read_bytes()[:-1])
+    assert main(["validate", str(trace)]) == 0
+    assert "valid, but cut: the file is cut inside the END block" in capsys.readouterr().out
+    assert main(["validate", str(trace), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["valid"], report["complete"]) == (True, False)
+
+
+def test_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (tmp_path, tmp_path / "none.dmt"):
+        assert main(["validate", str(path)]) == 2
+        assert capsys.readouterr().err.startswith(f"diagmem validate: {path}: ")
+    assert main(["validate"]) == 2
+    assert "expected a trace file" in capsys.readouterr().err
+
+
+def test_the_list_of_invariants(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--list"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == list(INVARIANTS)
+    assert main(["validate", "--list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == INVARIANTS
