@@ -72,6 +72,7 @@ typedef struct {
    const HChar* stream;
    DmMode mode;
    Bool all;            /* every access, not only those in buffers */
+   ULong narrow_ticks;  /* from so many events on a summary counts in 64 bits */
    Bool whole_program;  /* one window from start to end */
    XArray* functions;   /* of const HChar*: patterns */
    XArray* watched;     /* of const HChar*: names of buffers; empty: all */
@@ -99,7 +100,8 @@ typedef struct {
    Bool store;
    UInt last_span;   /* the class of this span ... */
    UInt last_class;  /* ... is this one */
-   UInt last_buffer; /* in a span with gaps: the buffer it touched */
+   UInt last_buffer; /* the buffer it touched ... */
+   UInt only_in;     /* ... which in window `only_in` - 1 no other overlaps */
    DmClass* classes;
 } DmSite;
 
@@ -111,9 +113,9 @@ UInt dm_class_count(void);
 
 /* ---- buffers ---- */
 
-typedef struct {
-   ULong first, last; /* tick + 1; 0 never */
-} DmCell;
+/* First and last tick + 1; 0 never.  Wide once a window has 2^32 events. */
+typedef struct { UInt first, last; } DmNarrowCell;
+typedef struct { ULong first, last; } DmWideCell;
 
 /* A buffer as it lies in the open window. */
 typedef struct {
@@ -123,7 +125,7 @@ typedef struct {
    Addr end;
    /* Summary mode: one cell for each `1 << cell_shift` bytes, of loads [0] and
       of stores [1]; NULL until there is one. */
-   DmCell* cells[2];
+   void* cells[2];
    SizeT n_cells;
    UInt cell_shift;
 } DmBuffer;

@@ -80,9 +80,14 @@ void dm_bulk(DmKind kind, Addr addr, SizeT size)
 static Bool process_option(const HChar* arg)
 {
    const HChar* text;
+   Long narrow;
    if (VG_STR_CLO(arg, "--stream", dm_options.stream)) return True;
    if (VG_XACT_CLO(arg, "--mode=events", dm_options.mode, DM_EVENTS)) return True;
    if (VG_XACT_CLO(arg, "--mode=summary", dm_options.mode, DM_SUMMARY)) return True;
+   if (VG_INT_CLO(arg, "--narrow-ticks", narrow)) {
+      dm_options.narrow_ticks = (ULong)narrow;
+      return True;
+   }
    if (VG_BOOL_CLO(arg, "--all", dm_options.all)) return True;
    if (VG_BOOL_CLO(arg, "--whole-program", dm_options.whole_program)) return True;
    if (VG_STR_CLO(arg, "--watch", text)) {
@@ -127,7 +132,10 @@ static void print_usage(void)
 "    --all=no|yes              record accesses outside buffers too [no]\n");
 }
 
-static void print_debug_usage(void) { VG_(printf)("    (none)\n"); }
+static void print_debug_usage(void)
+{
+   VG_(printf)("    --narrow-ticks=N          a summary counts in 32 bits up to N events [2^32-1]\n");
+}
 
 /* ---- which process ---- */
 
@@ -333,6 +341,7 @@ static void pre_clo_init(void)
    VG_(details_avg_translation_sizeB)(480);
 
    dm_options.functions = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
+   dm_options.narrow_ticks = 0xffffffffu;
    dm_options.watched = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
    dm_options.places = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(DmObjectPlace));
    dm_buffers_init();

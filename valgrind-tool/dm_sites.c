@@ -53,6 +53,7 @@ UInt dm_site(Addr pc, DmKind kind, UInt size)
    s->store = kind == DM_STORE || kind == DM_SYSCALL_STORE;
    s->last_span = NONE;
    s->last_buffer = NONE;
+   s->only_in = 0;
    bucket_next[site] = bucket_head[bucket];
    bucket_head[bucket] = site + 1;
    return site;

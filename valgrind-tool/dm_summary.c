@@ -8,31 +8,40 @@
  * one cell a byte, and a float tensor needs a quarter of the memory.  The
  * first access that would split a cell refines the whole buffer.
  *
- * When a window closes, each buffer gives a SUMMARY frame:
+ * When a window closes, each buffer gives SUMMARY frames, some cells in each:
  *
- *   u32 window, u32 buffer, u32 cell_bytes, u32 kinds, u64 cells
- *   if kinds & 1: cells x { u64 first load, u64 last load }
- *   if kinds & 2: cells x { u64 first store, u64 last store }
+ *   u32 window, u32 buffer, u32 cell_bytes, u32 kinds
+ *   u64 cells, u64 first_cell, u32 count, u32 tick_bytes
+ *   if kinds & 1: count x { first load, last load }
+ *   if kinds & 2: count x { first store, last store }
  *
- * each a tick + 1, or 0 for never.
+ * each a tick + 1 of tick_bytes (4 or 8), or 0 for never.  `cells` is how many
+ * the buffer has, `first_cell` which of them come here.  A buffer that was not
+ * touched gives one frame with a count of 0.
  */
 #include "dm.h"
 #include "pub_tool_aspacemgr.h"
 
 #define MAX_CELL_SHIFT 6
+#define FRAME_CELLS 65536
 
-static DmCell* new_cells(SizeT n)
+/* Are the open window's cells wide? */
+static Bool wide;
+
+static SizeT cell_size(void) { return wide ? sizeof(DmWideCell) : sizeof(DmNarrowCell); }
+
+static void* new_cells(SizeT n)
 {
    /* Zeroed by the kernel, and only where touched. */
-   DmCell* cells = VG_(am_shadow_alloc)(n * sizeof(DmCell));
+   void* cells = VG_(am_shadow_alloc)(n * cell_size());
    if (!cells) dm_fail("out of memory for the %lu cells of a summary", n);
    return cells;
 }
 
-static void drop_cells(DmCell* cells, SizeT n)
+static void drop_cells(void* cells, SizeT n, SizeT each)
 {
    SizeT page = VKI_PAGE_SIZE;
-   if (cells) VG_(am_munmap_valgrind)((Addr)cells, (n * sizeof(DmCell) + page - 1) / page * page);
+   if (cells) VG_(am_munmap_valgrind)((Addr)cells, (n * each + page - 1) / page * page);
 }
 
 /* The largest cell that has an edge wherever `bits` has a bit set. */
@@ -46,6 +55,7 @@ static UInt shift_of(SizeT bits)
 void dm_summary_window_opened(void)
 {
    UInt i;
+   wide = False;
    for (i = 0; i < dm_window.n_buffers; i++) {
       DmBuffer* b = &dm_window.buffer[i];
       b->cell_shift = shift_of(b->end - b->start);
@@ -53,17 +63,23 @@ void dm_summary_window_opened(void)
    }
 }
 
-static DmCell* split(DmCell* old, SizeT n, SizeT each)
+/* The same history for each of the `each` parts of every cell. */
+static void* split(void* cells, SizeT n, SizeT each)
 {
-   DmCell* cells;
    SizeT i, j;
-   if (!old) return NULL;
-   cells = new_cells(n * each);
-   for (i = 0; i < n; i++)
-      if (old[i].first)
-         for (j = 0; j < each; j++) cells[i * each + j] = old[i];
-   drop_cells(old, n);
-   return cells;
+   if (!cells) return NULL;
+   void* parts = new_cells(n * each);
+   for (i = 0; i < n; i++) {
+      if (wide) {
+         const DmWideCell* old = (DmWideCell*)cells + i;
+         for (j = 0; j < each && old->first; j++) ((DmWideCell*)parts)[i * each + j] = *old;
+      } else {
+         const DmNarrowCell* old = (DmNarrowCell*)cells + i;
+         for (j = 0; j < each && old->first; j++) ((DmNarrowCell*)parts)[i * each + j] = *old;
+      }
+   }
+   drop_cells(cells, n, cell_size());
+   return parts;
 }
 
 /* Make cells so small that `bits`, an offset or a length, falls on an edge. */
@@ -77,22 +93,53 @@ static __attribute__((noinline)) void refine(DmBuffer* b, SizeT bits)
    b->cell_shift = shift;
 }
 
+/* The next tick does not fit 32 bits any more. */
+static __attribute__((noinline)) void widen(void)
+{
+   UInt i, k;
+   SizeT j;
+   wide = True;
+   for (i = 0; i < dm_window.n_buffers; i++) {
+      DmBuffer* b = &dm_window.buffer[i];
+      for (k = 0; k < 2; k++) {
+         const DmNarrowCell* old = b->cells[k];
+         if (!old) continue;
+         DmWideCell* cells = new_cells(b->n_cells);
+         for (j = 0; j < b->n_cells; j++)
+            if (old[j].first) {
+               cells[j].first = old[j].first;
+               cells[j].last = old[j].last;
+            }
+         drop_cells(b->cells[k], b->n_cells, sizeof(DmNarrowCell));
+         b->cells[k] = cells;
+      }
+   }
+}
+
 static inline void touch(DmBuffer* b, Addr addr, SizeT size, Bool store, ULong stamp)
 {
    Addr lo = addr > b->start ? addr : b->start;
    Addr hi = addr + size < b->end ? addr + size : b->end;
-   DmCell* c;
-   const DmCell* end;
+   SizeT i, end;
    if (UNLIKELY(lo >= hi)) return;
    if (UNLIKELY(((lo - b->start) | (hi - lo)) & (((SizeT)1 << b->cell_shift) - 1)))
       refine(b, (lo - b->start) | (hi - lo));
    if (UNLIKELY(!b->cells[store])) b->cells[store] = new_cells(b->n_cells);
-   c = b->cells[store] + ((lo - b->start) >> b->cell_shift);
-   end = c + ((hi - lo) >> b->cell_shift);
-   do {
-      if (!c->first) c->first = stamp;
-      c->last = stamp;
-   } while (++c < end);
+   i = (lo - b->start) >> b->cell_shift;
+   end = (hi - b->start) >> b->cell_shift;
+   if (LIKELY(!wide)) {
+      DmNarrowCell* cells = b->cells[store];
+      do {
+         if (!cells[i].first) cells[i].first = (UInt)stamp;
+         cells[i].last = (UInt)stamp;
+      } while (++i < end);
+   } else {
+      DmWideCell* cells = b->cells[store];
+      do {
+         if (!cells[i].first) cells[i].first = stamp;
+         cells[i].last = stamp;
+      } while (++i < end);
+   }
 }
 
 static inline void touch_all(const DmSpan* span, Addr addr, SizeT size, Bool store, ULong stamp)
@@ -102,22 +149,57 @@ static inline void touch_all(const DmSpan* span, Addr addr, SizeT size, Bool sto
       touch(&dm_window.buffer[span->first_buffer + i], addr, size, store, stamp);
 }
 
+/* What nearly every access is: narrow, whole cells, in the one buffer that its
+ * site touched before.  False: it is something else. */
+static inline Bool touch_again(const DmSite* s, Addr addr, UInt stamp)
+{
+   const DmBuffer* b = &dm_window.buffer[s->last_buffer];
+   SizeT offset = addr - b->start, i, end;
+   DmNarrowCell* cells = b->cells[s->store];
+   if (UNLIKELY(offset >= b->end - b->start || b->end - addr < s->size || !cells)) return False;
+   if (UNLIKELY((offset | s->size) & (((SizeT)1 << b->cell_shift) - 1))) return False;
+   i = offset >> b->cell_shift;
+   end = i + (s->size >> b->cell_shift);
+   do {
+      if (!cells[i].first) cells[i].first = stamp;
+      cells[i].last = stamp;
+   } while (UNLIKELY(++i < end));
+   return True;
+}
+
+/* Room for as many more ticks? */
+static void expect(ULong events)
+{
+   if (!wide && dm_window.events + events >= dm_options.narrow_ticks) widen();
+}
+
 void dm_summary_consume(const DmRecord* from, const DmRecord* to)
 {
    const DmRecord* r;
    ULong events = dm_window.events, stores = dm_window.stores;
+   UInt here;
+   expect((ULong)(to - from));
+   /* No site remembers a buffer in a window of that number. */
+   here = wide ? 0xffffffffu : dm_window.index + 1;
    for (r = from; r < to; r++) {
       DmSite* s = &dm_sites[*r & DM_SITE_MASK];
       Addr addr = (Addr)(*r >> DM_SITE_BITS);
-      const DmSpan* span = dm_span_of_site(s, addr);
+      const DmSpan* span;
+      if (LIKELY(s->only_in == here) && touch_again(s, addr, (UInt)events + 1)) {
+         events++;
+         stores += s->store;
+         continue;
+      }
+      span = dm_span_of_site(s, addr);
       if (!span) continue;
       s->last_span = (UInt)(span - dm_window.spans);
       events++;
       stores += s->store;
-      if (LIKELY(span->n_buffers == 1))
-         touch(&dm_window.buffer[span->first_buffer], addr, s->size, s->store, events);
-      else
-         touch_all(span, addr, s->size, s->store, events);
+      touch_all(span, addr, s->size, s->store, events);
+      if (span->n_buffers == 1 && !wide) {
+         s->last_buffer = span->first_buffer;
+         s->only_in = here;
+      }
    }
    dm_window.events = events;
    dm_window.stores = stores;
@@ -126,8 +208,30 @@ void dm_summary_consume(const DmRecord* from, const DmRecord* to)
 void dm_summary_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)
 {
    Bool store = dm_sites[site].store;
+   expect(1);
    dm_window.stores += store;
    touch_all(span, addr, size, store, ++dm_window.events);
+}
+
+static void send(const DmBuffer* b, UInt number)
+{
+   UInt kinds = (b->cells[0] ? 1 : 0) | (b->cells[1] ? 2 : 0), k;
+   SizeT each = cell_size(), from = 0;
+   do {
+      UInt n = b->n_cells - from < FRAME_CELLS ? (UInt)(b->n_cells - from) : FRAME_CELLS;
+      if (!kinds) n = 0;
+      struct {
+         UInt window, buffer, cell_bytes, kinds;
+         ULong cells, first_cell;
+         UInt count, tick_bytes;
+      } head = { dm_window.index, number, 1u << b->cell_shift, kinds,
+                 b->n_cells,      from,   n,                   (UInt)each / 2 };
+      dm_stream_frame(DM_FRAME_SUMMARY, sizeof head + ((kinds & 1) + (kinds >> 1)) * n * each);
+      dm_stream_bytes(&head, sizeof head);
+      for (k = 0; k < 2; k++)
+         if (b->cells[k]) dm_stream_bytes((const UChar*)b->cells[k] + from * each, n * each);
+      from += n;
+   } while (from < b->n_cells && kinds);
 }
 
 void dm_summary_window_closed(void)
@@ -135,16 +239,9 @@ void dm_summary_window_closed(void)
    UInt i, k;
    for (i = 0; i < dm_window.n_buffers; i++) {
       DmBuffer* b = &dm_window.buffer[i];
-      UInt kinds = (b->cells[0] ? 1 : 0) | (b->cells[1] ? 2 : 0);
-      SizeT column = b->n_cells * sizeof(DmCell);
-      struct { UInt window, buffer, cell_bytes, kinds; ULong cells; } head
-         = { dm_window.index, i, 1u << b->cell_shift, kinds, b->n_cells };
-      dm_stream_frame(DM_FRAME_SUMMARY,
-                      sizeof head + ((kinds & 1) + (kinds >> 1)) * (ULong)column);
-      dm_stream_bytes(&head, sizeof head);
+      send(b, i);
       for (k = 0; k < 2; k++) {
-         if (b->cells[k]) dm_stream_bytes(b->cells[k], column);
-         drop_cells(b->cells[k], b->n_cells);
+         drop_cells(b->cells[k], b->n_cells, cell_size());
          b->cells[k] = NULL;
       }
    }

@@ -61,14 +61,14 @@ def test_the_sizes_in_the_text() -> None:
         "EVENTS_HEAD": 24,
         "SEGMENT": 24,
         "COLUMN": 16,
-        "SUMMARY_HEAD": 24,
+        "SUMMARY_HEAD": 40,
     }
     for sentence in (
         "32 bytes before each block's payload",
         "The head, 24 bytes",
         "A segment, 24 bytes",
         "A column head, 16 bytes",
-        "A head of 24 bytes",
+        "A head of 40 bytes",
         f"no more than {SPAN_GAP} bytes behind",
         f"2^{WIDE_SPAN_BYTES.bit_length() - 1} bytes or more has differences of 8 bytes",
         f"at most 2^{fmt.MAX_RAW_BYTES.bit_length() - 1}",

@@ -230,8 +230,9 @@ class _Run:
             "--",
             *self._request.command,
         ]
-        # The program's output is not ours: keep stdout for data.
-        return subprocess.Popen(command, env=self._tool.environment(), stdout=sys.stderr.fileno())
+        # The program's output is not ours: it goes to our standard error (2), so
+        # that standard output stays data.
+        return subprocess.Popen(command, env=self._tool.environment(), stdout=2)
 
     def into(self, writer: TraceWriter, progress: Progress | None) -> tuple[Received, str]:
         """Run it; what was received, and why the recording was cut ("" if not)."""

@@ -6,6 +6,8 @@ power of two of bytes, up to 64, that every access so far touched whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,8 @@ from diagmem.trace import format as fmt
 from diagmem.trace.model import Buffer, Int64Array
 
 MAX_CELL_BYTES = 64
+FRAME_CELLS = 1 << 16
+"""Cells in one frame; one buffer may need several."""
 
 
 class BufferCells:
@@ -67,15 +71,26 @@ class BufferCells:
         new = np.flatnonzero(cells[cell, 0] == 0)
         cells[cell[new][::-1], 0] = stamp[new][::-1]
 
-    def frame(self, window: int, number: int) -> bytes:
-        """The SUMMARY frame of this buffer, the ``number``-th of its window."""
-        head = np.zeros(1, fmt.SUMMARY_HEAD)
-        head["window"] = window
-        head["buffer"] = number
-        head["cell_bytes"] = self.cell_bytes
-        head["kinds"] = sum(1 << kind for kind in range(2) if self._kinds[kind] is not None)
-        head["cells"] = self._buffer.size_bytes >> self._shift
-        return head.tobytes() + b"".join(c.tobytes() for c in self._kinds if c is not None)
+    def frames(self, window: int, number: int) -> Iterator[bytes]:
+        """The SUMMARY frames of this buffer, the ``number``-th of its window."""
+        present = [cells for cells in self._kinds if cells is not None]
+        cells = self._buffer.size_bytes >> self._shift
+        latest = max((int(c[:, 1].max()) for c in present), default=0)
+        tick_bytes = 4 if latest < 1 << 32 else 8
+        for start in range(0, cells if present else 1, FRAME_CELLS):
+            count = min(cells - start, FRAME_CELLS) if present else 0
+            head = np.zeros(1, fmt.SUMMARY_HEAD)
+            head["window"] = window
+            head["buffer"] = number
+            head["cell_bytes"] = self.cell_bytes
+            head["kinds"] = sum(1 << kind for kind in range(2) if self._kinds[kind] is not None)
+            head["cells"] = cells
+            head["first_cell"] = start
+            head["count"] = count
+            head["tick_bytes"] = tick_bytes
+            dtype = fmt.TICK_DTYPES[tick_bytes]
+            parts = [c[start : start + count].astype(dtype).tobytes() for c in present]
+            yield head.tobytes() + b"".join(parts)
 
 
 def _shift_of(bits: int) -> int:

@@ -17,6 +17,17 @@ ClassTables = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[n
 
 
 @dataclass(slots=True)
+class Summarised:
+    """How much of one buffer's summary came."""
+
+    cells: int = 0
+    """Cells so far; its blocks come in order."""
+    whole: bool = False
+    latest: int = 0
+    """Its largest tick + 1."""
+
+
+@dataclass(slots=True)
 class WindowState:
     """A window as described, and what its blocks said of it so far."""
 
@@ -28,8 +39,8 @@ class WindowState:
     events: int = 0
     stores: int = 0
     threads: set[int] = field(default_factory=set)
-    summaries: dict[int, int] = field(default_factory=dict)
-    """Of each buffer that has a summary, by position: its largest tick + 1."""
+    summaries: dict[int, Summarised] = field(default_factory=dict)
+    """What of each buffer's summary came, by the buffer's position."""
 
 
 class RecordChecker:
@@ -196,11 +207,13 @@ class RecordChecker:
     def _check_summaries(self, window: WindowState) -> None:
         assert window.end is not None
         for number, buffer in enumerate(window.buffers):
-            if number not in window.summaries:
-                found = f"no summary of {buffer.name!r}"
-                self._broken("summary-once", found, "one before the window's end", window.index)
-            elif window.summaries[number] > window.end["events"]:
-                found = f"tick {window.summaries[number] - 1} in {buffer.name!r}"
+            came = window.summaries.get(number, Summarised())
+            if not came.whole:
+                found = f"{came.cells} cells" if came.cells else "no summary"
+                expected = "a whole one before the window's end"
+                self._broken("summary-once", f"{found} of {buffer.name!r}", expected, window.index)
+            elif came.latest > window.end["events"]:
+                found = f"tick {came.latest - 1} in {buffer.name!r}"
                 expected = f"below {window.end['events']}"
                 self._broken("summary-ticks", found, expected, window.index)
 

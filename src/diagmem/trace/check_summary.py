@@ -8,22 +8,25 @@ import numpy as np
 
 from diagmem.trace import format as fmt
 from diagmem.trace.cells import MAX_CELL_BYTES
-from diagmem.trace.check_records import RecordChecker
+from diagmem.trace.check_records import RecordChecker, Summarised
 from diagmem.trace.format import BlockHeader
 from diagmem.trace.invariants import Finding, Findings
 from diagmem.trace.model import Int64Array
+from diagmem.trace.summary import SummaryPart, decode_part
 
 
 def check_summary(
     state: RecordChecker, block: BlockHeader, raw: bytes, at: int, findings: Findings
 ) -> None:
     """Check one block, and note its largest tick for the window's end."""
-    if len(raw) < fmt.SUMMARY_HEAD.itemsize:
-        found, expected = f"{len(raw)} bytes", f"at least {fmt.SUMMARY_HEAD.itemsize}"
+    try:
+        part = decode_part(raw)
+    except ValueError as error:
+        found, _, expected = str(error).partition(", expected ")
         findings.add(Finding("summary-shape", found, expected, byte=at))
+        _excuse(state, raw)
         return
-    head = np.frombuffer(raw, fmt.SUMMARY_HEAD, 1)[0]
-    index, number = int(head["window"]), int(head["buffer"])
+    index, number = part.window, part.buffer
     if (block.window_start, block.window_end) != (index, index + 1):
         found = f"windows [{block.window_start}, {block.window_end})"
         findings.add(Finding("block-windows", found, f"[{index}, {index + 1})", at, None, index))
@@ -32,37 +35,45 @@ def check_summary(
         found, expected = f"window {index}", "one described before"
         findings.add(Finding("block-windows", found, expected, at, None, index))
         return
-    if number >= len(window.buffers) or number in window.summaries or window.end is not None:
+    came = window.summaries.setdefault(number, Summarised())
+    if number >= len(window.buffers) or window.end is not None or came.whole:
         found = f"a summary of buffer {number}"
         expected = f"one of each of {len(window.buffers)} buffers before the window's end"
         findings.add(Finding("summary-once", found, expected, at, None, index))
         return
-    window.summaries[number] = 0
-    wrong = _wrong_shape(head, len(raw), window.buffers[number].size_bytes)
+    wrong = _wrong_shape(part, window.buffers[number].size_bytes, came.cells)
     if wrong is not None:
+        # What else comes of this buffer is no second summary of it.
+        came.whole = True
         findings.add(Finding("summary-shape", *wrong, at, None, index))
         return
-    ticks = np.frombuffer(raw, "<i8", offset=fmt.SUMMARY_HEAD.itemsize)
-    pairs = np.cumsum(ticks.reshape(-1, 2, int(head["cells"])), axis=2)
-    for first, last in pairs:
-        wrong = (first > last) | (first < 0) | ((first == 0) != (last == 0))
+    came.cells += part.count
+    came.whole = came.cells == part.cells or part.kinds == 0
+    for first, last in part.columns:
+        wrong_ticks = (first > last) | (first < 0) | ((first == 0) != (last == 0))
         finding = partial(_ticks, at, index, first - 1, last - 1)
-        findings.add_each("summary-ticks", wrong, finding)
-        window.summaries[number] = max(window.summaries[number], int(last.max(initial=0)))
+        findings.add_each("summary-ticks", wrong_ticks, finding)
+        came.latest = max(came.latest, int(last.max(initial=0)))
 
 
-def _wrong_shape(head: np.void, raw_bytes: int, size_bytes: int) -> tuple[str, str] | None:
+def _excuse(state: RecordChecker, raw: bytes) -> None:
+    """A damaged block is one finding, and not a missing summary besides."""
+    if len(raw) >= fmt.SUMMARY_HEAD.itemsize:
+        head = np.frombuffer(raw, fmt.SUMMARY_HEAD, 1)[0]
+        window = state.windows.get(int(head["window"]))
+        if window is not None:
+            window.summaries[int(head["buffer"])] = Summarised(whole=True)
+
+
+def _wrong_shape(part: SummaryPart, size_bytes: int, done: int) -> tuple[str, str] | None:
     """What is wrong with the counts of a summary, and what was expected."""
-    cell, cells, kinds = int(head["cell_bytes"]), int(head["cells"]), int(head["kinds"])
-    if cell not in {1 << shift for shift in range(MAX_CELL_BYTES.bit_length())}:
-        return f"cells of {cell} bytes", f"a power of two up to {MAX_CELL_BYTES}"
-    if cells * cell != size_bytes:
-        return f"{cells} cells of {cell} bytes", f"the buffer's {size_bytes} bytes"
-    if kinds >= 4:
-        return f"kinds {kinds}", "0 to 3"
-    expected = fmt.SUMMARY_HEAD.itemsize + kinds.bit_count() * 2 * 8 * cells
-    if raw_bytes != expected:
-        return f"a block of {raw_bytes} bytes", f"{expected} by its own counts"
+    if part.cell_bytes not in {1 << shift for shift in range(MAX_CELL_BYTES.bit_length())}:
+        return f"cells of {part.cell_bytes} bytes", f"a power of two up to {MAX_CELL_BYTES}"
+    if part.cells * part.cell_bytes != size_bytes:
+        return f"{part.cells} cells of {part.cell_bytes} bytes", f"the buffer's {size_bytes} bytes"
+    if part.first_cell != done or (part.kinds and not 0 < part.count <= part.cells - done):
+        found = f"cells [{part.first_cell}, {part.first_cell + part.count})"
+        return found, f"some of [{done}, {part.cells})"
     return None
 
 

@@ -220,7 +220,8 @@ class Composer:
         window, self._open = self._open, None
         if self._mode == "summary":
             for number, cells in enumerate(window.cells):
-                self._writer.add_summary(cells.frame(self._index, number))
+                for frame in cells.frames(self._index, number):
+                    self._writer.add_summary(frame)
             self._writer.events += window.events
         self._writer.add_meta(
             {

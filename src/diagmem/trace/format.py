@@ -76,10 +76,13 @@ SUMMARY_HEAD = np.dtype(
         ("cell_bytes", "<u4"),
         ("kinds", "<u4"),
         ("cells", "<u8"),
+        ("first_cell", "<u8"),
+        ("count", "<u4"),
+        ("tick_bytes", "<u4"),
     ]
 )
-SUMMARY_LOADS = 1
-SUMMARY_STORES = 2
+TICK_DTYPES: dict[int, np.dtype[Any]] = {4: np.dtype("<u4"), 8: np.dtype("<u8")}
+"""Ticks of a summary, by their size in bytes."""
 
 CLASS_DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("u1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from diagmem.trace import format as fmt
 from diagmem.trace.format import BlockType, TraceError
@@ -23,32 +24,85 @@ class BufferSummary:
     last_store: Int64Array
 
 
+@dataclass(frozen=True, slots=True)
+class SummaryPart:
+    """One SUMMARY block: some cells of one buffer of one window.
+
+    ``columns`` has a row for each kind that was there (loads, then stores) and
+    in it first and last ticks + 1 of ``count`` cells, int64.
+    """
+
+    window: int
+    buffer: int
+    cell_bytes: int
+    kinds: int
+    cells: int
+    first_cell: int
+    count: int
+    tick_bytes: int
+    columns: npt.NDArray[np.int64]
+
+
+def decode_part(raw: bytes) -> SummaryPart:
+    """A SUMMARY block's contents.
+
+    Raises
+    ------
+    ValueError
+        Found and expected, if its size does not fit its own counts.
+    """
+    if len(raw) < fmt.SUMMARY_HEAD.itemsize:
+        raise ValueError(f"{len(raw)} bytes, expected at least {fmt.SUMMARY_HEAD.itemsize}")
+    head = np.frombuffer(raw, fmt.SUMMARY_HEAD, 1)[0]
+    fields = {name: int(head[name]) for name in fmt.SUMMARY_HEAD.names or ()}
+    if fields["kinds"] > 3:
+        raise ValueError(f"kinds {fields['kinds']}, expected 0 to 3")
+    if fields["tick_bytes"] not in fmt.TICK_DTYPES:
+        raise ValueError(f"ticks of {fields['tick_bytes']} bytes, expected 4 or 8")
+    rows = fields["kinds"].bit_count()
+    expected = fmt.SUMMARY_HEAD.itemsize + 2 * rows * fields["count"] * fields["tick_bytes"]
+    if len(raw) != expected:
+        raise ValueError(f"a block of {len(raw)} bytes, expected {expected} by its own counts")
+    dtype = fmt.TICK_DTYPES[fields["tick_bytes"]]
+    differences = np.frombuffer(raw, dtype, offset=fmt.SUMMARY_HEAD.itemsize)
+    columns = np.cumsum(differences.reshape(rows, 2, fields["count"]), axis=2, dtype=dtype)
+    return SummaryPart(**fields, columns=columns.astype(np.int64))
+
+
 def read_summary(trace: TraceFile, window: int, buffer: int) -> BufferSummary | None:
     """The summary of a window's buffer (by position), None if the file was cut
-    before it."""
+    before its end.
+
+    Raises
+    ------
+    TraceError
+        If a block of it is damaged.
+    """
     size_bytes = trace.record(window).window.buffers[buffer].size_bytes
+    found: list[Int64Array] = []
+    cell_bytes, done = 1, 0
     for header in trace.blocks_of(BlockType.SUMMARY, window):
-        raw = trace.payload(header)
-        place = f"{trace.path}: block at byte {header.payload_at}"
+        place = trace.place(header)
         try:
-            head = np.frombuffer(raw, fmt.SUMMARY_HEAD, 1)[0]
-            columns = np.frombuffer(raw, "<i8", offset=fmt.SUMMARY_HEAD.itemsize)
-        except ValueError:
-            raise TraceError(f"{place}: shorter than a summary's head") from None
-        if (int(head["window"]), int(head["buffer"])) != (window, buffer):
+            part = decode_part(trace.payload(header))
+        except ValueError as error:
+            raise TraceError(f"{place}: {error}") from None
+        if (part.window, part.buffer) != (window, buffer):
             continue
-        cells, kinds, cell_bytes = (int(head[f]) for f in ("cells", "kinds", "cell_bytes"))
-        if cell_bytes.bit_count() != 1 or cells * cell_bytes != size_bytes:
+        if part.cell_bytes.bit_count() != 1 or part.cells * part.cell_bytes != size_bytes:
             raise TraceError(
-                f"{place}: {cells} cells of {cell_bytes} bytes, expected the buffer's {size_bytes}"
+                f"{place}: {part.cells} cells of {part.cell_bytes} bytes, expected the buffer's"
+                f" {size_bytes}"
             )
-        present = [2 * k + i for k in range(2) if kinds >> k & 1 for i in range(2)]
-        if len(columns) != len(present) * cells:
-            raise TraceError(
-                f"{place}: {len(columns)} ticks, expected {len(present)} columns of {cells}"
-            )
-        found = [np.zeros(cells, np.int64) for _ in range(4)]
-        for column, which in zip(columns.reshape(len(present), cells), present, strict=True):
-            found[which] = np.cumsum(column)
-        return BufferSummary(cell_bytes, *found)
+        if part.first_cell != done or done + part.count > part.cells:
+            raise TraceError(f"{place}: cells from {part.first_cell} on, expected from {done}")
+        if not found:
+            found, cell_bytes = [np.zeros(part.cells, np.int64) for _ in range(4)], part.cell_bytes
+        kinds = [kind for kind in range(2) if part.kinds >> kind & 1]
+        for kind, (first, last) in zip(kinds, part.columns, strict=True):
+            found[2 * kind][done : done + part.count] = first
+            found[2 * kind + 1][done : done + part.count] = last
+        done += part.count
+        if part.kinds == 0 or done == part.cells:
+            return BufferSummary(cell_bytes, *found)
     return None

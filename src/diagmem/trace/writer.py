@@ -53,11 +53,15 @@ class TraceWriter:
         differences from cell to cell, which compress far better."""
         size = fmt.SUMMARY_HEAD.itemsize
         head = np.frombuffer(payload, fmt.SUMMARY_HEAD, 1)[0]
-        pairs = np.frombuffer(payload, "<i8", offset=size).reshape(-1, int(head["cells"]), 2)
+        ticks = np.frombuffer(payload, fmt.TICK_DTYPES[int(head["tick_bytes"])], offset=size)
         parts = [bytes(payload[:size])]
-        for kind in pairs:
-            for column in (kind[:, 0], kind[:, 1]):
-                parts.append(np.diff(column, prepend=np.int64(0)).tobytes())
+        if len(ticks):
+            for kind in ticks.reshape(-1, int(head["count"]), 2):
+                # Unsigned, so that a fall wraps around and adds up again.
+                parts += [
+                    np.diff(column, prepend=column.dtype.type(0)).tobytes()
+                    for column in (kind[:, 0], kind[:, 1])
+                ]
         self._flush_meta()
         window = int(head["window"])
         self._block(fmt.BlockType.SUMMARY, b"".join(parts), window, window + 1)
