@@ -240,7 +240,10 @@ static inline DmSpan* dm_span_of_site(DmSite* s, Addr addr)
 extern ThreadId dm_records_tid;
 
 void dm_drain(void);
-void dm_bulk(DmKind kind, Addr addr, SizeT size);
+void dm_bulk(UInt site, Addr addr, SizeT size);
+/* A record of more than DM_REACH bytes (the processor's state, say), which may
+ * touch several spans. */
+void dm_bulk_record(DmRecord record);
 void dm_events_init(void);
 void dm_events_window_opened(void);
 void dm_events_flush(void);

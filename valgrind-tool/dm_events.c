@@ -180,22 +180,21 @@ static inline void append(UInt* class, UInt site, DmSite* s, DmSpan* span, Addr 
    }
 }
 
-void dm_events_consume(const DmRecord* from, const DmRecord* to)
+/* Take records up to the end or to one that is no ordinary access; answers which. */
+static const DmRecord* consume_batch(const DmRecord* from, const DmRecord* to)
 {
    const DmRecord* r;
-   Segment* seg;
-   UInt* class;
+   Segment* seg = begin_batch((UInt)(to - from));
+   UInt before = n_events;
+   UInt* class = classes + n_events;
    ULong stores = 0;
-   UInt before;
-   if (from == to) return;
-   seg = begin_batch((UInt)(to - from));
-   before = n_events;
-   class = classes + n_events;
    for (r = from; r < to; r++) {
       UInt site = (UInt)*r & DM_SITE_MASK;
       DmSite* s = &dm_sites[site];
       Addr addr = (Addr)(*r >> DM_SITE_BITS);
-      DmSpan* span = dm_span_of_site(s, addr);
+      DmSpan* span;
+      if (UNLIKELY(s->size > DM_REACH)) break;
+      span = dm_span_of_site(s, addr);
       if (!span) continue;
       append(class++, site, s, span, addr, s->size);
       stores += s->store;
@@ -203,6 +202,15 @@ void dm_events_consume(const DmRecord* from, const DmRecord* to)
    n_events = (UInt)(class - classes);
    dm_window.stores += stores;
    end_batch(seg, before);
+   return r;
+}
+
+void dm_events_consume(const DmRecord* from, const DmRecord* to)
+{
+   while (from < to) {
+      from = consume_batch(from, to);
+      if (from < to) dm_bulk_record(*from++);
+   }
 }
 
 void dm_events_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)

@@ -56,23 +56,36 @@ void dm_drain(void)
    dm_cursor = dm_records;
 }
 
-/* An access of any length that was not made by translated code. */
-void dm_bulk(DmKind kind, Addr addr, SizeT size)
+/* An access that may be longer than the gaps between spans: an event in each
+ * span that it touches, clipped to it. */
+void dm_bulk(UInt site, Addr addr, SizeT size)
 {
    UInt i = 0;
-   UInt site;
    DmSpan* span;
-   if (!dm_window.open || !dm_recording || size == 0) return;
-   dm_drain();
-   site = dm_site(VG_(get_IP)(VG_(get_running_tid)()), kind, 0);
    while ((span = dm_span_of(addr, size, i))) {
+      Addr from = addr > span->start ? addr : span->start;
+      Addr to = addr + size < span->end ? addr + size : span->end;
       if (dm_options.mode == DM_SUMMARY)
-         dm_summary_bulk(site, span, addr, size);
+         dm_summary_bulk(site, span, from, to - from);
       else
-         dm_events_bulk(site, span, addr, size);
+         dm_events_bulk(site, span, from, to - from);
       i = (UInt)(span - dm_window.spans) + 1;
       dm_window_touched();
    }
+}
+
+void dm_bulk_record(DmRecord record)
+{
+   const DmSite* s = &dm_sites[record & DM_SITE_MASK];
+   dm_bulk(dm_site(s->pc, s->kind, 0), (Addr)(record >> DM_SITE_BITS), s->size);
+}
+
+/* An access that the kernel made for the program. */
+static void system_access(DmKind kind, Addr addr, SizeT size)
+{
+   if (!dm_window.open || !dm_recording || size == 0) return;
+   dm_drain();
+   dm_bulk(dm_site(VG_(get_IP)(VG_(get_running_tid)()), kind, 0), addr, size);
 }
 
 /* ---- options ---- */
@@ -248,7 +261,7 @@ static void forked_child(ThreadId tid)
 
 static void mem_read(CorePart part, ThreadId tid, const HChar* what, Addr addr, SizeT size)
 {
-   if (part != Vg_CoreClientReq && part != Vg_CoreTranslate) dm_bulk(DM_SYSCALL_LOAD, addr, size);
+   if (part != Vg_CoreClientReq && part != Vg_CoreTranslate) system_access(DM_SYSCALL_LOAD, addr, size);
 }
 
 static void text_read(CorePart part, ThreadId tid, const HChar* what, Addr addr)
@@ -260,7 +273,7 @@ static void text_read(CorePart part, ThreadId tid, const HChar* what, Addr addr)
 
 static void mem_write(CorePart part, ThreadId tid, Addr addr, SizeT size)
 {
-   if (part != Vg_CoreClientReq) dm_bulk(DM_SYSCALL_STORE, addr, size);
+   if (part != Vg_CoreClientReq) system_access(DM_SYSCALL_STORE, addr, size);
 }
 
 static void pre_syscall(ThreadId tid, UInt number, UWord* args, UInt n_args)

@@ -173,7 +173,8 @@ static void expect(ULong events)
    if (!wide && dm_window.events + events >= dm_options.narrow_ticks) widen();
 }
 
-void dm_summary_consume(const DmRecord* from, const DmRecord* to)
+/* Take records up to the end or to one that is no ordinary access; answers which. */
+static const DmRecord* consume_batch(const DmRecord* from, const DmRecord* to)
 {
    const DmRecord* r;
    ULong events = dm_window.events, stores = dm_window.stores;
@@ -190,6 +191,7 @@ void dm_summary_consume(const DmRecord* from, const DmRecord* to)
          stores += s->store;
          continue;
       }
+      if (UNLIKELY(s->size > DM_REACH)) break;
       span = dm_span_of_site(s, addr);
       if (!span) continue;
       s->last_span = (UInt)(span - dm_window.spans);
@@ -203,6 +205,15 @@ void dm_summary_consume(const DmRecord* from, const DmRecord* to)
    }
    dm_window.events = events;
    dm_window.stores = stores;
+   return r;
+}
+
+void dm_summary_consume(const DmRecord* from, const DmRecord* to)
+{
+   while (from < to) {
+      from = consume_batch(from, to);
+      if (from < to) dm_bulk_record(*from++);
+   }
 }
 
 void dm_summary_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)

@@ -221,6 +221,13 @@ def test_exec_is_followed(tracer: Tracer) -> None:
     assert window.complete
 
 
+def test_windows_before_exec_are_kept_and_the_cut_is_said(tracer: Tracer) -> None:
+    recorded = tracer.run("goes_on", function="copy")
+    assert "executed windows after its first windows" in recorded.cut
+    (window,) = tracer.windows()
+    assert window.complete
+
+
 def test_a_launcher_is_named(tracer: Tracer) -> None:
     with pytest.raises(DiagmemError, match=r"only started windows: trace that"):
         tracer.run("starts", function="copy")

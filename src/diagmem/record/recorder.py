@@ -262,8 +262,8 @@ class _Run:
         return received, cut
 
     def _why_cut(self, received: Received) -> str:
-        if received.error:
-            return received.error
+        if received.error or received.cut:
+            return received.error or received.cut
         if self.exit_code < 0:
             return f"the program ended with {_exit_text(self.exit_code)}"
         if received.ended:

@@ -50,6 +50,8 @@ class Received:
     present: set[str] = field(default_factory=set)
     objects: list[str] = field(default_factory=list)
     error: str = ""
+    cut: str = ""
+    """Why frames were left out."""
     ended: bool = False
     """The tool said goodbye: nothing is lost."""
 
@@ -101,6 +103,8 @@ def receive(reader: StreamReader, writer: TraceWriter, progress: Progress | None
     received = Received()
     while (frame := reader.frame()) is not None:
         kind, payload = frame
+        if received.cut:
+            continue  # read on, so that the program is not held up
         if kind is FrameType.EVENTS:
             writer.add_events(payload)
         elif kind is FrameType.SUMMARY:
@@ -128,6 +132,12 @@ def _note(received: Received, record: dict[str, Any]) -> None:
                 raise DiagmemError(
                     f"the tool speaks protocol {record['protocol']}, this diagmem {PROTOCOL};"
                     " rebuild the tool: make install"
+                )
+            if received.windows:
+                # It counts windows and sites from 0 again: another recording.
+                received.cut = (
+                    f"the process executed {record['program']} after its first windows;"
+                    " trace that by itself"
                 )
             received.hello = record
         case "window":
