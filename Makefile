@@ -89,6 +89,10 @@ bench: install ## how fast recording and analysis are, against other tracers
 	$(PIP) install --quiet --editable '.[bench]'
 	$(VENV_PYTHON) bench/run.py
 
+.PHONY: figures
+figures: install ## draw the pictures in docs/figures/ again
+	$(VENV_PYTHON) scripts/make_figures.py
+
 .PHONY: traces
 traces: install ## make the sample traces in traces/ again
 	$(VENV_PYTHON) scripts/make_traces.py
