@@ -112,22 +112,22 @@ class Trace:
 
     def missing(self, window: int) -> tuple[tuple[str, str], ...]:
         """Buffers that were asked for but not there in a window, and why."""
-        return self._record(window).missing
+        return self._file.record(window).missing
 
     def events(self, window: int = 0) -> Iterator[Events]:
         """All events of a window in pieces of bounded size, in program order."""
         self._need_events("single events")
-        return self._reader.events(self._record(window))
+        return self._reader.events(self._file.record(window))
 
     def accesses(self, window: int, buffer: str) -> Iterator[Accesses]:
         """The accesses to one buffer in pieces of bounded size, in program order."""
         self._need_events("single accesses")
         found = self._buffer(window, buffer)
-        return (piece for _, piece in self._reader.accesses(self._record(window), [found]))
+        return (piece for _, piece in self._reader.accesses(self._file.record(window), [found]))
 
     def liveness(self, window: int = 0) -> tuple[BufferLiveness, ...]:
         """The liveness of every buffer of a window, in the window's order."""
-        record = self._record(window)
+        record = self._file.record(window)
         if self.mode == "summary":
             return tuple(
                 self._from_summary(record, number, buffer)
@@ -145,7 +145,7 @@ class Trace:
     def overlaps(self, window: int | None = None) -> tuple[WindowOverlaps, ...]:
         """D and O_s of every input and output, of one window or of all."""
         indices = [w.index for w in self.windows] if window is None else [window]
-        return tuple(self._window_overlaps(self._record(i)) for i in indices)
+        return tuple(self._window_overlaps(self._file.record(i)) for i in indices)
 
     def to_pandas(self, window: int = 0) -> pd.DataFrame:
         """All events of a window as a table: tick, kind, address, size, buffer,
@@ -153,7 +153,7 @@ class Trace:
         from diagmem.trace.export import to_frame
 
         self._need_events("single events")
-        return to_frame(self._file, self._record(window))
+        return to_frame(self._file, self._file.record(window))
 
     def close(self) -> None:
         self._file.close()
@@ -177,16 +177,8 @@ class Trace:
             f" {self.mode} mode, {state})"
         )
 
-    def _record(self, window: int) -> WindowRecord:
-        for record in self._file.windows:
-            if record.window.index == window:
-                return record
-        count = len(self._file.windows)
-        held = f"windows 0 to {count - 1}" if count else "no windows"
-        raise DiagmemError(f"{self.path}: there is no window {window}; it holds {held}")
-
     def _buffer(self, window: int, name: str) -> Buffer:
-        buffers = self._record(window).window.buffers
+        buffers = self._file.record(window).window.buffers
         for buffer in buffers:
             if buffer.name == name:
                 return buffer

@@ -42,7 +42,7 @@ def test_all_windows_or_one(
 def test_refusals(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "t.csv")
     for call, message in (
-        ([str(trace), "-o", out, "--window", "3"], "no window 3; it holds 3"),
+        ([str(trace), "-o", out, "--window", "3"], "no window 3; it holds windows 0 to 2"),
         ([str(tmp_path / "none.dmt"), "-o", out], "cannot read"),
         ([str(trace), "-o", str(tmp_path / "t.txt")], "expected .parquet, .csv or .csv.gz"),
         ([str(trace), "-o", str(tmp_path / "no" / "t.csv")], "there is no directory"),

@@ -69,7 +69,7 @@ def test_does_not_overwrite(
         (["-o", "a.gif"], "a.gif: the extension '.gif', expected .png, .svg or .pdf\n"),
         (["-o", "a"], "a: no extension, expected .png, .svg or .pdf\n"),
         (["-o", "no/a.png"], "no/a.png: there is no directory no\n"),
-        (["-o", "a.png", "--window", "7"], "there is no window 7; it holds windows 0 to 0\n"),
+        (["-o", "a.png", "--window", "7"], "there is no window 7; it holds window 0\n"),
         (["-o", "a.png", "--buffer", "b"], "no buffer 'b' in the window; it has in, out\n"),
     ],
 )

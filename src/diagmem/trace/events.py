@@ -77,7 +77,9 @@ class Block:
         self.alignment = [int(column["alignment"]) for column in columns]
         self.sizes = self._take(np.dtype("<u8"), int(head["sizes"]))
         self._check(trace, n_events, segments)
-        self.segments = self._segments(trace, segments, n_spans)
+        self.by_window: dict[int, list[Segment]] = {}
+        for segment in self._segments(trace, segments, n_spans):
+            self.by_window.setdefault(segment.window, []).append(segment)
 
     def _take(self, dtype: npt.DTypeLike, count: int) -> npt.NDArray[Any]:
         try:
@@ -217,9 +219,7 @@ class EventReader:
         tick = 0
         for header in self.trace.blocks_of(BlockType.EVENTS, window):
             block = self._decode(header)
-            for segment in block.segments:
-                if segment.window != window:
-                    continue
+            for segment in block.by_window.get(window, []):
                 if segment.first_tick != tick:
                     raise TraceError(
                         f"{block.place}: window {window} goes on at tick"
@@ -227,6 +227,12 @@ class EventReader:
                     )
                 tick += segment.end - segment.start
                 yield block, segment
+        # Liveness from some of a window's events would be unsafe.
+        expected = self.trace.record(window).window.events
+        if tick != expected:
+            raise TraceError(
+                f"{self.trace.path}: window {window} has {tick} events, its record says {expected}"
+            )
 
     def events(self, record: WindowRecord) -> Iterator[Events]:
         """All events of a window, whatever buffer they touch."""

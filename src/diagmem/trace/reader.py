@@ -103,7 +103,8 @@ class TraceFile:
     def record(self, window: int) -> WindowRecord:
         """The window of that index."""
         if window not in self._by_index:
-            held = f"{len(self.windows)}, counted from 0" if self.windows else "none"
+            last = len(self.windows) - 1
+            held = f"windows 0 to {last}" if last > 0 else "window 0" if last == 0 else "none"
             raise TraceError(f"{self.path}: there is no window {window}; it holds {held}")
         return self._by_index[window]
 
