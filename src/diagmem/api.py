@@ -7,7 +7,7 @@ trace.overlaps()
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -154,6 +154,10 @@ class Trace:
 
         self._need_events("single events")
         return to_frame(self._file, self._file.record(window))
+
+    def report_progress(self, advance: Callable[[int], None]) -> None:
+        """Have ``advance`` called with the number of events just read."""
+        self._reader.progress = advance
 
     def close(self) -> None:
         self._file.close()

@@ -228,7 +228,7 @@ def test_an_input_that_is_stored_to(make_trace: MakeTrace, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"window": 1}, "there is no window 1; it holds windows 0 to 0"),
+        ({"window": 1}, "there is no window 1; it holds window 0"),
         ({"input_": "output"}, "window 0: there is no input 'output' in the window; it has input"),
         ({"output": "x"}, "there is no output 'x' in the window; it has output"),
         ({"buffers": ["x"]}, "there is no buffer 'x' in the window; it has input, output"),

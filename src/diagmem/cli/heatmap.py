@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagmem.cli.common import add_json, check_output, hint, print_json
+from diagmem.progress import Progress
 
 if TYPE_CHECKING:
     from diagmem.plot.heatmap import Picture
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     check_extension(args.file)
     check_output(args.file, args.force)
     with open_trace(args.trace) as trace:
+        progress = Progress("reading")
+        trace.report_progress(progress.advance)
         picture = draw(
             trace,
             args.file,
@@ -72,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             width_px=WIDTH_PX if args.width_px is None else args.width_px,
             dpi=DPI if args.dpi is None else args.dpi,
         )
+        progress.done()
     if args.json:
         print_json(_as_json(picture))
     else:

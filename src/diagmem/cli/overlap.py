@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagmem.cli.common import add_json, hint, print_json, say
 from diagmem.errors import DiagmemError
+from diagmem.progress import Progress
 
 if TYPE_CHECKING:
     from diagmem.api import Trace, WindowOverlaps
@@ -39,7 +40,10 @@ def run(args: argparse.Namespace) -> int:
     if args.align < 1:
         raise DiagmemError(f"--align {args.align}: expected at least 1")
     with open_trace(args.trace) as trace:
+        progress = Progress("reading")
+        trace.report_progress(progress.advance)
         windows = trace.overlaps(args.window)
+        progress.done()
         if not any(window.pairs for window in windows):
             raise DiagmemError(
                 f"{args.trace}: no window has both an input and an output; their roles are"

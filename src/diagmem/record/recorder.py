@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 from diagmem import __version__
 from diagmem.errors import DiagmemError
+from diagmem.progress import Progress
 from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
 from diagmem.record.places import BufferPlace, check_names
-from diagmem.record.progress import Progress
 from diagmem.record.stream import Received, StreamReader, receive
 from diagmem.record.tool import Tool, find_tool
 from diagmem.trace.writer import TraceWriter
@@ -164,7 +164,7 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
         except OSError as error:
             raise DiagmemError(f"{part}: cannot write: {error.strerror}") from None
         try:
-            received, cut = run.into(writer, Progress() if progress else None)
+            received, cut = run.into(writer, Progress("recording") if progress else None)
         except BaseException:
             part.unlink(missing_ok=True)
             raise

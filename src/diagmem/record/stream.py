@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from diagmem.errors import DiagmemError
+from diagmem.progress import Progress
 from diagmem.trace.writer import TraceWriter
 
 PROTOCOL = 1
@@ -32,10 +33,6 @@ class Process(Protocol):
     """What is asked of the running program: has it ended?"""
 
     def poll(self) -> int | None: ...
-
-
-class Progress(Protocol):
-    def update(self, events: int, windows: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -101,6 +98,7 @@ class StreamReader:
 def receive(reader: StreamReader, writer: TraceWriter, progress: Progress | None) -> Received:
     """Take all frames from the tool into the trace."""
     received = Received()
+    before = 0
     while (frame := reader.frame()) is not None:
         kind, payload = frame
         if received.cut:
@@ -117,7 +115,8 @@ def receive(reader: StreamReader, writer: TraceWriter, progress: Progress | None
             if record["type"] == "window end":
                 writer.events += record["events"] if _is_summary(received) else 0
         if progress is not None:
-            progress.update(writer.events, received.windows)
+            progress.advance(writer.events - before)
+            before = writer.events
     return received
 
 

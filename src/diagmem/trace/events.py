@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,6 +204,7 @@ class EventReader:
 
     def __init__(self, trace: TraceFile) -> None:
         self.trace = trace
+        self.progress: Callable[[int], None] | None = None
         self._lookup = _Lookup(trace)
         _keep_freed_memory()
         self._last: tuple[BlockHeader, Block] | None = None
@@ -227,6 +228,8 @@ class EventReader:
                     )
                 tick += segment.end - segment.start
                 yield block, segment
+                if self.progress is not None:
+                    self.progress(segment.end - segment.start)
         # Liveness from some of a window's events would be unsafe.
         expected = self.trace.record(window).window.events
         if tick != expected:
