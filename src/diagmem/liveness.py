@@ -48,7 +48,8 @@ class BufferLiveness:
     """Four int64 arrays with one entry per cell of ``cell_bytes`` bytes.
 
     ``first_*`` hold `NEVER_FIRST` and ``last_*`` hold `NEVER_LAST` where there
-    was no such access.  The last cell may be shorter than the others.
+    was no such access.  The last cell may be shorter than the others, which
+    makes a D found with it up to a cell too large; traces have no such cells.
     """
 
     name: str
@@ -275,6 +276,8 @@ class LivesFold:
             still = Lives(cells, self._start, np.full(len(cells), WINDOW_END))
         else:
             still = _closed(cells, self._start, self._used)
+        if len(still) > self._room:
+            return None
         parts = [*self._parts, still]
         return Lives(
             np.concatenate([p.cell for p in parts]),

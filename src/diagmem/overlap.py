@@ -34,7 +34,8 @@ class Limit:
 
     The output byte at ``output_offset`` is needed from ``output_tick`` on (-1:
     from before the window) and the input byte at ``input_offset`` is last
-    needed at ``input_tick``.
+    needed at ``input_tick`` (where the kernel stores to its input: last
+    accessed).
     """
 
     input_offset: int

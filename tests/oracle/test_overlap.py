@@ -1,0 +1,460 @@
+"""The package against the oracle: the same answers, or safer ones that say so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, find, given
+from hypothesis import strategies as st
+
+from diagmem import overlap as overlap_module
+from diagmem.liveness import (
+    BEFORE,
+    NEVER_FIRST,
+    NEVER_LAST,
+    WINDOW_END,
+    BufferLiveness,
+    Lives,
+    LivesFold,
+)
+from diagmem.overlap import Overlap, apart, find_overlap, needed_from
+from diagmem.trace.model import Int64Array
+from tests.oracle.kernels import cases, crowded_cases, few, many, nest_cases, search, sweeping_cases
+from tests.oracle.oracle import BEFORE_ALL, Byte, Case, Definition, Event, Place, Verdict, judge
+from tests.oracle.package import (
+    from_events,
+    from_summary,
+    legal_cells,
+    liveness,
+    lives,
+)
+
+ROLES = ("input", "output")
+
+
+def cuts() -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(0, 60), max_size=5)
+
+
+def verdict(case: Case) -> Verdict:
+    return judge(case, Definition(case).safe)
+
+
+def cell_pairs(case: Case, *, short_last: bool = False) -> list[tuple[int, int]]:
+    return [
+        (a, b)
+        for a in legal_cells(case, case.input, short_last=short_last)
+        for b in legal_cells(case, case.output, short_last=short_last)
+    ]
+
+
+def stores_to_input(case: Case) -> bool:
+    return any(event.store and case.input.inside(event) for event in case.events)
+
+
+def only_zero_tried(found: Overlap) -> bool:
+    """Does a note say so, in whatever words?"""
+    return any("only 0" in note and "tried" in note for note in found.notes)
+
+
+def assert_equal(found: Overlap, truth: Verdict) -> None:
+    assert found.exact
+    assert found.min_displacement_bytes == truth.minimum
+    assert found.mirror_displacement_bytes == truth.mirror
+    assert found.safe_overlap_bytes == truth.safe_overlap
+    # Between whole cells nothing is tried; in general only 0, which a note says.
+    step = found.cell_bytes
+    tried = [d for d in truth.isolated if d == 0 or not only_zero_tried(found)]
+    assert list(found.isolated_safe_displacements) == [d for d in tried if d % step == 0]
+
+
+def assert_on_the_safe_side(found: Overlap, truth: Verdict) -> None:
+    assert truth.minimum <= found.min_displacement_bytes <= truth.output_bytes
+    assert truth.mirror <= found.mirror_displacement_bytes <= truth.input_bytes
+    assert found.safe_overlap_bytes <= truth.safe_overlap
+    assert all(truth.safe.get(d, True) for d in found.isolated_safe_displacements)
+
+
+# With everything a trace of events tells.
+
+READ_FROM_ABOVE = Case(
+    Place(0, 3),
+    Place(8, 2),
+    (Event(2, 1, False), Event(9, 1, True), Event(0, 2, False), Event(8, 1, True)),
+)
+"""The input is the longer one, and its last byte is done with before any store."""
+
+
+@many
+@given(cases())
+@example(Case(Place(0, 1), Place(1, 1), ()))
+@example(Case(Place(0, 3), Place(3, 5), (Event(2, 10, False),)))
+@example(READ_FROM_ABOVE)
+def test_events_give_the_oracles_answer_at_every_legal_cell(case: Case) -> None:
+    truth = verdict(case)
+    for cell_in, cell_out in cell_pairs(case):
+        assert_equal(from_events(case, cell_in, cell_out), truth)
+
+
+@many
+@given(crowded_cases())
+def test_many_values_in_few_cells(case: Case) -> None:
+    assert_equal(from_events(case), verdict(case))
+
+
+@few
+@given(sweeping_cases())
+def test_long_sweeps(case: Case) -> None:
+    truth = verdict(case)
+    assert_equal(from_events(case), truth)
+    assert_on_the_safe_side(from_summary(case), truth)
+
+
+@few
+@given(cases(), cuts())
+def test_pieces_of_any_length_give_the_same(case: Case, at: list[int]) -> None:
+    for cell_in, cell_out in cell_pairs(case):
+        whole = from_events(case, cell_in, cell_out)
+        assert from_events(case, cell_in, cell_out, at) == whole
+
+
+@few
+@given(cases(), st.integers(1, 5))
+def test_buffers_of_many_pieces_give_the_same(case: Case, piece_cells: int) -> None:
+    """`PIECE_CELLS` is far above the sizes that an oracle can do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap_module, "PIECE_CELLS", piece_cells)
+        assert_equal(from_events(case), verdict(case))
+
+
+def later(ticks: Int64Array) -> Int64Array:
+    never = (ticks == NEVER_FIRST) | (ticks == NEVER_LAST)
+    return np.where(never, ticks, ticks * (1 << 52) + 5)
+
+
+@few
+@given(cases())
+def test_only_the_order_of_ticks_matters(case: Case) -> None:
+    """Events in between, on the weights say, and as many as 64 bits can count."""
+    input_, output = (liveness(case, role, 1) for role in ROLES)
+
+    stretched = [
+        replace(
+            one,
+            first_load=later(one.first_load),
+            last_load=later(one.last_load),
+            first_store=later(one.first_store),
+            last_store=later(one.last_store),
+        )
+        for one in (input_, output)
+    ]
+    expected, found = find_overlap(input_, output), find_overlap(*stretched)
+    assert replace(found, limit=None) == replace(expected, limit=None)
+
+
+@few
+@given(cases())
+def test_lives_of_an_input_that_is_never_stored_to_change_nothing(case: Case) -> None:
+    assume(not stores_to_input(case))
+    input_, output = (liveness(case, role, 1) for role in ROLES)
+    found = find_overlap(
+        input_, output, input_lives=lives(case, "input", 1), output_lives=lives(case, "output", 1)
+    )
+    assert_equal(found, verdict(case))
+
+
+@few
+@given(cases())
+def test_a_shorter_last_cell_is_safe_and_costs_less_than_a_cell(case: Case) -> None:
+    """No recorder makes such cells, but `BufferLiveness` allows them."""
+    truth = verdict(case)
+    for cell_in, cell_out in cell_pairs(case, short_last=True):
+        found = from_events(case, cell_in, cell_out)
+        assert_on_the_safe_side(found, truth)
+        assert found.min_displacement_bytes < truth.minimum + found.cell_bytes
+        assert found.mirror_displacement_bytes < truth.mirror + found.cell_bytes
+
+
+# With the summary only.
+
+
+@many
+@given(cases())
+def test_a_summary_is_equal_or_says_that_it_is_safer(case: Case) -> None:
+    truth = verdict(case)
+    for cell_in, cell_out in cell_pairs(case):
+        found = from_summary(case, cell_in, cell_out)
+        if found.exact:
+            assert_equal(found, truth)
+        assert_on_the_safe_side(found, truth)
+
+
+@few
+@given(cases())
+def test_a_summary_is_exact_where_the_input_is_never_stored_to(case: Case) -> None:
+    assert from_summary(case).exact or stores_to_input(case)
+
+
+@few
+@given(cases(), st.sampled_from(ROLES))
+def test_lives_of_one_side_only_are_no_danger(case: Case, side: str) -> None:
+    """The other one had more lives than there was room for."""
+    input_, output = (liveness(case, role, 1) for role in ROLES)
+    found = find_overlap(
+        input_,
+        output,
+        input_lives=lives(case, "input", 1) if side == "input" else None,
+        output_lives=lives(case, "output", 1) if side == "output" else None,
+    )
+    assert found.exact is not stores_to_input(case)
+    assert_on_the_safe_side(found, verdict(case))
+
+
+@few
+@given(cases(), st.sampled_from(ROLES), st.integers(0, 12))
+def test_lives_are_complete_or_none(case: Case, role: str, limit: int) -> None:
+    everything = lives(case, role, 1)
+    some = lives(case, role, 1, limit=limit)
+    assert everything is not None
+    assert some is None or len(some) == len(everything)
+    assert some is not None or len(everything) > limit
+
+
+@few
+@given(cases())
+def test_apart_shares_nothing(case: Case) -> None:
+    found = apart(liveness(case, "input", 1), liveness(case, "output", 1), "a reason")
+    assert_on_the_safe_side(found, verdict(case))
+    assert found.safe_overlap_bytes == 0
+    assert not found.exact
+    assert "a reason" in found.notes
+
+
+# What lies below: liveness and lives.
+
+
+@few
+@given(cases(), st.sampled_from(ROLES), cuts())
+def test_liveness_is_the_first_and_last_touch_of_each_byte(
+    case: Case, role: str, at: list[int]
+) -> None:
+    place = case.input if role == "input" else case.output
+    for cell in legal_cells(case, place, short_last=True):
+        found = liveness(case, role, cell, at)
+        for i in range(place.size):
+            touches = [
+                [t for t, e in enumerate(case.events) if i in place.inside(e) and e.store is store]
+                for store in (False, True)
+            ]
+            loads, stores = touches
+            assert found.first_load[i // cell] == min(loads, default=NEVER_FIRST)
+            assert found.last_load[i // cell] == max(loads, default=NEVER_LAST)
+            assert found.first_store[i // cell] == min(stores, default=NEVER_FIRST)
+            assert found.last_store[i // cell] == max(stores, default=NEVER_LAST)
+
+
+def expected_lives(history: list[Byte], case: Case) -> Counter[tuple[int, int, int]]:
+    """As `Lives` writes them: closed, and without initial values nobody needs."""
+    return Counter(
+        (i, life.start, WINDOW_END if life.end == len(case.events) else life.end)
+        for i, byte in enumerate(history)
+        for life in byte.lives
+        if life != (BEFORE_ALL, BEFORE_ALL)
+    )
+
+
+@many
+@given(cases(), st.sampled_from(ROLES), cuts())
+def test_lives_are_those_of_the_oracle(case: Case, role: str, at: list[int]) -> None:
+    assert BEFORE == BEFORE_ALL
+    definition = Definition(case)
+    found = lives(case, role, 1, at)
+    assert found is not None
+    columns = (found.cell.tolist(), found.start.tolist(), found.end.tolist())
+    history = definition.reads if role == "input" else definition.writes
+    assert Counter(zip(*columns, strict=True)) == expected_lives(history, case)
+
+
+@few
+@given(cases())
+def test_output_is_needed_from_its_first_store_or_from_before(case: Case) -> None:
+    expected = [
+        BEFORE if byte.initial_needed else byte.stores[0] for byte in Definition(case).writes
+    ]
+    assert needed_from(liveness(case, "output", 1)).tolist() == expected
+
+
+# Cells.
+
+
+@few
+@given(cases(), st.data())
+def test_smaller_cells_change_nothing(case: Case, data: st.DataObject) -> None:
+    for cell_in, cell_out in cell_pairs(case, short_last=True):
+        smaller = [
+            data.draw(st.sampled_from([c for c in (1, 2, 4, 8, 16) if c <= cell]))
+            for cell in (cell_in, cell_out)
+        ]
+        coarse = (liveness(case, "input", cell_in), liveness(case, "output", cell_out))
+        for one, cell in zip(coarse, smaller, strict=True):
+            direct, refined = liveness(case, one.role, cell), one.refined(cell)
+            assert refined.cells == direct.cells
+            for name in ("first_load", "last_load", "first_store", "last_store"):
+                assert np.array_equal(getattr(refined, name), getattr(direct, name))
+
+
+@few
+@given(cases())
+def test_refined_cells_give_the_same_overlap(case: Case) -> None:
+    for cell_in, cell_out in cell_pairs(case):
+        input_, output = liveness(case, "input", cell_in), liveness(case, "output", cell_out)
+        coarse, fine = (
+            find_overlap(input_, output),
+            find_overlap(input_.refined(1), output.refined(1)),
+        )
+        assert fine.min_displacement_bytes == coarse.min_displacement_bytes
+        assert fine.mirror_displacement_bytes == coarse.mirror_displacement_bytes
+        assert fine.exact is coarse.exact
+        whole = [d for d in fine.isolated_safe_displacements if d % coarse.cell_bytes == 0]
+        assert whole == list(coarse.isolated_safe_displacements)
+
+
+# What else an overlap says.
+
+
+@many
+@given(cases())
+def test_the_limit_is_a_pair_that_conflicts_just_below(case: Case) -> None:
+    definition = Definition(case)
+    for cell_in, cell_out in cell_pairs(case):
+        found = from_events(case, cell_in, cell_out)
+        limit, cell = found.limit, found.cell_bytes
+        assert (limit is None) is (found.min_displacement_bytes == 0)
+        if limit is not None:
+            # Cells are named by their first bytes; the last byte of the output's
+            # lies furthest from the input's first.
+            r, w = limit.input_offset, limit.output_offset + cell - 1
+            assert w - r == found.min_displacement_bytes - 1
+            assert definition.conflict(r, w)
+
+
+@many
+@given(cases().filter(lambda case: not stores_to_input(case)))
+def test_the_ticks_of_the_limit_are_those_of_the_conflict(case: Case) -> None:
+    limit = from_events(case).limit
+    if limit is None:
+        return
+    definition = Definition(case)
+    (life,) = definition.reads[limit.input_offset].lives
+    output = definition.writes[limit.output_offset]
+    assert limit.input_tick == life.end
+    assert limit.output_tick == (BEFORE if output.initial_needed else output.stores[0])
+    assert limit.output_tick <= limit.input_tick
+
+
+@few
+@given(cases(), st.integers(1, 64))
+def test_the_aligned_displacement_is_the_next_multiple(case: Case, align: int) -> None:
+    found, truth = from_events(case), verdict(case)
+    aligned = found.aligned_displacement_bytes(align)
+    multiples = range(0, truth.minimum + align, align)
+    assert aligned == next(d for d in multiples if d >= truth.minimum)
+    assert truth.safe.get(aligned, True)
+
+
+@few
+@given(cases())
+def test_what_was_not_tried_is_said(case: Case) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap_module, "ISOLATED_WORK", 0)
+        assert_equal(from_events(case), verdict(case))
+
+
+@few
+@given(nest_cases())
+def test_a_long_list_is_cut_and_says_so(case: Case) -> None:
+    assume(not stores_to_input(case))
+    whole = from_events(case).isolated_safe_displacements
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap_module, "ISOLATED_LISTED", 2)
+        found = from_events(case)
+    assert found.isolated_safe_displacements == whole[:2]
+    assert any(f"{len(whole)} isolated" in note for note in found.notes) is (len(whole) > 2)
+
+
+@few
+@given(cases())
+def test_notes_count_the_output_bytes_that_keep_what_was_there(case: Case) -> None:
+    writes = Definition(case).writes
+    unwritten = sum(not byte.stores for byte in writes)
+    accumulated = sum(byte.initial_needed and bool(byte.stores) for byte in writes)
+    for cell_in, cell_out in cell_pairs(case):
+        said = " ".join(from_events(case, cell_in, cell_out).notes)
+        assert (f"{unwritten} of the output's bytes are never written" in said) is (unwritten > 0)
+        assert (f"{accumulated} of the output's bytes are read before" in said) is (accumulated > 0)
+
+
+# A mistake in the package would be seen.
+
+
+def only_first_stores(output: BufferLiveness) -> Int64Array:
+    return np.where(output.stored, output.first_store, BEFORE)
+
+
+def never_written_is_free(output: BufferLiveness) -> Int64Array:
+    return np.where(output.read_before_written, BEFORE, output.first_store)
+
+
+def a_cell_too_small(found: Overlap) -> Overlap:
+    smaller = max(0, found.min_displacement_bytes - found.cell_bytes)
+    return replace(found, min_displacement_bytes=smaller)
+
+
+def a_cell_too_large(found: Overlap) -> Overlap:
+    return replace(found, min_displacement_bytes=found.min_displacement_bytes + found.cell_bytes)
+
+
+def mirror_too_small(found: Overlap) -> Overlap:
+    smaller = max(0, found.mirror_displacement_bytes - found.cell_bytes)
+    return replace(found, mirror_displacement_bytes=smaller)
+
+
+def nothing_isolated(found: Overlap) -> Overlap:
+    return replace(found, isolated_safe_displacements=())
+
+
+def seen(found: Overlap, case: Case) -> bool:
+    try:
+        assert_equal(found, verdict(case))
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("needed", [only_first_stores, never_written_is_free])
+def test_a_mistake_in_needed_from_is_seen(
+    needed: Callable[[BufferLiveness], Int64Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap_module, "needed_from", needed)
+    find(cases(), lambda case: seen(from_events(case), case), settings=search)
+
+
+@pytest.mark.parametrize(
+    "spoil", [a_cell_too_small, a_cell_too_large, mirror_too_small, nothing_isolated]
+)
+def test_a_spoilt_answer_is_seen(spoil: Callable[[Overlap], Overlap]) -> None:
+    find(cases(), lambda case: seen(spoil(from_events(case)), case), settings=search)
+
+
+def test_output_that_is_not_needed_after_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = LivesFold.result
+
+    def wrong(self: LivesFold, *, needed_after: bool) -> Lives | None:
+        return right(self, needed_after=False)
+
+    monkeypatch.setattr(LivesFold, "result", wrong)
+    find(cases(), lambda case: seen(from_events(case), case), settings=search)
