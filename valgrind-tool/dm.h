@@ -9,6 +9,7 @@
  *                                                        \--> summary cells --> stream
  *
  * dm_instrument.c  appends one 8-byte record per access, inline, without a call
+ * dm_frame.c       the accesses to the stack frame that need no record
  * dm_window.c      opens and closes windows; sets the page map that lets
  *                  accesses through only near buffers and only in a window
  * dm_buffers.c     where the buffers lie when a window opens
@@ -260,17 +261,29 @@ void dm_summary_bulk(UInt site, DmSpan* span, Addr addr, SizeT size);
 extern Bool dm_armed;
 void dm_arm(void);
 
+/* Accesses of a superblock at a known distance from its first stack pointer. */
+typedef struct {
+   Bool* skip; /* for each statement: it needs no record; NULL: all do */
+   Word from, to;
+   UInt n;
+} DmFrame;
+
+/* A buffer lies where stack frames are: no access may be skipped any more. */
+extern Bool dm_stack_watched;
+DmFrame dm_frame_find(const IRSB* in, Int first, Int offset_sp);
+VG_REGPARM(2) void dm_frame_near_buffer(Addr from, Addr to);
+
 IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in,
                     const VexGuestLayout* layout, const VexGuestExtents* vge,
                     const VexArchInfo* archinfo, IRType guest_word, IRType host_word);
 
 /* ---- the stream to the recorder ---- */
 
-typedef enum { DM_FRAME_META = 1, DM_FRAME_EVENTS = 2, DM_FRAME_SUMMARY = 3 } DmFrame;
+typedef enum { DM_META = 1, DM_EVENT_BLOCK = 2, DM_SUMMARY_PART = 3 } DmFrameType;
 
 Bool dm_stream_open(const HChar* path);
 void dm_stream_close(void);
-void dm_stream_frame(DmFrame type, ULong bytes);
+void dm_stream_frame(DmFrameType type, ULong bytes);
 void dm_stream_bytes(const void* data, ULong bytes);
 
 void dm_json_begin(const HChar* type);

@@ -113,7 +113,7 @@ void dm_events_flush(void)
    }
    for (i = 0; i < n_columns; i++) bytes += columns[i].used;
 
-   dm_stream_frame(DM_FRAME_EVENTS, bytes);
+   dm_stream_frame(DM_EVENT_BLOCK, bytes);
    dm_stream_bytes(&head, sizeof head);
    dm_stream_bytes(segments, n_segments * sizeof(Segment));
    for (i = 0; i < n_columns; i++) {

@@ -41,6 +41,7 @@ typedef struct {
    IRTemp cursor;   /* IRTemp_INVALID until the first access */
    UInt n_accesses;
    Addr pc;
+   Bool entered;    /* the last instruction may have opened a window */
 } Block;
 
 static void add(Block* b, IRStmt* st) { addStmtToIRSB(b->out, st); }
@@ -209,13 +210,33 @@ static void instruction(Block* b, const IRStmt* st)
 {
    const HChar* name;
    b->pc = address_of(st);
+   b->entered = False;
    if (!watches_functions()) return;
    name = dm_window_function(b->pc);
    if (!name) return;
    guarded_call(b, NULL, "dm_window_enter", &dm_window_enter,
                 mkIRExprVec_2(word_const(b, b->pc), word_const(b, (Addr)name)), 2);
+   b->entered = True;
    /* Opening a window drains the records. */
    b->cursor = IRTemp_INVALID;
+}
+
+/* Once, where control enters: is a buffer near the accesses to be skipped? */
+static void ask_for_frame(Block* b, const VexGuestLayout* layout, const DmFrame* frame, Addr start)
+{
+   IRExpr* sp = assign(b, b->word, IRExpr_Get(layout->offset_SP, b->word));
+   IRExpr* from = word_op(b, Iop_Add64, Iop_Add32, sp, word_const(b, (Addr)frame->from));
+   IRExpr* to = word_op(b, Iop_Add64, Iop_Add32, sp, word_const(b, (Addr)frame->to));
+   IRExpr* last = word_op(b, Iop_Sub64, Iop_Sub32, to, word_const(b, 1));
+   IRExpr* near = word_op(b, Iop_Or64, Iop_Or32, gate(b, from), gate(b, last));
+   IRExpr* watched;
+   guarded_call(b, below(b, word_const(b, 0), near), "dm_frame_near_buffer",
+                &dm_frame_near_buffer, mkIRExprVec_2(from, to), 2);
+   watched = assign(b, Ity_I8, IRExpr_Load(Iend_LE, Ity_I8, word_const(b, (Addr)&dm_stack_watched)));
+   watched = assign(b, Ity_I1, IRExpr_Binop(Iop_CmpNE8, watched, imm8(0)));
+   add(b, IRStmt_Exit(watched, Ijk_InvalICache,
+                      b->word == Ity_I64 ? IRConst_U64(start) : IRConst_U32((UInt)start),
+                      layout->offset_IP));
 }
 
 static void statement(Block* b, IRStmt* st)
@@ -309,8 +330,10 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
                     const VexGuestExtents* vge, const VexArchInfo* archinfo,
                     IRType guest_word, IRType host_word)
 {
-   Block b = { deepCopyIRSBExceptStmts(in), guest_word, IRTemp_INVALID, 0, 0 };
-   Int i = 0;
+   Block b = { deepCopyIRSBExceptStmts(in), guest_word, IRTemp_INVALID, 0, 0, False };
+   DmFrame frame = { NULL, 0, 0, 0 };
+   Int i = 0, first;
+   Bool skipping;
    if (guest_word != host_word) VG_(tool_panic)("diagmem: host and guest words differ");
    if (!dm_recording) return in;
    if (!dm_armed) return unarmed(&b, in, layout);
@@ -318,7 +341,22 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
    /* What precedes the first instruction is Valgrind's own preamble. */
    while (i < in->stmts_used && in->stmts[i]->tag != Ist_IMark) add(&b, in->stmts[i++]);
    empty_if_nearly_full(&b);
-   for (; i < in->stmts_used; i++) statement(&b, in->stmts[i]);
+   if (!dm_stack_watched && !dm_options.all) frame = dm_frame_find(in, i, layout->offset_SP);
+   skipping = frame.skip != NULL;
+   for (first = i; i < in->stmts_used; i++) {
+      IRStmt* st = in->stmts[i];
+      if (skipping && frame.skip[i])
+         add(&b, st);
+      else
+         statement(&b, st);
+      /* The question comes after the first instruction's mark, where a window
+         may open; one that opens further on makes the answer worthless. */
+      if (skipping && i == first)
+         ask_for_frame(&b, layout, &frame, address_of(st));
+      else if (i > first && st->tag == Ist_IMark && b.entered)
+         skipping = False;
+   }
    check_exit(&b, layout);
+   if (frame.skip) VG_(free)(frame.skip);
    return b.out;
 }

@@ -61,7 +61,7 @@ void dm_stream_bytes(const void* data, ULong bytes)
    }
 }
 
-void dm_stream_frame(DmFrame type, ULong bytes)
+void dm_stream_frame(DmFrameType type, ULong bytes)
 {
    struct { UInt type, zero; ULong bytes; } head = { type, 0, bytes };
    dm_stream_bytes(&head, sizeof head);
@@ -149,7 +149,7 @@ void dm_json_close(HChar bracket)
 void dm_json_send(void)
 {
    put_char('}');
-   dm_stream_frame(DM_FRAME_META, json.used);
+   dm_stream_frame(DM_META, json.used);
    dm_stream_bytes(json.text, json.used);
 }
 

@@ -237,7 +237,7 @@ static void send(const DmBuffer* b, UInt number)
          UInt count, tick_bytes;
       } head = { dm_window.index, number, 1u << b->cell_shift, kinds,
                  b->n_cells,      from,   n,                   (UInt)each / 2 };
-      dm_stream_frame(DM_FRAME_SUMMARY, sizeof head + ((kinds & 1) + (kinds >> 1)) * n * each);
+      dm_stream_frame(DM_SUMMARY_PART, sizeof head + ((kinds & 1) + (kinds >> 1)) * n * each);
       dm_stream_bytes(&head, sizeof head);
       for (k = 0; k < 2; k++)
          if (b->cells[k]) dm_stream_bytes((const UChar*)b->cells[k] + from * each, n * each);

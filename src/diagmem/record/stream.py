@@ -99,7 +99,9 @@ def receive(reader: StreamReader, writer: TraceWriter, progress: Progress | None
     """Take all frames from the tool into the trace."""
     received = Received()
     before = 0
-    while (frame := reader.frame()) is not None:
+    # After the tool's goodbye nothing comes; waiting for the process's end to
+    # show would take longer.
+    while not received.ended and (frame := reader.frame()) is not None:
         kind, payload = frame
         if received.cut:
             continue  # read on, so that the program is not held up
