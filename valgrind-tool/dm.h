@@ -9,7 +9,7 @@
  *                                                        \--> summary cells --> stream
  *
  * dm_instrument.c  appends one 8-byte record per access, inline, without a call
- * dm_frame.c       the accesses to the stack frame that need no record
+ * dm_skip.c        groups of accesses that need no record
  * dm_window.c      opens and closes windows; sets the page map that lets
  *                  accesses through only near buffers and only in a window
  * dm_buffers.c     where the buffers lie when a window opens
@@ -193,6 +193,7 @@ typedef struct {
 extern DmWindow dm_window;
 
 void dm_window_init(void);
+Bool dm_watches_functions(void);
 const HChar* dm_window_function(Addr pc); /* NULL: not an entry to watch */
 void dm_window_buffer_declared(const HChar* name, UWord role, Addr start, SizeT size);
 void dm_window_begin_request(ThreadId tid, const HChar* name);
@@ -261,17 +262,28 @@ void dm_summary_bulk(UInt site, DmSpan* span, Addr addr, SizeT size);
 extern Bool dm_armed;
 void dm_arm(void);
 
-/* Accesses of a superblock at a known distance from its first stack pointer. */
+/* Accesses of a superblock at constant distances from what one register held
+ * at its start. */
 typedef struct {
-   Bool* skip; /* for each statement: it needs no record; NULL: all do */
-   Word from, to;
-   UInt n;
-} DmFrame;
+   Int root;      /* the register's place in the guest state */
+   Word from, to; /* the bytes touched, from that value on */
+   UInt n;        /* 0: recorded after all */
+} DmGroup;
 
-/* A buffer lies where stack frames are: no access may be skipped any more. */
-extern Bool dm_stack_watched;
-DmFrame dm_frame_find(const IRSB* in, Int first, Int offset_sp);
-VG_REGPARM(2) void dm_frame_near_buffer(Addr from, Addr to);
+#define DM_MAX_GROUPS 6
+
+typedef struct {
+   DmGroup groups[DM_MAX_GROUPS];
+   UInt n;
+   UChar* group; /* for each statement: its group + 1, or 0; NULL: there are none */
+} DmSkips;
+
+/* The superblock that asked must be translated again before it goes on. */
+extern UChar dm_translate_anew;
+void dm_skip_init(void);
+void dm_skip_find(const IRSB* in, Int first, Addr start, DmSkips* skips);
+void dm_skip_done(DmSkips* skips);
+VG_REGPARM(3) void dm_skip_near_buffer(Addr from, Addr to, Addr start);
 
 IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in,
                     const VexGuestLayout* layout, const VexGuestExtents* vge,

@@ -196,11 +196,6 @@ static void linked(Block* b, IRStmt* st)
    }
 }
 
-static Bool watches_functions(void)
-{
-   return VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) > 0;
-}
-
 static Addr address_of(const IRStmt* mark)
 {
    return (Addr)(mark->Ist.IMark.addr + mark->Ist.IMark.delta);
@@ -211,7 +206,7 @@ static void instruction(Block* b, const IRStmt* st)
    const HChar* name;
    b->pc = address_of(st);
    b->entered = False;
-   if (!watches_functions()) return;
+   if (!dm_watches_functions()) return;
    name = dm_window_function(b->pc);
    if (!name) return;
    guarded_call(b, NULL, "dm_window_enter", &dm_window_enter,
@@ -222,19 +217,31 @@ static void instruction(Block* b, const IRStmt* st)
 }
 
 /* Once, where control enters: is a buffer near the accesses to be skipped? */
-static void ask_for_frame(Block* b, const VexGuestLayout* layout, const DmFrame* frame, Addr start)
+static void ask_for_groups(Block* b, const VexGuestLayout* layout, const DmSkips* skips, Addr start)
 {
-   IRExpr* sp = assign(b, b->word, IRExpr_Get(layout->offset_SP, b->word));
-   IRExpr* from = word_op(b, Iop_Add64, Iop_Add32, sp, word_const(b, (Addr)frame->from));
-   IRExpr* to = word_op(b, Iop_Add64, Iop_Add32, sp, word_const(b, (Addr)frame->to));
-   IRExpr* last = word_op(b, Iop_Sub64, Iop_Sub32, to, word_const(b, 1));
-   IRExpr* near = word_op(b, Iop_Or64, Iop_Or32, gate(b, from), gate(b, last));
-   IRExpr* watched;
-   guarded_call(b, below(b, word_const(b, 0), near), "dm_frame_near_buffer",
-                &dm_frame_near_buffer, mkIRExprVec_2(from, to), 2);
-   watched = assign(b, Ity_I8, IRExpr_Load(Iend_LE, Ity_I8, word_const(b, (Addr)&dm_stack_watched)));
-   watched = assign(b, Ity_I1, IRExpr_Binop(Iop_CmpNE8, watched, imm8(0)));
-   add(b, IRStmt_Exit(watched, Ijk_InvalICache,
+   IRExpr* anew;
+   UInt i, asked = 0;
+   for (i = 0; i < skips->n; i++) {
+      const DmGroup* g = &skips->groups[i];
+      IRExpr *root, *from, *to, *near;
+      if (g->n == 0) continue;
+      root = assign(b, b->word, IRExpr_Get(g->root, b->word));
+      from = word_op(b, Iop_Add64, Iop_Add32, root, word_const(b, (Addr)g->from));
+      to = word_op(b, Iop_Add64, Iop_Add32, root, word_const(b, (Addr)g->to));
+      near = gate(b, from);
+      /* Pages are marked from DM_REACH before a buffer on. */
+      if (g->to - g->from > DM_REACH) {
+         IRExpr* last = word_op(b, Iop_Sub64, Iop_Sub32, to, word_const(b, 1));
+         near = word_op(b, Iop_Or64, Iop_Or32, near, gate(b, last));
+      }
+      guarded_call(b, below(b, word_const(b, 0), near), "dm_skip_near_buffer",
+                   &dm_skip_near_buffer, mkIRExprVec_3(from, to, word_const(b, start)), 3);
+      asked++;
+   }
+   if (!asked) return;
+   anew = IRExpr_Load(Iend_LE, Ity_I8, word_const(b, (Addr)&dm_translate_anew));
+   anew = assign(b, Ity_I1, IRExpr_Binop(Iop_CmpNE8, assign(b, Ity_I8, anew), imm8(0)));
+   add(b, IRStmt_Exit(anew, Ijk_InvalICache,
                       b->word == Ity_I64 ? IRConst_U64(start) : IRConst_U32((UInt)start),
                       layout->offset_IP));
 }
@@ -291,7 +298,7 @@ static void check_exit(Block* b, const VexGuestLayout* layout)
 {
    IRExpr* sp;
    IRExpr* over;
-   if (b->out->next->tag == Iex_Const || !watches_functions()) return;
+   if (b->out->next->tag == Iex_Const || !dm_watches_functions()) return;
    sp = assign(b, b->word, IRExpr_Get(layout->offset_SP, b->word));
    over = below(b, load_word(b, &dm_exit_sp), sp);
    guarded_call(b, over, "dm_window_check_exit", &dm_window_check_exit,
@@ -314,7 +321,7 @@ static void arm_here(Block* b, const VexGuestLayout* layout, const IRStmt* mark)
 static IRSB* unarmed(Block* b, IRSB* in, const VexGuestLayout* layout)
 {
    Int i;
-   if (!watches_functions()) return in;
+   if (!dm_watches_functions()) return in;
    for (i = 0; i < in->stmts_used; i++) {
       IRStmt* st = in->stmts[i];
       add(b, st);
@@ -331,9 +338,10 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
                     IRType guest_word, IRType host_word)
 {
    Block b = { deepCopyIRSBExceptStmts(in), guest_word, IRTemp_INVALID, 0, 0, False };
-   DmFrame frame = { NULL, 0, 0, 0 };
+   DmSkips skips;
    Int i = 0, first;
    Bool skipping;
+   Addr start;
    if (guest_word != host_word) VG_(tool_panic)("diagmem: host and guest words differ");
    if (!dm_recording) return in;
    if (!dm_armed) return unarmed(&b, in, layout);
@@ -341,22 +349,24 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
    /* What precedes the first instruction is Valgrind's own preamble. */
    while (i < in->stmts_used && in->stmts[i]->tag != Ist_IMark) add(&b, in->stmts[i++]);
    empty_if_nearly_full(&b);
-   if (!dm_stack_watched && !dm_options.all) frame = dm_frame_find(in, i, layout->offset_SP);
-   skipping = frame.skip != NULL;
+   start = address_of(in->stmts[i]);
+   dm_skip_find(in, i, start, &skips);
+   dm_translate_anew = 0;
+   skipping = skips.group != NULL;
    for (first = i; i < in->stmts_used; i++) {
       IRStmt* st = in->stmts[i];
-      if (skipping && frame.skip[i])
+      if (skipping && skips.group[i])
          add(&b, st);
       else
          statement(&b, st);
       /* The question comes after the first instruction's mark, where a window
          may open; one that opens further on makes the answer worthless. */
       if (skipping && i == first)
-         ask_for_frame(&b, layout, &frame, address_of(st));
+         ask_for_groups(&b, layout, &skips, start);
       else if (i > first && st->tag == Ist_IMark && b.entered)
          skipping = False;
    }
    check_exit(&b, layout);
-   if (frame.skip) VG_(free)(frame.skip);
+   dm_skip_done(&skips);
    return b.out;
 }

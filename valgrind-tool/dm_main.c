@@ -209,7 +209,7 @@ static void post_clo_init(void)
       VG_(fmsg_bad_option)("--all=yes", "goes with --mode=events\n");
    /* A traced function must begin a superblock of its own, so that all its
       arguments are where the calling convention puts them. */
-   VG_(clo_vex_control).guest_chase = False;
+   if (dm_watches_functions()) VG_(clo_vex_control).guest_chase = False;
    if (!dm_options.stream || !stream_is_ours()) {
       dm_recording = False;
       return;
@@ -360,6 +360,7 @@ static void pre_clo_init(void)
    dm_buffers_init();
    dm_window_init();
    dm_heap_init();
+   dm_skip_init();
 
    VG_(basic_tool_funcs)(post_clo_init, instrument, fini);
    VG_(needs_command_line_options)(process_option, print_usage, print_debug_usage);

@@ -38,6 +38,11 @@ UInt dm_window_total(void) { return n_windows; }
 
 /* ---- which functions ---- */
 
+Bool dm_watches_functions(void)
+{
+   return VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) > 0;
+}
+
 /* A pattern means the whole demangled name, or the name up to its parameter
  * list: "ns::f" and "ns::f(int)" both find ns::f(int). */
 static Bool name_matches(const HChar* pattern, const HChar* name)
