@@ -42,6 +42,9 @@ _THREADS = (
     "several threads touched the window's buffers: the order seen is one of many, so nothing"
     " may overlap"
 )
+_UNTOUCHED = (
+    "the window touched neither of the two: these are not its buffers, so nothing can be said"
+)
 _COPIES = ("memcpy", "memmove", "memset", "mempcpy", "bcopy")
 
 
@@ -228,6 +231,8 @@ class Trace:
             for output in outputs:
                 if not window.complete:
                     pairs.append(apart(input_, output, f"the window was cut: {window.end}"))
+                elif not (_touched(input_) or _touched(output)):
+                    pairs.append(apart(input_, output, _UNTOUCHED))
                 elif window.several_threads:
                     pairs.append(apart(input_, output, _THREADS))
                 else:
@@ -260,6 +265,10 @@ class Trace:
                 " C library's choice, and the board's may differ"
             )
         return tuple(notes)
+
+
+def _touched(buffer: BufferLiveness) -> bool:
+    return bool(buffer.loaded.any() or buffer.stored.any())
 
 
 def _is_copy(function: str) -> bool:

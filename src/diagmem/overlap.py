@@ -75,6 +75,11 @@ class Overlap:
         """D rounded up to a multiple of ``align`` bytes."""
         return -(-self.min_displacement_bytes // align) * align
 
+    def aligned_overlap_bytes(self, align: int) -> int:
+        """What the two share at the aligned D."""
+        left = self.output_bytes - self.aligned_displacement_bytes(align)
+        return min(max(left, 0), self.input_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class _Largest:

@@ -35,7 +35,7 @@ def test_draws(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "out: bytes are stored to again; t",
         "overlap: 8 of the output's bytes ",
     ]
-    assert err == f"next: diagmem overlap {trace} --window 0\n"
+    assert err == "next: diagmem prove KERNEL   (runs the kernel truly overlapped)\n"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

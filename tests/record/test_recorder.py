@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -226,6 +229,25 @@ def test_windows_before_exec_are_kept_and_the_cut_is_said(tracer: Tracer) -> Non
     assert "executed windows after its first windows" in recorded.cut
     (window,) = tracer.windows()
     assert window.complete
+
+
+def test_an_interrupt_keeps_what_was_recorded(tracer: Tracer) -> None:
+    command = [sys.executable, "-m", "diagmem.cli.main", "trace", "--function", "copy"]
+    command += ["--input", "x=symbol:in_static", "--output", "y=symbol:out_static"]
+    command += ["-o", str(tracer.path), "--", str(tracer.program), "endless"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    part = tracer.path.with_name(f".{tracer.path.name}.part")
+    while not (part.exists() and part.stat().st_size > 20_000):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "cut: the program ended with signal SIGINT" in said
+    assert [p.name for p in tracer.path.parent.iterdir()] == [tracer.path.name]
+    windows = tracer.windows()
+    assert len(windows) > 100
+    assert all(window.complete for window in windows[:-1])
 
 
 def test_a_launcher_is_named(tracer: Tracer) -> None:

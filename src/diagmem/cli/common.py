@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,16 @@ def add_output(parser: argparse.ArgumentParser, what: str, *, required: bool = F
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
 
 
-def check_output(path: Path, force: bool) -> None:
-    """Refuse an output that exists or has nowhere to go, before any work is done."""
+def check_output(path: Path, force: bool, *sources: Path) -> None:
+    """Refuse an output that exists, is one of the inputs, is no plain file or
+    has nowhere to go, before any work is done."""
     if path.is_dir():
         raise DiagmemError(f"{path}: is a directory, expected a file name")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise DiagmemError(f"{path}: is a link or a device, expected a plain file")
+    for source in sources:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise DiagmemError(f"{path}: is the input itself; name another output")
     if path.exists() and not force:
         raise DiagmemError(f"{path}: exists already; give --force to overwrite it")
     if not path.parent.is_dir():
@@ -40,6 +47,19 @@ def print_json(data: Any) -> None:
 def hint(text: str) -> None:
     """The next useful command, on stderr so that stdout stays data."""
     print(f"next: {text}", file=sys.stderr)
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def not_negative(text: str) -> int:
+    """For argparse: a whole number from 0."""
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def say(text: str) -> None:

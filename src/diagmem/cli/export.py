@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    check_output(args.output, args.force)
+    check_output(args.output, args.force, args.trace)
     from diagmem.trace.export import export
     from diagmem.trace.reader import TraceFile
 

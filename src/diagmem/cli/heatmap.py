@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.plot.sheet import check_extension
 
     check_extension(args.file)
-    check_output(args.file, args.force)
+    check_output(args.file, args.force, args.trace)
     with open_trace(args.trace) as trace:
         progress = Progress("reading")
         trace.report_progress(progress.advance)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(_as_json(picture))
     else:
         print("\n".join(_lines(picture)))
-    hint(f"diagmem overlap {args.trace} --window {args.window}")
+    hint("diagmem prove KERNEL   (runs the kernel truly overlapped)")
     return 0
 
 

@@ -13,6 +13,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from diagmem import __version__
 from diagmem.errors import DiagmemError
@@ -40,9 +41,17 @@ no, 2 the input or the call is wrong.
 """
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """A wrong call gets one line, like every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser for what comes before a verb; it knows the verbs by name only."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="diagmem",
         description="Diagonal memory optimisation, measured on the compiled kernel.",
         epilog=EPILOG,
@@ -63,7 +72,7 @@ def parse_verb(verb: str, words: list[str]) -> argparse.Namespace:
     """
     module = importlib.import_module(f"diagmem.cli.{verb}")
     summary = VERBS[verb]
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog=f"diagmem {verb}",
         description=summary[0].upper() + summary[1:] + ".",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -90,7 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     args = parse_verb(words[0], words[1:])
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except DiagmemError as error:
         print(f"diagmem {args.verb}: {error}", file=sys.stderr)
         return 2
@@ -101,6 +112,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away, as `| head` does; that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A full disk, a file that may not be read: the machine's, not a bug of ours.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"diagmem {args.verb}: {place}{error.strerror}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.cli.common import add_json, hint, print_json, quoted, say
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
 
@@ -45,18 +45,28 @@ def run(args: argparse.Namespace) -> int:
         windows = trace.overlaps(args.window)
         progress.done()
         if not any(window.pairs for window in windows):
-            raise DiagmemError(
-                f"{args.trace}: no window has both an input and an output; their roles are"
-                " given when tracing (--input, --output)"
-            )
+            raise DiagmemError(f"{args.trace}: {_why_no_pair(trace)}")
         if not trace.complete:
             say(f"warning: {args.trace} is cut: {trace.cut}")
         if args.json:
             print_json({"windows": [_as_json(window, args.align) for window in windows]})
         else:
             print("\n".join(_lines(trace, windows, args.align)))
-    hint(f"diagmem heatmap {args.trace} -o {args.trace.with_suffix('.png')}")
+    picture = args.trace.with_suffix(".png")
+    hint(f"diagmem heatmap {quoted(args.trace)} -o {quoted(picture)}")
     return 0
+
+
+def _why_no_pair(trace: Trace) -> str:
+    for window in trace.windows:
+        for name, reason in trace.missing(window.index):
+            return f"buffer {name!r} was not there in window {window.index}: {reason}"
+    if not trace.windows and not trace.complete:
+        return f"it was cut before the first window: {trace.cut}"
+    return (
+        "no window has both an input and an output; their roles are given when tracing"
+        " (--input, --output)"
+    )
 
 
 def _as_json(window: WindowOverlaps, align: int) -> dict[str, Any]:
@@ -81,6 +91,7 @@ def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
         "proven": False,
         "align_bytes": align,
         "aligned_displacement_bytes": pair.aligned_displacement_bytes(align),
+        "aligned_overlap_bytes": pair.aligned_overlap_bytes(align),
         "mirror_displacement_bytes": pair.mirror_displacement_bytes,
         "isolated_safe_displacements": list(pair.isolated_safe_displacements),
         "limit": None
@@ -118,16 +129,17 @@ def _pair_lines(pair: Overlap, align: int) -> list[str]:
         f"  {pair.input} ({pair.input_bytes:,} B) over {pair.output} ({pair.output_bytes:,} B)",
         f"    minimum displacement  D   = {bound}{pair.min_displacement_bytes:,} B",
     ]
+    lines.append(f"    safe overlap          O_s = {pair.safe_overlap_bytes:,} B{share}")
     if align > 1:
         lines.append(
-            f"    aligned to {align:<10} D   = {pair.aligned_displacement_bytes(align):,} B"
+            f"    aligned to {align:<10} D   = {pair.aligned_displacement_bytes(align):,} B,"
+            f" O_s = {pair.aligned_overlap_bytes(align):,} B"
         )
-    lines.append(f"    safe overlap          O_s = {pair.safe_overlap_bytes:,} B{share}")
     if pair.limit is not None:
         lines.append(f"    limited by            {_limit(pair)}")
     if pair.mirror_displacement_bytes < pair.input_bytes:
         lines.append(
-            f"    input below output    safe from {pair.mirror_displacement_bytes:,} B down"
+            f"    input below output    safe from {pair.mirror_displacement_bytes:,} B below on"
         )
     if pair.isolated_safe_displacements:
         shown = ", ".join(f"{d:,}" for d in pair.isolated_safe_displacements[:8])

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.cli.common import add_json, hint, not_negative, print_json, say
 
 if TYPE_CHECKING:
     from diagmem.kernels.model import Kernel
@@ -33,7 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inputs", type=int, default=3, metavar="K", help="seeded inputs to try [%(default)s]"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the first input [%(default)s]")
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, help="of the first input [%(default)s]"
+    )
     add_json(parser)
 
 
@@ -73,7 +75,12 @@ def _questions(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str,
         source, target = find_pair(kernel, *([] if wanted == (None, None) else [wanted]))
         return [(source.name, target.name, args.displacement)]
     from diagmem.kernels.measure import trace_displacements
+    from diagmem.trace.model import Role
 
+    for name, role in ((args.input, Role.INPUT), (args.output, Role.OUTPUT)):
+        names = [buffer.name for buffer in kernel.with_role(role)]
+        if name is not None and name not in names:
+            raise DiagmemError(f"{kernel.file}: no {role} {name!r}, expected {', '.join(names)}")
     say(f"tracing {kernel.name} to find its minimum displacement")
     found = [
         (source, target, displacement)

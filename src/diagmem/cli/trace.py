@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.cli.common import add_json, add_output, check_output, hint, print_json, say
+from diagmem.cli.common import (
+    add_json,
+    add_output,
+    check_output,
+    hint,
+    not_negative,
+    print_json,
+    quoted,
+    say,
+)
 from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
@@ -87,7 +96,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep loads whose value is never used (slower; no D changes by it)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of a kernel's contents [0]")
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, metavar="S", help="of a kernel's contents [0]"
+    )
     add_json(parser)
 
 
@@ -120,14 +131,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         windows = "1 window" if recorded.windows == 1 else f"{recorded.windows:,} windows"
         print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
-    hint(f"diagmem overlap {recorded.path}")
+    hint(f"diagmem overlap {quoted(recorded.path)}")
     return 1 if recorded.cut else 0
 
 
 def _trace_kernel(args: argparse.Namespace) -> Recorded:
     from diagmem.kernels.catalog import find
     from diagmem.kernels.description import load
-    from diagmem.kernels.measure import trace_kernel
+    from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
     from diagmem.kernels.parameters import parse_overrides
 
     given = [role for role in _ROLES if getattr(args, f"{role}_places")]
@@ -137,17 +148,21 @@ def _trace_kernel(args: argparse.Namespace) -> Recorded:
             f"--{given[0].replace('_', '-')} goes with -- PROGRAM; a kernel's description names"
             " its own function and buffers"
         )
-    kernel = load(find(args.kernel), parse_overrides(args.parameters))
-    output = _output(args, kernel.name)
-    return trace_kernel(
-        kernel,
-        output,
-        mode=args.mode,
-        watch=args.watch,
-        seed=args.seed,
-        every_load=args.every_load,
-        progress=True,
-    )
+    description = find(args.kernel)
+    kernel = load(description, parse_overrides(args.parameters))
+    output = _output(args, kernel.name, description)
+    try:
+        return trace_kernel(
+            kernel,
+            output,
+            mode=args.mode,
+            watch=args.watch,
+            seed=args.seed,
+            every_load=args.every_load,
+            progress=True,
+        )
+    except KernelDidNotFinishError as error:
+        raise DiagmemError(f"{error}; what was recorded is in {output}") from None
 
 
 def _trace_program(args: argparse.Namespace) -> Recorded:
@@ -169,7 +184,7 @@ def _trace_program(args: argparse.Namespace) -> Recorded:
         whole_program=args.whole_program or (args.all and not args.function),
         every_load=args.every_load,
     )
-    output = _output(args, Path(args.command[0]).name)
+    output = _output(args, Path(args.command[0]).name, Path(args.command[0]))
     return record(request, output, progress=True)
 
 
@@ -184,7 +199,7 @@ def _buffers(args: argparse.Namespace) -> list[BufferPlace]:
     ]
 
 
-def _output(args: argparse.Namespace, stem: str) -> Path:
+def _output(args: argparse.Namespace, stem: str, source: Path) -> Path:
     output: Path = args.output or Path(f"{stem}.dmt")
-    check_output(output, args.force)
+    check_output(output, args.force, source)
     return output

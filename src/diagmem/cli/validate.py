@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.cli.common import add_json, hint, print_json, quoted, say
 from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(report)))
     if report.valid:
-        hint(f"diagmem info {args.trace}")
+        hint(f"diagmem info {quoted(args.trace)}")
     else:
         say("what a broken invariant means: docs/trace-format.md")
     return 0 if report.valid else 1

@@ -143,7 +143,8 @@ def _make(kernel: Kernel, call: str, directory: Path) -> None:
     for source in (directory / "call.c", HARNESS / "driver.c"):
         objects.insert(0, str(directory / f"{source.stem}.o"))
         command = [*_driver_compiler(code), "-std=gnu11", "-O1", "-fno-lto", "-fno-builtin"]
-        command += [f"-I{header_directory()}", f"-I{HARNESS}", "-c", str(source), "-o", objects[0]]
+        command += [f"-I{header_directory()}", f"-I{HARNESS}", "-x", "c", "-c", str(source)]
+        command += ["-o", objects[0]]
         _run(kernel, command, _DRIVER_FAILS)
     command = [*_driver_compiler(code), *objects, *code.link, *_libraries(code)]
     _run(kernel, [*command, "-o", str(directory / "driver")], _LINK_FAILS)

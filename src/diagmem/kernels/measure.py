@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,10 @@ from diagmem.kernels.cases import Case, Placement, read_results
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.run import RESULTS_FILE, driver_command
 from diagmem.record.recorder import Mode, Recorded, Request, record
+
+
+class KernelDidNotFinishError(DiagmemError):
+    """The traced kernel crashed or gave up; its trace is there, and cut."""
 
 
 def trace_kernel(
@@ -48,12 +53,18 @@ def trace_kernel(
         )
         recorded = record(request, output, progress=progress)
         if recorded.exit_code:
-            raise DiagmemError(
-                f"{kernel.name}: the kernel crashed or gave up under Valgrind"
-                f" ({'; '.join(recorded.warnings)}); what was recorded is in {output}"
-            )
+            raise KernelDidNotFinishError(_crash(kernel, recorded))
         read_results([case], Path(directory) / RESULTS_FILE)
     return recorded
+
+
+def _crash(kernel: Kernel, recorded: Recorded) -> str:
+    line = f"{kernel.name}: the kernel did not finish under Valgrind: " + "; ".join(
+        recorded.warnings
+    )
+    if recorded.exit_code == -signal.SIGILL:
+        line += " (Valgrind knows no AVX-512; try flags with -mno-avx512f)"
+    return line
 
 
 def _about(kernel: Kernel, compiler: str, seed: int) -> dict[str, object]:

@@ -32,8 +32,11 @@ class Symbol:
 
 
 def is_elf(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"\x7fELF"
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError as error:
+        raise DiagmemError(f"{path}: cannot read it: {error.strerror}") from None
 
 
 def check_program(path: Path) -> None:

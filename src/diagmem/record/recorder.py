@@ -11,9 +11,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 from diagmem import __version__
@@ -195,6 +197,7 @@ def _warnings(request: Request, received: Received, exit_code: int) -> tuple[str
             said.append(f"buffer {name!r} was not there in every window: {reason}")
         else:
             said.append(f"buffer {name!r} was not there in any window: {reason}")
+    said += [f"window {index}: {how}" for index, how in received.unfinished.items()][:3]
     if exit_code:
         said.append(f"the program ended with {_exit_text(exit_code)}")
     return tuple(said)
@@ -221,6 +224,8 @@ class _Run:
         command = [
             *self._tool.command,
             "--quiet",
+            # Nobody debugs through it, and its pipes would stay behind a kill.
+            "--vgdb=no",
             f"--log-file={self._log}",
             # A program that executes another is followed into it.
             "--trace-children=yes",
@@ -245,8 +250,9 @@ class _Run:
             sys.stderr.flush()
             process = self._start()
             try:
-                received = receive(StreamReader(fd, process), writer, progress)
-                self.exit_code = process.wait()
+                with _passing_on_signals(process):
+                    received = receive(StreamReader(fd, process), writer, progress)
+                    self.exit_code = process.wait()
                 cut = self._why_cut(received)
                 writer.close(complete=not cut, reason=cut)
             except OSError as error:
@@ -307,6 +313,32 @@ class _Run:
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         said = [re.sub(r"^==\d+== ?", "", line).strip() for line in lines]
         return " ".join(s for s in said if s)[:300] or f"exit code {self.exit_code}"
+
+
+@contextlib.contextmanager
+def _passing_on_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ctrl-C ends the program, not the recording: what it did so far is kept.
+
+    A second one kills the program.
+    """
+    asked = 0
+
+    def end_program(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        if process.poll() is None:
+            process.send_signal(number if asked == 1 else signal.SIGKILL)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there can handlers be set
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end_program) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _widen(fd: int) -> None:

@@ -41,11 +41,12 @@ class Received:
 
     hello: dict[str, Any] = field(default_factory=dict)
     windows: int = 0
-    windows_open: int = 0
     missing: dict[str, str] = field(default_factory=dict)
     """Buffers no window had so far, and the last reason given."""
     present: set[str] = field(default_factory=set)
     objects: list[str] = field(default_factory=list)
+    unfinished: dict[int, str] = field(default_factory=dict)
+    """Windows that did not end as they should, and how they did."""
     error: str = ""
     cut: str = ""
     """Why frames were left out."""
@@ -143,12 +144,12 @@ def _note(received: Received, record: dict[str, Any]) -> None:
             received.hello = record
         case "window":
             received.windows += 1
-            received.windows_open += 1
             received.present.update(b["name"] for b in record["buffers"])
             for missing in record["missing"]:
                 received.missing[missing["name"]] = missing["reason"]
         case "window end":
-            received.windows_open -= 1
+            if record["end"] not in ("returned", "requested"):
+                received.unfinished[record["index"]] = record["end"]
         case "objects":
             received.objects = record["paths"]
         case "error":

@@ -123,6 +123,7 @@ int main(int argc, char **argv)
     }
     if (!strcmp(mode, "jumps")) { if (!setjmp(back)) jumps(in, out); copy(in, out); }
     if (!strcmp(mode, "leaves")) leaves(in, out);
+    if (!strcmp(mode, "endless")) for (;;) copy(in, out);
     if (!strcmp(mode, "dies")) dies(in, out);
     if (!strcmp(mode, "recurse")) recurse(in, out, 5);
     if (!strcmp(mode, "tail")) tail(in, out);

@@ -1,0 +1,101 @@
+"""A user's mistake: one line on stderr, exit code 2, nothing lost."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from diagmem.cli.main import main
+from diagmem.trace.compose import SyntheticWindow, compose
+from diagmem.trace.model import Buffer, Role
+
+BUFFERS = (Buffer("x", Role.INPUT, 0x1000, 64), Buffer("y", Role.OUTPUT, 0x2000, 64))
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "a trace.dmt"
+    windows = [
+        SyntheticWindow("copy", BUFFERS, [0x1000, 0x2000], [8, 8], [False, True]),
+        SyntheticWindow("other", BUFFERS, [], [], []),
+    ]
+    compose(path, windows)
+    return path
+
+
+def fails(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a wrong call gets."""
+    try:
+        code = main(words)
+    except SystemExit as stop:  # argparse's way out
+        code = stop.code if isinstance(stop.code, int) else 0
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nonsense"], "invalid choice"),
+        (["overlap"], "arguments are required: T.dmt; see diagmem overlap --help"),
+        (["overlap", "T", "--window", "abc"], "--window: invalid int value"),
+        (["trace"], "expected KERNEL, or -- and a PROGRAM"),
+        (["trace", "relu_f32", "--seed", "-1"], "argument --seed"),
+        (["trace", "relu_f32", "--", "true"], "expected a KERNEL or a PROGRAM"),
+        (["trace", "relu_f32", "--function", "f"], "--function goes with -- PROGRAM"),
+        (["trace", "relu_f32", "--all"], "--all goes with -- PROGRAM"),
+        (["trace", "--all", "--mode", "summary", "--", "true"], "--all goes with --mode events"),
+        (["prove", "relu_f32", "--input", "nope"], "no input 'nope', expected input"),
+        (["info", "no-such-file"], "cannot read it: No such file or directory"),
+    ],
+)
+def test_wrong_calls(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], valgrind_tool: object
+) -> None:
+    assert said in fails(words, capsys)
+
+
+def test_only_plain_files_are_replaced(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link, pipe, other = tmp_path / "link.csv", tmp_path / "pipe.csv", tmp_path / "other.csv"
+    other.write_text("kept")
+    link.symlink_to(other)
+    os.mkfifo(pipe)
+    for output in (link, pipe):
+        assert "is a link or a device" in fails(
+            ["export", str(trace), "-o", str(output), "--force"], capsys
+        )
+    assert other.read_text() == "kept"
+    assert pipe.is_fifo()
+
+
+def test_an_input_is_never_the_output(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = trace.read_bytes()
+    for verb in ("export", "heatmap"):
+        said = fails([verb, str(trace), "-o", str(trace), "--force"], capsys)
+        assert "is the input itself" in said or "expected .p" in said
+    assert trace.read_bytes() == before
+
+
+def test_a_window_that_touched_nothing_says_nothing(
+    trace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["overlap", str(trace), "--window", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "O_s = 0 B" in out
+    assert "touched neither of the two" in out
+    # The hint is a command that can be pasted.
+    assert f"diagmem heatmap '{trace}'" in err
+
+
+def test_aligned_overlap(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["overlap", str(trace), "--window", "0", "--align", "48"]) == 0
+    out = capsys.readouterr().out
+    assert "D   = 64 B" in out
+    assert "aligned to 48" in out
+    assert "D   = 96 B, O_s = 0 B" in out
