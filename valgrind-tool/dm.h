@@ -62,7 +62,7 @@ typedef ULong DmRecord;
 extern UChar dm_page_map[DM_PAGES];
 extern DmRecord dm_records[DM_RECORDS + DM_RECORDS_SLACK];
 extern DmRecord* dm_cursor;
-/* A window by function call ends when the stack pointer rises above this. */
+/* A window by function call may end when the stack pointer rises above this. */
 extern Addr dm_exit_sp;
 
 /* ---- options ---- */
@@ -179,7 +179,7 @@ typedef struct {
    Bool by_request;
    UInt depth; /* of begin requests */
    Addr entry_sp, entry_link;
-   ULong events, loads, stores;
+   ULong events, stores;
    ThreadId events_tid;  /* who made the first event */
    Bool several_threads; /* others did too */
    XArray* buffers; /* of DmBuffer, by start */
@@ -205,6 +205,7 @@ void dm_window_touched(void); /* the thread of the records made an event */
 UInt dm_window_total(void);
 /* Called from translated code. */
 VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name);
+VG_REGPARM(1) void dm_window_run_into(const HChar* name);
 VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target);
 /* The span that [addr, addr + size) touches, from span `from` on, or NULL. */
 DmSpan* dm_span_of(Addr addr, SizeT size, UInt from);
@@ -242,6 +243,8 @@ static inline DmSpan* dm_span_of_site(DmSite* s, Addr addr)
 extern ThreadId dm_records_tid;
 
 void dm_drain(void);
+/* An access that someone made for the program: the kernel, or our realloc. */
+void dm_access_for(ThreadId tid, DmKind kind, Addr addr, SizeT size);
 void dm_bulk(UInt site, Addr addr, SizeT size);
 /* A record of more than DM_REACH bytes (the processor's state, say), which may
  * touch several spans. */
@@ -278,8 +281,8 @@ typedef struct {
    UChar* group; /* for each statement: its group + 1, or 0; NULL: there are none */
 } DmSkips;
 
-/* The superblock that asked must be translated again before it goes on. */
-extern UChar dm_translate_anew;
+/* Where the superblock starts that must be translated again before it goes on. */
+extern Addr dm_translate_anew;
 void dm_skip_init(void);
 void dm_skip_find(const IRSB* in, Int first, Addr start, DmSkips* skips);
 void dm_skip_done(DmSkips* skips);

@@ -27,7 +27,7 @@ typedef struct Count {
 static VgHashTable* blocks;
 static VgHashTable* counts;
 
-static void* allocate(SizeT size, SizeT align, Bool zero)
+static void* allocate(ThreadId tid, SizeT size, SizeT align, Bool zero)
 {
    void* p;
    Block* b;
@@ -35,7 +35,10 @@ static void* allocate(SizeT size, SizeT align, Bool zero)
    if ((SSizeT)size < 0) return NULL;
    p = VG_(cli_malloc)(align, size);
    if (!p) return NULL;
-   if (zero) VG_(memset)(p, 0, size);
+   if (zero) {
+      VG_(memset)(p, 0, size);
+      dm_access_for(tid, DM_SYSCALL_STORE, (Addr)p, size);
+   }
 
    c = VG_(HT_lookup)(counts, size);
    if (!c) {
@@ -62,7 +65,7 @@ static void release(void* p)
 
 static void* dm_malloc(ThreadId tid, SizeT n)
 {
-   return allocate(n, VG_(clo_alignment), False);
+   return allocate(tid, n, VG_(clo_alignment), False);
 }
 
 /* From 3.22 on the core also says which alignment the program had asked for. */
@@ -74,18 +77,18 @@ static void* dm_malloc(ThreadId tid, SizeT n)
 
 static void* dm_memalign(ThreadId tid, SizeT align ASKED, SizeT n)
 {
-   return allocate(n, align, False);
+   return allocate(tid, n, align, False);
 }
 
 static void* dm_new_aligned(ThreadId tid, SizeT n, SizeT align ASKED)
 {
-   return allocate(n, align, False);
+   return allocate(tid, n, align, False);
 }
 
 static void* dm_calloc(ThreadId tid, SizeT n, SizeT each)
 {
    if (each && n > (SizeT)-1 / each) return NULL;
-   return allocate(n * each, VG_(clo_alignment), True);
+   return allocate(tid, n * each, VG_(clo_alignment), True);
 }
 
 static void dm_free(ThreadId tid, void* p) { release(p); }
@@ -101,9 +104,12 @@ static void* dm_realloc(ThreadId tid, void* p, SizeT n)
       release(p);
       return NULL;
    }
-   fresh = allocate(n, VG_(clo_alignment), False);
+   fresh = allocate(tid, n, VG_(clo_alignment), False);
    if (fresh && old) {
-      VG_(memcpy)(fresh, p, old->size < n ? old->size : n);
+      SizeT kept = old->size < n ? old->size : n;
+      VG_(memcpy)(fresh, p, kept);
+      dm_access_for(tid, DM_SYSCALL_LOAD, (Addr)p, kept);
+      dm_access_for(tid, DM_SYSCALL_STORE, (Addr)fresh, kept);
       release(p);
    }
    return fresh;

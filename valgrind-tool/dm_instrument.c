@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (c) 2026, the diagmem authors
  *
- * For each access, in place and without a branch or a call:
+ * After each access, in place and without a branch or a call:
  *
  *   *cursor = addr << SITE_BITS | site
  *   cursor += page_map[addr >> PAGE_SHIFT & (PAGES - 1)]     0 or 8
@@ -12,8 +12,9 @@
  * The record is always written and stays only if the cursor moved past it.
  * The cursor lives in a temporary within a superblock, so that its chain of
  * additions does not go through memory, and is stored back after each access,
- * so that nothing is lost when an access faults.  At the start of a superblock
- * a guarded call empties a buffer that is nearly full.
+ * so that nothing is lost when a later one faults; the one that faults leaves
+ * no record, since the program's handler may have it done again.  At the start
+ * of a superblock a guarded call empties a buffer that is nearly full.
  *
  * Until the first window opens nothing of this is added, so that a program's
  * start (importing numpy, say) runs at the speed of --tool=none: the first call
@@ -40,8 +41,8 @@ typedef struct {
    IRType word;     /* the machine's word; host and guest are the same */
    IRTemp cursor;   /* IRTemp_INVALID until the first access */
    UInt n_accesses;
+   UInt n_instructions;
    Addr pc;
-   Bool entered;    /* the last instruction may have opened a window */
 } Block;
 
 static void add(Block* b, IRStmt* st) { addStmtToIRSB(b->out, st); }
@@ -172,28 +173,26 @@ static UInt cas_size(const Block* b, const IRCAS* cas)
    return size_of(typeOfIRExpr(b->out->tyenv, cas->expdLo)) * (cas->dataHi ? 2 : 1);
 }
 
-/* After the swap: it stored if memory held what was expected. */
-static void cas_store(Block* b, const IRCAS* cas)
+/* It stored if memory held what was expected. */
+static void compare_and_swap(Block* b, const IRCAS* cas)
 {
    IRExpr* swapped = equal(b, IRExpr_RdTmp(cas->oldLo), cas->expdLo);
    if (cas->dataHi) {
       IRExpr* high = equal(b, IRExpr_RdTmp(cas->oldHi), cas->expdHi);
       swapped = assign(b, Ity_I1, IRExpr_Binop(Iop_And1, swapped, high));
    }
+   record(b, DM_LOAD, cas->addr, cas_size(b, cas), NULL);
    record(b, DM_STORE, cas->addr, cas_size(b, cas), swapped);
 }
 
-static void linked(Block* b, IRStmt* st)
+static void linked(Block* b, const IRStmt* st)
 {
    IRTypeEnv* env = b->out->tyenv;
-   if (!st->Ist.LLSC.storedata) {
+   if (!st->Ist.LLSC.storedata)
       record(b, DM_LOAD, st->Ist.LLSC.addr, size_of(typeOfIRTemp(env, st->Ist.LLSC.result)), NULL);
-      add(b, st);
-   } else {
-      add(b, st);
+   else
       record(b, DM_STORE, st->Ist.LLSC.addr, size_of(typeOfIRExpr(env, st->Ist.LLSC.storedata)),
              IRExpr_RdTmp(st->Ist.LLSC.result));
-   }
 }
 
 static Addr address_of(const IRStmt* mark)
@@ -205,13 +204,19 @@ static void instruction(Block* b, const IRStmt* st)
 {
    const HChar* name;
    b->pc = address_of(st);
-   b->entered = False;
+   b->n_instructions++;
    if (!dm_watches_functions()) return;
    name = dm_window_function(b->pc);
    if (!name) return;
+   if (b->n_instructions > 1) {
+      /* Valgrind leaves out what it need not store between the instructions of
+         a superblock: neither arguments nor stack pointer can be had here. */
+      guarded_call(b, NULL, "dm_window_run_into", &dm_window_run_into,
+                   mkIRExprVec_1(word_const(b, (Addr)name)), 1);
+      return;
+   }
    guarded_call(b, NULL, "dm_window_enter", &dm_window_enter,
                 mkIRExprVec_2(word_const(b, b->pc), word_const(b, (Addr)name)), 2);
-   b->entered = True;
    /* Opening a window drains the records. */
    b->cursor = IRTemp_INVALID;
 }
@@ -239,8 +244,9 @@ static void ask_for_groups(Block* b, const VexGuestLayout* layout, const DmSkips
       asked++;
    }
    if (!asked) return;
-   anew = IRExpr_Load(Iend_LE, Ity_I8, word_const(b, (Addr)&dm_translate_anew));
-   anew = assign(b, Ity_I1, IRExpr_Binop(Iop_CmpNE8, assign(b, Ity_I8, anew), imm8(0)));
+   anew = IRExpr_Binop(b->word == Ity_I64 ? Iop_CmpEQ64 : Iop_CmpEQ32,
+                       load_word(b, &dm_translate_anew), word_const(b, start));
+   anew = assign(b, Ity_I1, anew);
    add(b, IRStmt_Exit(anew, Ijk_InvalICache,
                       b->word == Ity_I64 ? IRConst_U64(start) : IRConst_U32((UInt)start),
                       layout->offset_IP));
@@ -249,12 +255,10 @@ static void ask_for_groups(Block* b, const VexGuestLayout* layout, const DmSkips
 static void statement(Block* b, IRStmt* st)
 {
    IRTypeEnv* env = b->out->tyenv;
+   add(b, st);
    switch (st->tag) {
-      case Ist_NoOp: return;
-      case Ist_IMark:
-         add(b, st);
-         instruction(b, st);
-         return;
+      case Ist_IMark: instruction(b, st); break;
+      case Ist_NoOp:
       case Ist_AbiHint:
       case Ist_Put:
       case Ist_PutI:
@@ -277,20 +281,13 @@ static void statement(Block* b, IRStmt* st)
       }
       case Ist_LoadG: load_guarded(b, st->Ist.LoadG.details); break;
       case Ist_Dirty: dirty(b, st->Ist.Dirty.details); break;
-      case Ist_CAS: {
-         const IRCAS* cas = st->Ist.CAS.details;
-         record(b, DM_LOAD, cas->addr, cas_size(b, cas), NULL);
-         add(b, st);
-         cas_store(b, cas);
-         return;
-      }
-      case Ist_LLSC: linked(b, st); return;
+      case Ist_CAS: compare_and_swap(b, st->Ist.CAS.details); break;
+      case Ist_LLSC: linked(b, st); break;
       default:
          ppIRStmt(st);
          VG_(tool_panic)("diagmem: a kind of statement this Valgrind has and diagmem does "
                          "not know");
    }
-   add(b, st);
 }
 
 /* Where control passes to a computed address, the window's call may be over. */
@@ -317,54 +314,48 @@ static void arm_here(Block* b, const VexGuestLayout* layout, const IRStmt* mark)
    b->out->offsIP = layout->offset_IP;
 }
 
-/* Before the first window: look only for the functions that open one. */
-static IRSB* unarmed(Block* b, IRSB* in, const VexGuestLayout* layout)
+/* Before the first window: look only for the functions that open one.  Arming
+ * waits for none of them but ends the superblock before its first instruction:
+ * between two, Valgrind does not keep all registers where they would be found. */
+static IRSB* unarmed(Block* b, IRSB* in, const VexGuestLayout* layout, Int first)
 {
    Int i;
    if (!dm_watches_functions()) return in;
-   for (i = 0; i < in->stmts_used; i++) {
-      IRStmt* st = in->stmts[i];
-      add(b, st);
-      if (st->tag == Ist_IMark && dm_window_function(address_of(st))) {
-         arm_here(b, layout, st);
-         break;
-      }
+   for (i = first; i < in->stmts_used; i++) {
+      const IRStmt* st = in->stmts[i];
+      if (st->tag != Ist_IMark || !dm_window_function(address_of(st))) continue;
+      arm_here(b, layout, in->stmts[first]);
+      return b->out;
    }
-   return b->out;
+   return in;
 }
 
 IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* layout,
                     const VexGuestExtents* vge, const VexArchInfo* archinfo,
                     IRType guest_word, IRType host_word)
 {
-   Block b = { deepCopyIRSBExceptStmts(in), guest_word, IRTemp_INVALID, 0, 0, False };
+   Block b = { deepCopyIRSBExceptStmts(in), guest_word, IRTemp_INVALID, 0, 0, 0 };
    DmSkips skips;
    Int i = 0, first;
-   Bool skipping;
    Addr start;
    if (guest_word != host_word) VG_(tool_panic)("diagmem: host and guest words differ");
    if (!dm_recording) return in;
-   if (!dm_armed) return unarmed(&b, in, layout);
 
    /* What precedes the first instruction is Valgrind's own preamble. */
    while (i < in->stmts_used && in->stmts[i]->tag != Ist_IMark) add(&b, in->stmts[i++]);
+   if (!dm_armed) return unarmed(&b, in, layout, i);
    empty_if_nearly_full(&b);
    start = address_of(in->stmts[i]);
    dm_skip_find(in, i, start, &skips);
-   dm_translate_anew = 0;
-   skipping = skips.group != NULL;
    for (first = i; i < in->stmts_used; i++) {
       IRStmt* st = in->stmts[i];
-      if (skipping && skips.group[i])
+      if (skips.group && skips.group[i])
          add(&b, st);
       else
          statement(&b, st);
-      /* The question comes after the first instruction's mark, where a window
-         may open; one that opens further on makes the answer worthless. */
-      if (skipping && i == first)
-         ask_for_groups(&b, layout, &skips, start);
-      else if (i > first && st->tag == Ist_IMark && b.entered)
-         skipping = False;
+      /* The question comes after the first instruction's mark, the only place
+         in a superblock where a window may open. */
+      if (skips.group && i == first) ask_for_groups(&b, layout, &skips, start);
    }
    check_exit(&b, layout);
    dm_skip_done(&skips);

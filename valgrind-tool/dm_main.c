@@ -16,7 +16,8 @@
  * shows, in program order, of which at least one byte lies in a buffer of the
  * open window; a modify is a load and then a store; a failed compare and swap
  * is a load only; memory that a system call reads or writes is one event with
- * its own size.
+ * its own size, and so is what realloc and calloc, which are ours here, copy
+ * and clear.
  *
  * What is not:
  *  - a load whose value is never used, unless Valgrind is told to keep it
@@ -25,6 +26,7 @@
  *  - a forked child, and programs that it starts.
  */
 #include "dm.h"
+#include "pub_tool_aspacemgr.h"
 #include "pub_tool_debuginfo.h"
 #include "pub_tool_libcfile.h"
 #include "pub_tool_libcproc.h"
@@ -80,12 +82,22 @@ void dm_bulk_record(DmRecord record)
    dm_bulk(dm_site(s->pc, s->kind, 0), (Addr)(record >> DM_SITE_BITS), s->size);
 }
 
-/* An access that the kernel made for the program. */
-static void system_access(DmKind kind, Addr addr, SizeT size)
+/* From here on records and events are that thread's. */
+static void records_of(ThreadId tid)
+{
+   if (tid == dm_records_tid) return;
+   dm_drain();
+   dm_records_tid = tid;
+}
+
+void dm_access_for(ThreadId tid, DmKind kind, Addr addr, SizeT size)
 {
    if (!dm_window.open || !dm_recording || size == 0) return;
+   /* Another thread may have run while this one's system call was waiting. */
+   records_of(tid);
    dm_drain();
-   dm_bulk(dm_site(VG_(get_IP)(VG_(get_running_tid)()), kind, 0), addr, size);
+   if (addr + size < addr) size = ~addr;
+   dm_bulk(dm_site(VG_(get_IP)(tid), kind, 0), addr, size);
 }
 
 /* ---- options ---- */
@@ -93,11 +105,11 @@ static void system_access(DmKind kind, Addr addr, SizeT size)
 static Bool process_option(const HChar* arg)
 {
    const HChar* text;
-   Long narrow;
+   Long narrow = 0;
    if (VG_STR_CLO(arg, "--stream", dm_options.stream)) return True;
    if (VG_XACT_CLO(arg, "--mode=events", dm_options.mode, DM_EVENTS)) return True;
    if (VG_XACT_CLO(arg, "--mode=summary", dm_options.mode, DM_SUMMARY)) return True;
-   if (VG_INT_CLO(arg, "--narrow-ticks", narrow)) {
+   if (VG_BINT_CLO(arg, "--narrow-ticks", narrow, 0, 0xffffffffLL)) {
       dm_options.narrow_ticks = (ULong)narrow;
       return True;
    }
@@ -239,12 +251,7 @@ static IRSB* instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayo
    return dm_instrument(closure, in, layout, vge, archinfo, guest_word, host_word);
 }
 
-static void start_client_code(ThreadId tid, ULong blocks)
-{
-   if (tid == dm_records_tid) return;
-   dm_drain(); /* what is there was another thread's */
-   dm_records_tid = tid;
-}
+static void start_client_code(ThreadId tid, ULong blocks) { records_of(tid); }
 
 static void thread_exit(ThreadId tid)
 {
@@ -261,34 +268,67 @@ static void forked_child(ThreadId tid)
 
 static void mem_read(CorePart part, ThreadId tid, const HChar* what, Addr addr, SizeT size)
 {
-   if (part != Vg_CoreClientReq && part != Vg_CoreTranslate) system_access(DM_SYSCALL_LOAD, addr, size);
+   if (part != Vg_CoreClientReq && part != Vg_CoreTranslate)
+      dm_access_for(tid, DM_SYSCALL_LOAD, addr, size);
+}
+
+/* With its final zero; 0 if it cannot be read to its end. */
+static SizeT text_size(Addr text)
+{
+   Addr at = text;
+   do {
+      if ((at == text || at % VKI_PAGE_SIZE == 0)
+          && !VG_(am_is_valid_for_client)(at, 1, VKI_PROT_READ))
+         return 0;
+   } while (*(const HChar*)at++);
+   return at - text;
 }
 
 static void text_read(CorePart part, ThreadId tid, const HChar* what, Addr addr)
 {
-   /* Only where a buffer is, since the string might not be readable at all. */
-   if (dm_window.open && dm_span_of(addr, 1, 0))
-      mem_read(part, tid, what, addr, VG_(strlen)((const HChar*)addr) + 1);
+   if (dm_window.open) mem_read(part, tid, what, addr, text_size(addr));
 }
 
 static void mem_write(CorePart part, ThreadId tid, Addr addr, SizeT size)
 {
-   if (part != Vg_CoreClientReq) system_access(DM_SYSCALL_STORE, addr, size);
+   if (part != Vg_CoreClientReq) dm_access_for(tid, DM_SYSCALL_STORE, addr, size);
 }
+
+/* The sites of events are named when they are drained: before that is gone. */
+static void mem_unmapped(Addr addr, SizeT size) { dm_drain(); }
 
 static void pre_syscall(ThreadId tid, UInt number, UWord* args, UInt n_args)
 {
+   struct vg_stat program;
    if (!dm_recording) return;
+   if (number == __NR_execve) {
+      /* A search along PATH tries many that are not there. */
+      if (sr_isError(VG_(stat)((const HChar*)args[0], &program))) return;
 #if defined(__NR_execveat)
-   if (number == __NR_execveat) number = __NR_execve;
+   } else if (number == __NR_execveat) {
 #endif
-   if (number != __NR_execve) return;
+   } else {
+      return;
+   }
    /* If it works, nothing of this process is left. */
    dm_window_cut("the process executed another program");
    if (dm_options.mode == DM_EVENTS) dm_events_flush();
 }
 
 static void post_syscall(ThreadId tid, UInt number, UWord* args, UInt n_args, SysRes res) {}
+
+static const HChar* name_given(UWord text)
+{
+   if (!text_size(text)) dm_fail("a client request names something by the bad pointer 0x%lx", text);
+   return (const HChar*)text;
+}
+
+static void declare_buffer(const HChar* name, UWord role, Addr start, SizeT size)
+{
+   if (size == 0) dm_fail("buffer \"%s\" has no bytes", name);
+   if (role > DIAGMEM_OTHER) dm_fail("buffer \"%s\" has the unknown role %lu", name, role);
+   dm_window_buffer_declared(name, role, start, size);
+}
 
 static Bool client_request(ThreadId tid, UWord* arg, UWord* ret)
 {
@@ -298,18 +338,15 @@ static Bool client_request(ThreadId tid, UWord* arg, UWord* ret)
    switch (arg[0]) {
       case DM_USERREQ_RUNNING: *ret = 1; break;
       case DM_USERREQ_BUFFER:
-         if (arg[4] == 0) dm_fail("buffer \"%s\" has no bytes", (const HChar*)arg[1]);
-         if (arg[2] > DIAGMEM_OTHER)
-            dm_fail("buffer \"%s\" has the unknown role %lu", (const HChar*)arg[1], arg[2]);
-         dm_window_buffer_declared((const HChar*)arg[1], arg[2], arg[3], arg[4]);
+         declare_buffer(name_given(arg[1]), arg[2], arg[3], arg[4]);
          break;
-      case DM_USERREQ_FORGET: dm_buffer_forget((const HChar*)arg[1]); break;
+      case DM_USERREQ_FORGET: dm_buffer_forget(name_given(arg[1])); break;
       case DM_USERREQ_WINDOW_BEGIN:
          if (!dm_armed) {
             dm_arm();
             VG_(discard_translations_safely)(0, ~(SizeT)0 >> 1, "diagmem");
          }
-         dm_window_begin_request(tid, (const HChar*)arg[1]);
+         dm_window_begin_request(tid, name_given(arg[1]));
          break;
       case DM_USERREQ_WINDOW_END:
          if (!dm_window_end_request() && !dm_window.open)
@@ -371,6 +408,7 @@ static void pre_clo_init(void)
    VG_(track_pre_mem_read)(mem_read);
    VG_(track_pre_mem_read_asciiz)(text_read);
    VG_(track_post_mem_write)(mem_write);
+   VG_(track_die_mem_munmap)(mem_unmapped);
    VG_(atfork)(NULL, NULL, forked_child);
 }
 

@@ -8,6 +8,9 @@
  * open window; it gets its number, and its names are looked up, at its first
  * event, so that the thousands of sites that never come near a buffer cost
  * nothing.  Event columns hold class numbers.
+ *
+ * Where a library was unloaded another may come to lie: what is translated
+ * there then gets sites of its own, once the older ones have been announced.
  */
 #include "dm.h"
 #include "pub_tool_debuginfo.h"
@@ -26,12 +29,35 @@ static UInt n_shared;
 static UInt n_classes;
 static UInt bucket_head[N_BUCKETS];   /* site + 1; 0 ends */
 static UInt bucket_next[DM_SITE_MASK + 1];
-static UChar announced[DM_SITE_MASK + 1];
+static UInt announced_as[DM_SITE_MASK + 1]; /* names_at(), or 0: not yet */
 
 static UInt bucket_of(Addr pc, DmKind kind, UInt size)
 {
    ULong h = (ULong)pc * 0x9e3779b97f4a7c15ULL + size * 131u + kind;
    return (UInt)(h >> 40) % N_BUCKETS;
+}
+
+static UInt hashed(UInt h, const HChar* text)
+{
+   while (*text) h = (h ^ (UChar)*text++) * 16777619u;
+   return h;
+}
+
+/* A number for what function of which object is at an address; never 0. */
+static UInt names_at(Addr pc)
+{
+   DiEpoch epoch = VG_(current_DiEpoch)();
+   const DebugInfo* di = VG_(find_DebugInfo)(epoch, pc);
+   const HChar* function;
+   UInt h = 2166136261u;
+   if (VG_(get_fnname)(epoch, pc, &function)) h = hashed(h, function);
+   if (di) h = hashed(h, VG_(DebugInfo_get_filename)(di));
+   return h | 1;
+}
+
+static Bool still_named(UInt site, Addr pc)
+{
+   return !pc || !announced_as[site] || announced_as[site] == names_at(pc);
 }
 
 UInt dm_site(Addr pc, DmKind kind, UInt size)
@@ -40,9 +66,16 @@ UInt dm_site(Addr pc, DmKind kind, UInt size)
    UInt at;
    for (at = bucket_head[bucket]; at; at = bucket_next[at - 1]) {
       const DmSite* s = &dm_sites[at - 1];
-      if (s->pc == pc && s->kind == kind && s->size == size) return at - 1;
+      if (s->pc == pc && s->kind == kind && s->size == size && still_named(at - 1, pc))
+         return at - 1;
    }
-   if (pc && n_own == N_OWN) return dm_site(0, kind, size);
+   if (pc && n_own == N_OWN) {
+      static Bool said = False;
+      if (!said) VG_(umsg)("diagmem: more than %u accesses in the code; from here on events "
+                           "do not say where in the program they come from\n", (UInt)N_OWN);
+      said = True;
+      return dm_site(0, kind, size);
+   }
    tl_assert2(pc || n_shared < N_SHARED, "diagmem: too many kinds of access");
 
    UInt site = pc ? n_own++ : N_OWN + n_shared++;
@@ -68,7 +101,7 @@ static void announce_site(UInt site)
    const HChar* dir;
    UInt line;
 
-   announced[site] = True;
+   announced_as[site] = names_at(s->pc);
    dm_json_begin("site");
    dm_json_number("site", site);
    dm_json_text("kind", kinds[s->kind]);
@@ -96,7 +129,7 @@ UInt dm_class(UInt site, UInt span)
    DmClass* c;
    for (c = s->classes; c && c->span != span; c = c->next) {}
    if (!c) {
-      if (!announced[site]) announce_site(site);
+      if (!announced_as[site]) announce_site(site);
       c = VG_(malloc)("dm.class", sizeof *c);
       c->span = span;
       c->id = n_classes++;

@@ -36,7 +36,7 @@ typedef struct {
    Value registers[sizeof(VexGuestArchState) / sizeof(Addr)];
 } State;
 
-UChar dm_translate_anew;
+Addr dm_translate_anew;
 
 static VgHashTable* recorded_fully; /* of superblocks, by address */
 
@@ -221,5 +221,5 @@ VG_REGPARM(3) void dm_skip_near_buffer(Addr from, Addr to, Addr start)
                              (const UChar*)&start);
    VG_(set_shadow_regs_area)(tid, 0, offsetof(VexGuestArchState, guest_CMLEN), sizeof one,
                              (const UChar*)&one);
-   dm_translate_anew = 1;
+   dm_translate_anew = start;
 }

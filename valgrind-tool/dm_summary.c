@@ -198,10 +198,9 @@ static const DmRecord* consume_batch(const DmRecord* from, const DmRecord* to)
       events++;
       stores += s->store;
       touch_all(span, addr, s->size, s->store, events);
-      if (span->n_buffers == 1 && !wide) {
-         s->last_buffer = span->first_buffer;
-         s->only_in = here;
-      }
+      /* Else `last_buffer` may be one of several that the access touches. */
+      s->only_in = span->n_buffers == 1 && !wide ? here : 0;
+      if (s->only_in) s->last_buffer = span->first_buffer;
    }
    dm_window.events = events;
    dm_window.stores = stores;

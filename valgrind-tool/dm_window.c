@@ -9,9 +9,11 @@
  * and control is back at the caller).  That holds for a plain return, for a
  * return from a tail-called function, for longjmp and for exceptions alike,
  * and it is looked at wherever control passes to a computed address, which is
- * the only way any of these can go.
+ * the only way any of these can go.  A stack pointer on another stack (that of
+ * a signal handler or of a coroutine) tells nothing: the call may go on.
  */
 #include "dm.h"
+#include "pub_tool_aspacemgr.h"
 #include "pub_tool_debuginfo.h"
 #include "pub_tool_guest.h"
 #include "pub_tool_machine.h"
@@ -44,23 +46,30 @@ Bool dm_watches_functions(void)
 }
 
 /* A pattern means the whole demangled name, or the name up to its parameter
- * list: "ns::f" and "ns::f(int)" both find ns::f(int). */
+ * list: "ns::f" and "ns::f(int)" both find ns::f(int), "C::f" C::f() const. */
 static Bool name_matches(const HChar* pattern, const HChar* name)
 {
-   HChar plain[512];
-   const HChar* end;
+   static const HChar constant[] = " const";
+   const SizeT n = sizeof constant - 1;
+   HChar* plain;
+   HChar* end;
    Int depth = 0;
-   if (VG_(string_match)(pattern, name)) return True;
-   end = name + VG_(strlen)(name);
-   if (end == name || end[-1] != ')' || (SizeT)(end - name) >= sizeof plain) return False;
-   do {
-      end--;
-      if (*end == ')') depth++;
-      if (*end == '(') depth--;
-   } while (depth && end > name);
-   VG_(memcpy)(plain, name, end - name);
-   plain[end - name] = 0;
-   return VG_(string_match)(pattern, plain);
+   Bool found = VG_(string_match)(pattern, name);
+   if (found) return True;
+   plain = VG_(strdup)("dm.plain", name);
+   end = plain + VG_(strlen)(plain);
+   if ((SizeT)(end - plain) > n && VG_STREQ(end - n, constant)) end -= n;
+   if (end > plain && end[-1] == ')') {
+      do {
+         end--;
+         if (*end == ')') depth++;
+         if (*end == '(') depth--;
+      } while (depth && end > plain);
+      *end = 0;
+      found = VG_(string_match)(pattern, plain);
+   }
+   VG_(free)(plain);
+   return found;
 }
 
 static Bool at_object_place(Addr pc)
@@ -216,7 +225,7 @@ static void open_window(ThreadId tid, const HChar* function)
    dm_window.index = n_windows++;
    dm_window.tid = tid;
    dm_window.function = function;
-   dm_window.events = dm_window.loads = dm_window.stores = 0;
+   dm_window.events = dm_window.stores = 0;
    dm_window.events_tid = VG_INVALID_THREADID;
    dm_window.several_threads = False;
    VG_(dropTailXA)(dm_window.buffers, VG_(sizeXA)(dm_window.buffers));
@@ -240,12 +249,11 @@ static void close_window(const HChar* how)
    dm_window.open = False;
    dm_exit_sp = NO_EXIT;
    if (dm_options.mode == DM_SUMMARY) dm_summary_window_closed();
-   dm_window.loads = dm_window.events - dm_window.stores;
    dm_json_begin("window end");
    dm_json_number("index", dm_window.index);
    dm_json_text("end", how);
    dm_json_number("events", dm_window.events);
-   dm_json_number("loads", dm_window.loads);
+   dm_json_number("loads", dm_window.events - dm_window.stores);
    dm_json_number("stores", dm_window.stores);
    dm_json_number("several_threads", dm_window.several_threads);
    dm_json_send();
@@ -275,7 +283,8 @@ void dm_window_forked(void)
    dm_cursor = dm_records;
 }
 
-static Addr link_register(ThreadId tid)
+/* Where the function that has just been entered will return to. */
+static Addr return_address(ThreadId tid, Addr sp)
 {
    Addr link = 0;
 #if defined(VGA_arm)
@@ -284,26 +293,10 @@ static Addr link_register(ThreadId tid)
 #elif defined(VGA_arm64)
    VG_(get_shadow_regs_area)(tid, (UChar*)&link, 0,
                              offsetof(VexGuestArchState, guest_X30), sizeof link);
+#else
+   if (VG_(am_is_valid_for_client)(sp, sizeof link, VKI_PROT_READ)) link = *(const Addr*)sp;
 #endif
    return link;
-}
-
-VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name)
-{
-   ThreadId tid = VG_(get_running_tid)();
-   Addr sp = VG_(get_SP)(tid);
-   if (!dm_recording || (dm_window.open && dm_window.tid != tid)) return;
-   if (dm_window.open) {
-      /* A call inside the window, unless the window's own call is gone. */
-      if (dm_window.by_request || sp <= dm_window.entry_sp) return;
-      close_window("left without a trace");
-   }
-   open_window(tid, name);
-   dm_window.by_request = False;
-   dm_window.entry_sp = sp;
-   dm_window.entry_link = link_register(tid);
-   /* With a link register the stack pointer only comes back to where it was. */
-   dm_exit_sp = dm_window.entry_link ? sp - 1 : sp;
 }
 
 static Bool on_alternate_stack(ThreadId tid, Addr sp)
@@ -313,26 +306,60 @@ static Bool on_alternate_stack(ThreadId tid, Addr sp)
    return size && sp >= low && sp - low <= size;
 }
 
+/* Another than that of the window's call? */
+static Bool on_other_stack(ThreadId tid, Addr sp)
+{
+   Addr entry_sp = dm_window.entry_sp;
+   return VG_(am_find_nsegment)(sp) != VG_(am_find_nsegment)(entry_sp)
+          || (on_alternate_stack(tid, sp) && !on_alternate_stack(tid, entry_sp));
+}
+
+VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name)
+{
+   ThreadId tid = VG_(get_running_tid)();
+   Addr sp = VG_(get_SP)(tid);
+   if (!dm_recording || (dm_window.open && dm_window.tid != tid)) return;
+   if (dm_window.open) {
+      /* A call inside the window, unless the window's own call is gone. */
+      if (dm_window.by_request || sp <= dm_window.entry_sp || on_other_stack(tid, sp)) return;
+      close_window("left without a trace");
+   }
+   open_window(tid, name);
+   dm_window.by_request = False;
+   dm_window.entry_sp = sp;
+   dm_window.entry_link = return_address(tid, sp);
+   /* With a link register the stack pointer only comes back to where it was. */
+   dm_exit_sp = sp - 1;
+}
+
+VG_REGPARM(1) void dm_window_run_into(const HChar* name)
+{
+   if (!dm_recording || dm_window.open) return;
+   dm_fail("the program runs straight into %s from the code before it, where its arguments "
+           "cannot be told; trace the function that it comes from", name);
+}
+
 VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target)
 {
    ThreadId tid = VG_(get_running_tid)();
+   Bool back = (target & ~(Addr)1) == (dm_window.entry_link & ~(Addr)1);
    if (!dm_window.open || dm_window.by_request || tid != dm_window.tid) return;
-   if (sp == dm_window.entry_sp && (target & ~(Addr)1) != (dm_window.entry_link & ~(Addr)1))
-      return;
-   /* A signal handler on a stack of its own is still inside the call. */
-   if (on_alternate_stack(tid, sp) && !on_alternate_stack(tid, dm_window.entry_sp)) return;
-   close_window("returned");
+   if (!back && (sp == dm_window.entry_sp || on_other_stack(tid, sp))) return;
+   close_window(back ? "returned" : "left by a jump");
 }
 
 /* ---- client requests ---- */
 
 void dm_window_begin_request(ThreadId tid, const HChar* name)
 {
+   static HChar* copy = NULL;
    if (dm_window.open) {
       dm_window.depth++;
       return;
    }
-   open_window(tid, VG_(strdup)("dm.function", name));
+   VG_(free)(copy);
+   copy = VG_(strdup)("dm.function", name);
+   open_window(tid, copy);
    dm_window.by_request = True;
    dm_window.depth = 0;
 }
@@ -340,6 +367,7 @@ void dm_window_begin_request(ThreadId tid, const HChar* name)
 Bool dm_window_end_request(void)
 {
    if (!dm_window.open || !dm_window.by_request) return False;
+   if (dm_options.whole_program && dm_window.depth == 1) return False;
    if (dm_window.depth > 0)
       dm_window.depth--;
    else
@@ -354,18 +382,22 @@ void dm_window_begin_program(void)
    dm_window.depth = 1; /* no request closes it */
 }
 
+static Bool lies_there(const HChar* name, Addr start, SizeT size)
+{
+   UInt i;
+   for (i = 0; i < dm_window.n_buffers; i++) {
+      const DmBuffer* b = &dm_window.buffer[i];
+      if (VG_STREQ(b->name, name)) return b->start == start && b->end == start + size;
+   }
+   return False;
+}
+
 void dm_window_buffer_declared(const HChar* name, UWord role, Addr start, SizeT size)
 {
    /* A window that is the whole program has the buffers known at its start. */
-   if (dm_window.open && !dm_options.whole_program) {
-      UInt i;
-      for (i = 0; i < dm_window.n_buffers; i++) {
-         const DmBuffer* b = &dm_window.buffer[i];
-         if (VG_STREQ(b->name, name) && b->start == start && b->end == start + size) return;
-      }
+   if (dm_window.open && !dm_options.whole_program && !lies_there(name, start, size))
       dm_fail("buffer \"%s\" was declared or moved while window %u (%s) was open; "
               "declare buffers before the window begins",
               name, dm_window.index, dm_window.function);
-   }
    dm_buffer_declare(name, role, start, size);
 }

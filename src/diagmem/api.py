@@ -230,7 +230,7 @@ class Trace:
         for input_ in inputs:
             for output in outputs:
                 if not window.complete:
-                    pairs.append(apart(input_, output, f"the window was cut: {window.end}"))
+                    pairs.append(apart(input_, output, f"the window did not finish: {window.end}"))
                 elif not (_touched(input_) or _touched(output)):
                     pairs.append(apart(input_, output, _UNTOUCHED))
                 elif window.several_threads:
@@ -263,6 +263,11 @@ class Trace:
             notes.append(
                 f"{', '.join(copies)} touched the buffers: in which order is this machine's"
                 " C library's choice, and the board's may differ"
+            )
+        if any(s.pc == 0 for s in self._file.sites):
+            notes.append(
+                "more code ran than the tool can number: some events do not say where in the"
+                " program they come from, library copies among them"
             )
         return tuple(notes)
 

@@ -145,10 +145,14 @@ def test_buffers_may_move_between_windows(tracer: Tracer) -> None:
     assert tracer.kinds(0) == tracer.kinds(1)
 
 
-def test_longjmp_ends_the_window(tracer: Tracer) -> None:
-    tracer.run("jumps", function="jumps", places=BY_ARGUMENT)
+def test_longjmp_ends_the_window_and_gives_no_overlap(tracer: Tracer) -> None:
+    recorded = tracer.run("jumps", function="jumps", places=BY_ARGUMENT)
+    assert "window 0: left by a jump" in recorded.warnings
     (window,) = tracer.windows()
-    assert (window.end, window.events) == ("returned", 2)
+    assert (window.end, window.events) == ("left by a jump", 2)
+    with diagmem.open_trace(tracer.path) as trace:
+        (pair,) = trace.overlaps()[0].pairs
+        assert (pair.exact, pair.safe_overlap_bytes) == (False, 0)
 
 
 def test_recursion_is_one_window(tracer: Tracer) -> None:

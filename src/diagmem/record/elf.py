@@ -83,7 +83,8 @@ def _symbol(path: Path, symbol: object) -> Symbol | None:
         address=int(entry["st_value"]),
         size_bytes=int(entry["st_size"]),
         is_function=kind in ("STT_FUNC", "STT_GNU_IFUNC", "STT_LOOS"),
-        is_data=kind in ("STT_OBJECT", "STT_COMMON", "STT_NOTYPE", "STT_TLS"),
+        # Not STT_TLS: a thread-local variable's value is no address.
+        is_data=kind in ("STT_OBJECT", "STT_COMMON", "STT_NOTYPE"),
     )
 
 

@@ -81,7 +81,7 @@ class Window:
     loads: int
     stores: int
     end: str
-    """How it ended: ``returned``, ``requested``, or why it was cut."""
+    """``returned`` or ``requested``; else the kernel did not finish, and why."""
     several_threads: bool = False
     """More than one thread touched its buffers."""
 
