@@ -264,7 +264,7 @@ class Trace:
                 f"{', '.join(copies)} touched the buffers: in which order is this machine's"
                 " C library's choice, and the board's may differ"
             )
-        if any(s.pc == 0 for s in self._file.sites):
+        if "valgrind" in self.header and any(s.pc == 0 for s in self._file.sites):
             notes.append(
                 "more code ran than the tool can number: some events do not say where in the"
                 " program they come from, library copies among them"
