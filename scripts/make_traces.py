@@ -1,7 +1,7 @@
 """Make the sample traces in ``traces/`` again: ``make traces``.
 
-One small trace of each bundled C kernel at its default shape, in event mode;
-one in summary mode; and the depthwise convolution of the ``tflite-micro`` wheel,
+One small trace of each bundled C kernel at its default shape, in event mode, at
+-O2 and at -O3; one in summary mode; and the depthwise convolution of the ``tflite-micro`` wheel,
 which we did not write.  ``traces/README.md`` is the list, with D and O_s as
 found in each.
 """
@@ -32,12 +32,14 @@ class Sample:
     command: str
 
 
-def kernel_sample(name: str, mode: Mode) -> Sample:
-    suffix = "_summary" if mode == "summary" else ""
+def kernel_sample(name: str, *, mode: Mode = "events", flags: str = "") -> Sample:
+    suffix = "_summary" if mode == "summary" else flags.replace("-", "_")
     file = f"{name}{suffix}.dmt"
-    trace_kernel(load(find(name), None), TRACES / file, mode=mode)
-    option = " --mode summary" if mode == "summary" else ""
-    return Sample(file, f"diagmem trace {name}{option} -o {file}")
+    overrides = {"flags": flags} if flags else None
+    trace_kernel(load(find(name), overrides), TRACES / file, mode=mode)
+    words = [name, *([f"flags={flags}"] if flags else [])]
+    words += ["--mode", "summary"] if mode == "summary" else []
+    return Sample(file, f"diagmem trace {' '.join(words)} -o {file}")
 
 
 def tflm_sample() -> Sample:
@@ -72,16 +74,16 @@ def row(sample: Sample) -> str:
 
 
 def main() -> None:
-    samples = [kernel_sample(name, "events") for name in bundled()]
-    samples.append(kernel_sample("depthwise_conv_2d_f32", "summary"))
+    samples = [kernel_sample(name, flags=flags) for name in bundled() for flags in ("", "-O3")]
+    samples.append(kernel_sample("depthwise_conv_2d_f32", mode="summary"))
     samples.append(tflm_sample())
     lines = [
         "# Sample traces",
         "",
         "Made by `make traces` with the kernels that diagmem ships, at their default shapes and",
-        "flags, and with the depthwise convolution inside the `tflite-micro` wheel. Addresses and",
-        "instruction offsets in them depend on the compiler; D and O_s, found by",
-        "`diagmem overlap` for the first pair of buffers, do not for these kernels.",
+        "flags (-O2) and at -O3, and with the depthwise convolution inside the `tflite-micro`",
+        "wheel. Addresses and instruction offsets in them depend on the compiler; D and O_s,",
+        "found by `diagmem overlap` for the first pair of buffers, do not for these kernels.",
         "",
         "| trace | events | D | O_s | made by |",
         "| --- | --- | --- | --- | --- |",
