@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from diagmem.liveness import BEFORE, NEVER_LAST, WINDOW_END, BufferLiveness, Lives
+from diagmem.liveness import BEFORE, NEVER_LAST, BufferLiveness, Lives
 from diagmem.trace.model import Int64Array
 
 ISOLATED_WORK = 1 << 26
@@ -327,6 +327,3 @@ def apart(input_: BufferLiveness, output: BufferLiveness, why: str) -> Overlap:
         cell_bytes=1,
         notes=(why,),
     )
-
-
-__all__ = ["WINDOW_END", "Limit", "Overlap", "apart", "find_overlap", "needed_from"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,9 @@ from tests.plot.conftest import PAIR, Access, MakeTrace, copying
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def draw_file(trace: Path, picture: Path, **options: object) -> Picture:
+def draw_file(trace: Path, picture: Path, **options: Any) -> Picture:
     with open_trace(trace) as opened:
-        return draw(opened, picture, **options)  # type: ignore[arg-type]
+        return draw(opened, picture, **options)
 
 
 def pixels(picture: Path, colour: str) -> npt.NDArray[np.intp]:

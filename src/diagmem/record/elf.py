@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -72,13 +73,13 @@ def symbols(path: Path) -> Iterator[Symbol]:
         raise DiagmemError(f"{path}: cannot read its symbols: {error}") from None
 
 
-def _symbol(path: Path, symbol: object) -> Symbol | None:
-    entry = symbol.entry  # type: ignore[attr-defined]  # pyelftools has no types
+def _symbol(path: Path, symbol: Any) -> Symbol | None:  # pyelftools has no types
+    entry = symbol.entry
     kind = entry["st_info"]["type"]
-    if entry["st_shndx"] in ("SHN_UNDEF", "SHN_ABS") or not symbol.name:  # type: ignore[attr-defined]
+    if entry["st_shndx"] in ("SHN_UNDEF", "SHN_ABS") or not symbol.name:
         return None
     return Symbol(
-        name=symbol.name,  # type: ignore[attr-defined]
+        name=symbol.name,
         file=path,
         address=int(entry["st_value"]),
         size_bytes=int(entry["st_size"]),

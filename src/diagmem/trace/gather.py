@@ -152,7 +152,6 @@ class EventBlocks:
         self._block_events = block_events
         self._delta_bytes: list[int] = []
         self._starts = np.empty(0, np.int64)
-        self._n_spans = 0
         self._pending: list[tuple[Int64Array, Piece]] = []
         self._events = 0
         self._segments: list[list[int]] = []
@@ -164,7 +163,6 @@ class EventBlocks:
             self.flush()
         self._delta_bytes[: len(widths)] = widths
         self._starts = np.array([start for start, _ in spans], np.int64)
-        self._n_spans = len(spans)
 
     def add(self, window: int, first_tick: int, piece: Piece) -> None:
         """The next events of a window."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
 
 import numpy as np
 import numpy.typing as npt
-
-Tick = NewType("Tick", int)
-"""Index of an event among the recorded events of its window, from 0."""
 
 Int64Array = npt.NDArray[np.int64]
 UInt32Array = npt.NDArray[np.uint32]

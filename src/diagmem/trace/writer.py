@@ -83,10 +83,6 @@ class TraceWriter:
         finally:
             self._file.close()
 
-    def flush(self) -> None:
-        self._flush_meta()
-        self._file.flush()
-
     def _flush_meta(self) -> None:
         if self._meta:
             text = "\n".join(json.dumps(record, separators=(",", ":")) for record in self._meta)
