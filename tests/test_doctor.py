@@ -46,6 +46,7 @@ class Machine:
         for name in (
             "default.supp",
             f"vgpreload_core-{PLATFORM}.so",
+            f"diagmem_copies-{PLATFORM}.so",
             f"vgpreload_diagmem-{PLATFORM}.so",
             "include/diagmem.h",
         ):

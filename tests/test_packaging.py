@@ -42,6 +42,7 @@ TOOL_FILES = {
     "include/diagmem.h",
     "valgrind-version",
     "vgpreload_core-amd64-linux.so",
+    "diagmem_copies-amd64-linux.so",
     "vgpreload_diagmem-amd64-linux.so",
 }
 

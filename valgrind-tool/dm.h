@@ -13,6 +13,7 @@
  * dm_window.c      opens and closes windows; sets the page map that lets
  *                  accesses through only near buffers and only in a window
  * dm_buffers.c     where the buffers lie when a window opens
+ * dm_copies.c      memcpy and its kin, whose order nobody promises
  * dm_heap.c        the client's malloc, so that heap blocks can be named
  * dm_sites.c       instructions, and classes = instruction x span
  * dm_events.c      event mode: exact filter, columns, blocks
@@ -75,6 +76,7 @@ typedef struct {
    Bool all;            /* every access, not only those in buffers */
    ULong narrow_ticks;  /* from so many events on a summary counts in 64 bits */
    Bool whole_program;  /* one window from start to end */
+   Bool raw_copies;     /* memcpy and its kin by their own accesses */
    XArray* functions;   /* of const HChar*: patterns */
    XArray* watched;     /* of const HChar*: names of buffers; empty: all */
    XArray* places;      /* of DmObjectPlace: functions by object and offset */
@@ -86,7 +88,17 @@ extern Bool dm_recording;
 
 /* ---- sites and classes ---- */
 
-typedef enum { DM_LOAD, DM_STORE, DM_SYSCALL_LOAD, DM_SYSCALL_STORE } DmKind;
+typedef enum {
+   DM_LOAD,
+   DM_STORE,
+   DM_SYSCALL_LOAD,
+   DM_SYSCALL_STORE,
+   DM_MEMCPY_LOAD,
+   DM_MEMCPY_STORE,
+   DM_MEMMOVE_LOAD,
+   DM_MEMMOVE_STORE,
+   DM_MEMSET_STORE
+} DmKind;
 
 typedef struct DmClass {
    struct DmClass* next;
@@ -151,6 +163,8 @@ Bool dm_buffer_forget(const HChar* name);
 void dm_buffers_resolve(ThreadId tid, XArray* buffers, XArray* missing);
 Bool dm_parse_object_place(const HChar* text, DmObjectPlace* place);
 Bool dm_resolve_object_place(DmObjectPlace* place);
+/* Integer argument n, from 0, of a function that has just been entered. */
+Bool dm_argument(ThreadId tid, UInt n, Addr* value);
 
 /* ---- the client's heap ---- */
 
@@ -203,6 +217,10 @@ void dm_window_cut(const HChar* why);
 void dm_window_forked(void);
 void dm_window_touched(void); /* the thread of the records made an event */
 UInt dm_window_total(void);
+/* Where the function that has just been entered will return to. */
+Addr dm_return_address(ThreadId tid, Addr sp);
+/* Is that another stack than the one that a call was made on? */
+Bool dm_on_other_stack(ThreadId tid, Addr sp, Addr entry_sp);
 /* Called from translated code. */
 VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name);
 VG_REGPARM(1) void dm_window_run_into(const HChar* name);
@@ -238,6 +256,18 @@ static inline DmSpan* dm_span_of_site(DmSite* s, Addr addr)
    return dm_span_of(addr, s->size, 0);
 }
 
+/* ---- library copies ---- */
+
+typedef struct DmCopyFunction DmCopyFunction;
+
+/* The window's thread is inside a copy: its accesses do not count. */
+extern Bool dm_copying;
+const DmCopyFunction* dm_copy_function(Addr pc); /* NULL: not the entry of one */
+void dm_copy_over(void);
+Bool dm_copy_goes_on(ThreadId tid, Addr sp, Addr target);
+/* Called from translated code. */
+VG_REGPARM(2) void dm_copy_enter(Addr entry, const DmCopyFunction* function);
+
 /* ---- draining the records ---- */
 
 extern ThreadId dm_records_tid;
@@ -245,7 +275,7 @@ extern ThreadId dm_records_tid;
 void dm_drain(void);
 /* An access that someone made for the program: the kernel, or our realloc. */
 void dm_access_for(ThreadId tid, DmKind kind, Addr addr, SizeT size);
-void dm_bulk(UInt site, Addr addr, SizeT size);
+void dm_bulk_at(Addr pc, DmKind kind, Addr addr, SizeT size);
 /* A record of more than DM_REACH bytes (the processor's state, say), which may
  * touch several spans. */
 void dm_bulk_record(DmRecord record);

@@ -249,8 +249,7 @@ static Addr guest_word(ThreadId tid, SizeT offset)
    return value;
 }
 
-/* Integer argument n of a function that has just been entered. */
-static Bool argument(ThreadId tid, UInt n, Addr* value)
+Bool dm_argument(ThreadId tid, UInt n, Addr* value)
 {
 #define REG(name) offsetof(VexGuestArchState, guest_##name)
 #if defined(VGA_amd64)
@@ -285,7 +284,7 @@ static Bool argument(ThreadId tid, UInt n, Addr* value)
 static const HChar* follow(ThreadId tid, const Declared* d, Addr* start)
 {
    UInt i;
-   if (!argument(tid, d->argument, start)) return "the argument cannot be read";
+   if (!dm_argument(tid, d->argument, start)) return "the argument cannot be read";
    for (i = 0; i < d->n_hops; i++)
       if (!read_word(*start + d->hops[i], start)) return "a pointer on the way cannot be read";
    return NULL;

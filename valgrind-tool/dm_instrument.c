@@ -200,14 +200,26 @@ static Addr address_of(const IRStmt* mark)
    return (Addr)(mark->Ist.IMark.addr + mark->Ist.IMark.delta);
 }
 
+static void copy_entry(Block* b)
+{
+   const DmCopyFunction* copy = dm_copy_function(b->pc);
+   if (!copy) return;
+   guarded_call(b, NULL, "dm_copy_enter", &dm_copy_enter,
+                mkIRExprVec_2(word_const(b, b->pc), word_const(b, (Addr)copy)), 2);
+   /* It drains the records. */
+   b->cursor = IRTemp_INVALID;
+}
+
 static void instruction(Block* b, const IRStmt* st)
 {
    const HChar* name;
    b->pc = address_of(st);
    b->n_instructions++;
-   if (!dm_watches_functions()) return;
-   name = dm_window_function(b->pc);
-   if (!name) return;
+   name = dm_watches_functions() ? dm_window_function(b->pc) : NULL;
+   if (!name) {
+      if (b->n_instructions == 1) copy_entry(b);
+      return;
+   }
    if (b->n_instructions > 1) {
       /* Valgrind leaves out what it need not store between the instructions of
          a superblock: neither arguments nor stack pointer can be had here. */
@@ -290,12 +302,14 @@ static void statement(Block* b, IRStmt* st)
    }
 }
 
-/* Where control passes to a computed address, the window's call may be over. */
+/* Where control passes to a computed address, the window's call, or that of a
+ * copy in it, may be over. */
 static void check_exit(Block* b, const VexGuestLayout* layout)
 {
    IRExpr* sp;
    IRExpr* over;
-   if (b->out->next->tag == Iex_Const || !dm_watches_functions()) return;
+   if (b->out->next->tag == Iex_Const) return;
+   if (!dm_watches_functions() && dm_options.raw_copies) return;
    sp = assign(b, b->word, IRExpr_Get(layout->offset_SP, b->word));
    over = below(b, load_word(b, &dm_exit_sp), sp);
    guarded_call(b, over, "dm_window_check_exit", &dm_window_check_exit,

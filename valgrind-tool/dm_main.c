@@ -47,7 +47,7 @@ ThreadId dm_records_tid = VG_INVALID_THREADID;
 
 void dm_drain(void)
 {
-   if (dm_window.open && dm_recording) {
+   if (dm_window.open && dm_recording && !(dm_copying && dm_records_tid == dm_window.tid)) {
       ULong before = dm_window.events;
       if (dm_options.mode == DM_SUMMARY)
          dm_summary_consume(dm_records, dm_cursor);
@@ -60,7 +60,7 @@ void dm_drain(void)
 
 /* An access that may be longer than the gaps between spans: an event in each
  * span that it touches, clipped to it. */
-void dm_bulk(UInt site, Addr addr, SizeT size)
+static void bulk(UInt site, Addr addr, SizeT size)
 {
    UInt i = 0;
    DmSpan* span;
@@ -76,10 +76,15 @@ void dm_bulk(UInt site, Addr addr, SizeT size)
    }
 }
 
+void dm_bulk_at(Addr pc, DmKind kind, Addr addr, SizeT size)
+{
+   bulk(dm_site(pc, kind, 0), addr, size);
+}
+
 void dm_bulk_record(DmRecord record)
 {
    const DmSite* s = &dm_sites[record & DM_SITE_MASK];
-   dm_bulk(dm_site(s->pc, s->kind, 0), (Addr)(record >> DM_SITE_BITS), s->size);
+   dm_bulk_at(s->pc, s->kind, (Addr)(record >> DM_SITE_BITS), s->size);
 }
 
 /* From here on records and events are that thread's. */
@@ -97,7 +102,7 @@ void dm_access_for(ThreadId tid, DmKind kind, Addr addr, SizeT size)
    records_of(tid);
    dm_drain();
    if (addr + size < addr) size = ~addr;
-   dm_bulk(dm_site(VG_(get_IP)(tid), kind, 0), addr, size);
+   dm_bulk_at(VG_(get_IP)(tid), kind, addr, size);
 }
 
 /* ---- options ---- */
@@ -115,6 +120,7 @@ static Bool process_option(const HChar* arg)
    }
    if (VG_BOOL_CLO(arg, "--all", dm_options.all)) return True;
    if (VG_BOOL_CLO(arg, "--whole-program", dm_options.whole_program)) return True;
+   if (VG_BOOL_CLO(arg, "--raw-copies", dm_options.raw_copies)) return True;
    if (VG_STR_CLO(arg, "--watch", text)) {
       VG_(addToXA)(dm_options.watched, &text);
       return True;
@@ -154,7 +160,8 @@ static void print_usage(void)
 "                              address:0xA  object:FILE+0xOFF\n"
 "                              arg:N[->OFF]...[+OFF]  heap:BYTES[#K][+OFF]\n"
 "    --watch=NAME              of all buffers only those so named; may be repeated\n"
-"    --all=no|yes              record accesses outside buffers too [no]\n");
+"    --all=no|yes              record accesses outside buffers too [no]\n"
+"    --raw-copies=no|yes       memcpy, memmove, memset by their instructions [no]\n");
 }
 
 static void print_debug_usage(void)
@@ -219,9 +226,10 @@ static void post_clo_init(void)
 {
    if (dm_options.all && dm_options.mode == DM_SUMMARY)
       VG_(fmsg_bad_option)("--all=yes", "goes with --mode=events\n");
-   /* A traced function must begin a superblock of its own, so that all its
-      arguments are where the calling convention puts them. */
-   if (dm_watches_functions()) VG_(clo_vex_control).guest_chase = False;
+   /* A traced function or a copy must begin a superblock of its own, so that
+      all its arguments are where the calling convention puts them. */
+   if (dm_watches_functions() || !dm_options.raw_copies)
+      VG_(clo_vex_control).guest_chase = False;
    if (!dm_options.stream || !stream_is_ours()) {
       dm_recording = False;
       return;
@@ -252,6 +260,12 @@ static IRSB* instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayo
 }
 
 static void start_client_code(ThreadId tid, ULong blocks) { records_of(tid); }
+
+/* What a handler touches counts, whatever it interrupts. */
+static void before_signal(ThreadId tid, Int number, Bool alternate_stack)
+{
+   if (tid == dm_window.tid) dm_copy_over();
+}
 
 static void thread_exit(ThreadId tid)
 {
@@ -404,6 +418,7 @@ static void pre_clo_init(void)
    VG_(needs_client_requests)(client_request);
    VG_(needs_syscall_wrapper)(pre_syscall, post_syscall);
    VG_(track_start_client_code)(start_client_code);
+   VG_(track_pre_deliver_signal)(before_signal);
    VG_(track_pre_thread_ll_exit)(thread_exit);
    VG_(track_pre_mem_read)(mem_read);
    VG_(track_pre_mem_read_asciiz)(text_read);

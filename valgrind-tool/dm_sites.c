@@ -83,7 +83,8 @@ UInt dm_site(Addr pc, DmKind kind, UInt size)
    s->pc = pc;
    s->size = size;
    s->kind = kind;
-   s->store = kind == DM_STORE || kind == DM_SYSCALL_STORE;
+   s->store = kind == DM_STORE || kind == DM_SYSCALL_STORE || kind == DM_MEMCPY_STORE
+              || kind == DM_MEMMOVE_STORE || kind == DM_MEMSET_STORE;
    s->last_span = NONE;
    s->last_buffer = NONE;
    s->only_in = 0;
@@ -94,7 +95,10 @@ UInt dm_site(Addr pc, DmKind kind, UInt size)
 
 static void announce_site(UInt site)
 {
-   static const HChar* const kinds[] = { "load", "store", "syscall load", "syscall store" };
+   static const HChar* const kinds[] = {
+      "load",         "store",       "syscall load",  "syscall store", "memcpy load",
+      "memcpy store", "memmove load", "memmove store", "memset store",
+   };
    const DmSite* s = &dm_sites[site];
    DiEpoch epoch = VG_(current_DiEpoch)();
    const HChar* text;

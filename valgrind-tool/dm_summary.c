@@ -218,6 +218,8 @@ void dm_summary_consume(const DmRecord* from, const DmRecord* to)
 void dm_summary_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)
 {
    Bool store = dm_sites[site].store;
+   /* Which copies there were is worth knowing; of other accesses it is not kept. */
+   if (dm_sites[site].kind >= DM_MEMCPY_LOAD) dm_class(site, (UInt)(span - dm_window.spans));
    expect(1);
    dm_window.stores += store;
    touch_all(span, addr, size, store, ++dm_window.events);

@@ -244,6 +244,7 @@ static void open_window(ThreadId tid, const HChar* function)
 
 static void close_window(const HChar* how)
 {
+   dm_copy_over();
    dm_drain();
    map_window(0);
    dm_window.open = False;
@@ -279,12 +280,12 @@ void dm_window_forked(void)
 {
    VG_(memset)(dm_page_map, 0, DM_PAGES);
    dm_window.open = False;
+   dm_copying = False;
    dm_exit_sp = NO_EXIT;
    dm_cursor = dm_records;
 }
 
-/* Where the function that has just been entered will return to. */
-static Addr return_address(ThreadId tid, Addr sp)
+Addr dm_return_address(ThreadId tid, Addr sp)
 {
    Addr link = 0;
 #if defined(VGA_arm)
@@ -306,10 +307,8 @@ static Bool on_alternate_stack(ThreadId tid, Addr sp)
    return size && sp >= low && sp - low <= size;
 }
 
-/* Another than that of the window's call? */
-static Bool on_other_stack(ThreadId tid, Addr sp)
+Bool dm_on_other_stack(ThreadId tid, Addr sp, Addr entry_sp)
 {
-   Addr entry_sp = dm_window.entry_sp;
    return VG_(am_find_nsegment)(sp) != VG_(am_find_nsegment)(entry_sp)
           || (on_alternate_stack(tid, sp) && !on_alternate_stack(tid, entry_sp));
 }
@@ -321,13 +320,15 @@ VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name)
    if (!dm_recording || (dm_window.open && dm_window.tid != tid)) return;
    if (dm_window.open) {
       /* A call inside the window, unless the window's own call is gone. */
-      if (dm_window.by_request || sp <= dm_window.entry_sp || on_other_stack(tid, sp)) return;
+      if (dm_window.by_request || sp <= dm_window.entry_sp
+          || dm_on_other_stack(tid, sp, dm_window.entry_sp))
+         return;
       close_window("left without a trace");
    }
    open_window(tid, name);
    dm_window.by_request = False;
    dm_window.entry_sp = sp;
-   dm_window.entry_link = return_address(tid, sp);
+   dm_window.entry_link = dm_return_address(tid, sp);
    /* With a link register the stack pointer only comes back to where it was. */
    dm_exit_sp = sp - 1;
 }
@@ -343,8 +344,11 @@ VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target)
 {
    ThreadId tid = VG_(get_running_tid)();
    Bool back = (target & ~(Addr)1) == (dm_window.entry_link & ~(Addr)1);
+   if (dm_copy_goes_on(tid, sp, target) || sp <= dm_exit_sp) return;
    if (!dm_window.open || dm_window.by_request || tid != dm_window.tid) return;
-   if (!back && (sp == dm_window.entry_sp || on_other_stack(tid, sp))) return;
+   if (!back
+       && (sp == dm_window.entry_sp || dm_on_other_stack(tid, sp, dm_window.entry_sp)))
+      return;
    close_window(back ? "returned" : "left by a jump");
 }
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from diagmem import copies
 from diagmem.errors import DiagmemError
 from diagmem.liveness import (
     NEVER_FIRST,
@@ -45,7 +46,6 @@ _THREADS = (
 _UNTOUCHED = (
     "the window touched neither of the two: these are not its buffers, so nothing can be said"
 )
-_COPIES = ("memcpy", "memmove", "memset", "mempcpy", "bcopy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +237,9 @@ class Trace:
                     pairs.append(apart(input_, output, _THREADS))
                 else:
                     a, b = self._lives(record, input_, output)
+                    pair = find_overlap(input_, output, input_lives=a, output_lives=b, notes=notes)
                     pairs.append(
-                        find_overlap(input_, output, input_lives=a, output_lives=b, notes=notes)
+                        replace(pair, notes=(*pair.notes, *self._copies_that_decide(record, pair)))
                     )
         return WindowOverlaps(window.index, window.function, window.events, tuple(pairs))
 
@@ -256,14 +257,17 @@ class Trace:
             folds[i].take(piece)
         return folds[0].result(needed_after=False), folds[1].result(needed_after=True)
 
+    def _copies_that_decide(self, record: WindowRecord, pair: Overlap) -> tuple[str, ...]:
+        if not any(copies.is_copy(site) for site in self._file.sites):
+            return ()
+        if self.mode == "summary":
+            return copies.in_summary(self._file.sites)
+        ticks = copies.deciding_ticks(pair.limit)
+        sites = self._reader.sites_at(record, ticks)
+        return copies.decided_by(self._file.sites[sites[tick]] for tick in ticks)
+
     def _window_notes(self, record: WindowRecord) -> tuple[str, ...]:
-        notes = []
-        copies = sorted({s.function for s in self._file.sites if _is_copy(s.function)})
-        if copies:
-            notes.append(
-                f"{', '.join(copies)} touched the buffers: in which order is this machine's"
-                " C library's choice, and the board's may differ"
-            )
+        notes = list(copies.raw(self._file.sites))
         if "valgrind" in self.header and any(s.pc == 0 for s in self._file.sites):
             notes.append(
                 "more code ran than the tool can number: some events do not say where in the"
@@ -274,11 +278,6 @@ class Trace:
 
 def _touched(buffer: BufferLiveness) -> bool:
     return bool(buffer.loaded.any() or buffer.stored.any())
-
-
-def _is_copy(function: str) -> bool:
-    name = function.lstrip("_")
-    return any(name == c or name.startswith(c + "_") for c in _COPIES)
 
 
 def open_trace(path: str | os.PathLike[str]) -> Trace:

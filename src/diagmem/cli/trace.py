@@ -97,6 +97,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="keep loads whose value is never used (slower; no D changes by it)",
     )
     parser.add_argument(
+        "--raw-copies",
+        action="store_true",
+        help="record memcpy, memmove and memset by the accesses this machine's C library"
+        " makes; else they count as copies, which promise no order",
+    )
+    parser.add_argument(
         "--seed", type=not_negative, default=0, metavar="S", help="of a kernel's contents [0]"
     )
     add_json(parser)
@@ -159,6 +165,7 @@ def _trace_kernel(args: argparse.Namespace) -> Recorded:
             watch=args.watch,
             seed=args.seed,
             every_load=args.every_load,
+            raw_copies=args.raw_copies,
             progress=True,
         )
     except KernelDidNotFinishError as error:
@@ -183,6 +190,7 @@ def _trace_program(args: argparse.Namespace) -> Recorded:
         everything=args.all,
         whole_program=args.whole_program or (args.all and not args.function),
         every_load=args.every_load,
+        raw_copies=args.raw_copies,
     )
     output = _output(args, Path(args.command[0]).name, Path(args.command[0]))
     return record(request, output, progress=True)

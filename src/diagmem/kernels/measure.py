@@ -29,6 +29,7 @@ def trace_kernel(
     seed: int = 0,
     placement: Placement | None = None,
     every_load: bool = False,
+    raw_copies: bool = False,
     progress: bool = False,
 ) -> Recorded:
     """Call a described kernel once under the tool and write its trace.
@@ -49,6 +50,7 @@ def trace_kernel(
             mode=mode,
             watch=watch,
             every_load=every_load,
+            raw_copies=raw_copies,
             about=_about(kernel, built.compiler, seed),
         )
         recorded = record(request, output, progress=progress)

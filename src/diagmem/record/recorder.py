@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from diagmem import __version__
+from diagmem.copies import names_copy
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
 from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
@@ -52,6 +53,10 @@ class Request:
         Record accesses outside the buffers too.
     every_load
         Keep loads whose value is never used, which Valgrind otherwise drops.
+    raw_copies
+        Record memcpy, memmove and memset by the accesses that this machine's C
+        library makes, not as copies without an order.  So it is where one of
+        them is itself the traced function.
     """
 
     command: Sequence[str]
@@ -62,8 +67,13 @@ class Request:
     everything: bool = False
     whole_program: bool = False
     every_load: bool = False
+    raw_copies: bool = False
     about: dict[str, Any] = field(default_factory=dict)
     """Further facts for the trace's header."""
+
+    @property
+    def copies_are_raw(self) -> bool:
+        return self.raw_copies or any(names_copy(f) for f in self.functions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,8 @@ def _options(request: Request, program: Path) -> list[str]:
         options.append("--whole-program=yes")
     if request.every_load:
         options.append("--vex-iropt-register-updates=allregs-at-mem-access")
+    if request.copies_are_raw:
+        options.append("--raw-copies=yes")
     return options
 
 
@@ -134,6 +146,7 @@ def _header(request: Request, tool: Tool) -> dict[str, Any]:
         "platform": tool.platform,
         "mode": request.mode,
         "everything": request.everything,
+        "raw_copies": request.copies_are_raw,
         "functions": list(request.functions),
         "asked": [f"{b.name}={b.place} ({b.role})" for b in request.buffers],
         "command": list(request.command),
@@ -237,7 +250,8 @@ class _Run:
         ]
         # The program's output is not ours: it goes to our standard error (2), so
         # that standard output stays data.
-        return subprocess.Popen(command, env=self._tool.environment(), stdout=2)
+        environment = self._tool.environment(raw_copies=self._request.copies_are_raw)
+        return subprocess.Popen(command, env=environment, stdout=2)
 
     def into(self, writer: TraceWriter, progress: Progress | None) -> tuple[Received, str]:
         """Run it; what was received, and why the recording was cut ("" if not)."""

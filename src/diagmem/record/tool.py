@@ -26,6 +26,7 @@ PLATFORM = "amd64-linux"
 
 _FILES = (
     f"diagmem-{PLATFORM}",
+    f"diagmem_copies-{PLATFORM}.so",
     "default.supp",
     f"vgpreload_core-{PLATFORM}.so",
     f"vgpreload_diagmem-{PLATFORM}.so",
@@ -68,9 +69,18 @@ class Tool:
         """The start of a command line that runs a program under the tool."""
         return [str(self.valgrind), "--tool=diagmem"]
 
-    def environment(self) -> dict[str, str]:
-        """This process's environment, with Valgrind pointed at the tool."""
-        return {**os.environ, "VALGRIND_LIB": str(self.libexec)}
+    def environment(self, *, raw_copies: bool = False) -> dict[str, str]:
+        """This process's environment, with Valgrind pointed at the tool.
+
+        Unless ``raw_copies``, the program's memcpy and its kin are taken by
+        functions whose names the tool knows.
+        """
+        environment = {**os.environ, "VALGRIND_LIB": str(self.libexec)}
+        if not raw_copies:
+            copies = str(self.libexec / f"diagmem_copies-{self.platform}.so")
+            before = environment.get("LD_PRELOAD")
+            environment["LD_PRELOAD"] = f"{before}:{copies}" if before else copies
+        return environment
 
 
 def find_tool() -> Tool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -302,6 +302,17 @@ class EventReader:
             store=np.broadcast_to(np.bool_(n_stores > 0), n) if one_kind else stores[here],
             site=look.site[classes[here]] if sites else np.broadcast_to(np.uint32(0), n),
         )
+
+    def sites_at(self, record: WindowRecord, ticks: Collection[int]) -> dict[int, int]:
+        """For each of these ticks of a window the site of its event."""
+        found = {}
+        for block, segment in self.segments(record.window.index):
+            first, n = segment.first_tick, segment.end - segment.start
+            for tick in ticks:
+                if first <= tick < first + n:
+                    of_event = block.classes[segment.start + tick - first]
+                    found[tick] = int(self._lookup.site[of_event])
+        return found
 
     def alignments(self, record: WindowRecord, buffers: Sequence[Buffer]) -> list[int]:
         """For each buffer a power of two that divides every offset from its start

@@ -17,8 +17,8 @@ import numpy as np
 from diagmem.errors import DiagmemError
 
 MAGIC = b"DIAGMEM\0"
-VERSION = 1
-"""Format version written.  1: the first."""
+VERSION = 2
+"""Format version written.  1: the first; 2: library copies are kinds of their own."""
 
 FILE_HEADER = struct.Struct("<8sII")
 """magic, version, reserved (0)."""
@@ -94,8 +94,11 @@ DELTA_DTYPES: dict[int, np.dtype[Any]] = {4: np.dtype("<i4"), 8: np.dtype("<i8")
 MAX_RAW_BYTES = 1 << 40
 """A block that claims to hold more than this is corrupt."""
 
-KINDS = ("load", "store", "syscall load", "syscall store")
-"""What a site does; the second and the fourth store."""
+COPY_KINDS = ("memcpy load", "memcpy store", "memmove load", "memmove store", "memset store")
+"""Since version 2: a library's copy as a whole."""
+
+KINDS = ("load", "store", "syscall load", "syscall store", *COPY_KINDS)
+"""What a site does; those that end in ``store`` store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""Library copies in a trace: which there are, and which of them decide D.
+
+In which order ``memcpy`` touches its bytes is the C library's choice, and what
+runs on the board has another one.  So the recorder takes a call of it for what
+is promised: all written at its start, all read at its end (``docs/design.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from diagmem.overlap import Limit
+from diagmem.trace.format import COPY_KINDS
+from diagmem.trace.model import Site
+
+_NAMES = ("memcpy", "memmove", "memset", "mempcpy", "bcopy", "bzero")
+LISTED = 5
+
+
+def names_copy(function: str) -> bool:
+    """Is that a library's copy, or one made for one processor?"""
+    name = function.lstrip("_")
+    return any(name == n or name.startswith(n + "_") for n in _NAMES)
+
+
+def is_copy(site: Site) -> bool:
+    """Does the site stand for a library's copy as a whole?"""
+    return site.kind in COPY_KINDS
+
+
+def is_raw_copy(site: Site) -> bool:
+    """Is it an instruction inside a library's copy?"""
+    return not is_copy(site) and names_copy(site.function)
+
+
+def deciding_ticks(limit: Limit | None) -> tuple[int, ...]:
+    """When the two accesses happened that keep D from being smaller."""
+    if limit is None:
+        return ()
+    return tuple(t for t in (limit.output_tick, limit.input_tick) if t >= 0)
+
+
+def decided_by(sites: Iterable[Site]) -> tuple[str, ...]:
+    """The note on copies among the sites that decide D."""
+    copies = _named(site for site in sites if is_copy(site))
+    if not copies:
+        return ()
+    return (
+        f"D is decided by {copies}: a copy promises no order, so it counts as written when it"
+        " begins and read when it ends (--raw-copies shows what this machine's library does)",
+    )
+
+
+def in_summary(sites: Sequence[Site]) -> tuple[str, ...]:
+    """The note on copies where a summary does not tell which of them decide D."""
+    copies = _named(site for site in sites if is_copy(site))
+    if not copies:
+        return ()
+    return (
+        f"{copies}: a copy promises no order and counts as written when it begins and read when"
+        " it ends; whether it decides D shows a trace with --mode events",
+    )
+
+
+def raw(sites: Sequence[Site]) -> tuple[str, ...]:
+    """The note on copies that were recorded by their instructions."""
+    names = sorted({site.function for site in sites if is_raw_copy(site)})
+    if not names:
+        return ()
+    return (
+        f"{', '.join(names)} touched the buffers: in which order is this machine's C library's"
+        " choice, and the board's may differ",
+    )
+
+
+def _named(sites: Iterable[Site]) -> str:
+    found = list(dict.fromkeys(f"{site.kind.split()[0]} at {site.where}" for site in sites))
+    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return ", ".join(found[:LISTED]) + more
