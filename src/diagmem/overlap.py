@@ -215,6 +215,19 @@ def _safe_general(shift: int, inputs: Lives, outputs: Lives) -> bool:
     return not bool(np.any((cell[1:] == cell[:-1]) & (start[1:] <= end[:-1])))
 
 
+def is_safe(input_: BufferLiveness, output: BufferLiveness, displacement_bytes: int) -> bool:
+    """Is one displacement free of conflicts, for a kernel that never stores to
+    its input?  Any number of bytes, between cells too."""
+    cell = min(input_.cell_bytes, output.cell_bytes)
+    while displacement_bytes % cell:
+        cell //= 2
+    return _shift_is_safe(
+        displacement_bytes // cell,
+        input_.refined(cell).last_load,
+        needed_from(output.refined(cell)),
+    )
+
+
 def find_overlap(
     input_: BufferLiveness,
     output: BufferLiveness,

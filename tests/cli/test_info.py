@@ -11,6 +11,7 @@ import pytest
 from diagmem.cli.info import ROWS
 from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
+from diagmem.trace.format import VERSION
 from diagmem.trace.model import Buffer, Role
 
 BUFFERS = [Buffer("x", Role.INPUT, 4096, 64), Buffer("y", Role.OUTPUT, 8192, 32)]
@@ -56,7 +57,7 @@ def test_json_counts_what_is_there(trace: Path, capsys: pytest.CaptureFixture[st
     expected = {"events": 10, "loads": 6, "stores": 4, "bytes_on_disk": size, "complete": True}
     assert {key: found[key] for key in expected} == expected
     assert found["bytes_per_event"] == size / 10
-    assert (found["version"], found["mode"], found["cut"]) == (1, "events", "")
+    assert (found["version"], found["mode"], found["cut"]) == (VERSION, "events", "")
     assert found["header"]["kernel"] == "conv.toml"
     assert found["buffers"] == [
         {"name": "x", "role": "input", "size_bytes": 64, "windows": 2},

@@ -9,6 +9,7 @@ import pytest
 
 from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
+from diagmem.trace.format import VERSION
 from diagmem.trace.invariants import INVARIANTS
 from diagmem.trace.model import Buffer, Role
 
@@ -25,7 +26,7 @@ def test_a_valid_trace(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(trace)]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"{trace}: valid\n")
-    assert "format 1; 3 blocks, 1 window, 2 events" in out
+    assert f"format {VERSION}; 3 blocks, 1 window, 2 events" in out
     assert err == f"next: diagmem info {trace}\n"
 
 

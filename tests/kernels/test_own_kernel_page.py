@@ -11,8 +11,8 @@ from diagmem.kernels.arguments import MAX_BUFFER_BYTES
 from diagmem.kernels.cases import GUARD_BYTES
 from diagmem.kernels.description import KEYS, load
 from diagmem.kernels.dtypes import DTYPES
+from diagmem.kernels.execute import Runs
 from diagmem.kernels.expressions import FUNCTIONS, MAX_CHARACTERS
-from diagmem.kernels.prove import prove
 from diagmem.trace.model import Role
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-kernel.md").read_text(encoding="utf-8")
@@ -32,11 +32,11 @@ def example(tmp_path: Path) -> Path:
 
 def test_example(example: Path) -> None:
     kernel = load(example / "window_sum.toml")
-    assert prove(kernel, displacement_bytes=36).tight
-    for displacement in range(36):
-        assert not prove(kernel, displacement_bytes=displacement, inputs=1).proven
+    assert [trial.holds for trial in Runs(kernel, range(3)).each(range(38))] == [False] * 36 + [
+        True
+    ] * 2
     other = load(example / "window_sum.toml", {"length": "64", "window": "3", "flags": "-O3"})
-    assert prove(other, displacement_bytes=61).tight
+    assert [trial.holds for trial in Runs(other, range(3)).each([60, 61])] == [False, True]
 
 
 def test_python(

@@ -10,6 +10,7 @@ import pytest
 from diagmem.errors import DiagmemError
 from diagmem.kernels.catalog import find
 from diagmem.kernels.description import load, with_parameters
+from diagmem.kernels.execute import Runs
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.prove import prove
 
@@ -37,20 +38,13 @@ def bundled(name: str, **parameters: Any) -> Kernel:
     ],
 )
 def test_known_displacements(name: str, parameters: dict[str, Any], displacement: int) -> None:
-    proof = prove(bundled(name, **parameters), displacement_bytes=displacement)
-    assert proof.proven
-    assert proof.tight
-    assert proof.first_difference is None
-    assert proof.inputs_tried == 3
-    if displacement == 0:
-        assert proof.tight_displacement_bytes is None
-        return
-    assert proof.tight_displacement_bytes == displacement - proof.cell_bytes
-    assert proof.difference_below is not None
-    below = prove(bundled(name, **parameters), displacement_bytes=displacement - proof.cell_bytes)
-    assert not below.proven
-    assert not below.tight
-    assert below.first_difference == proof.difference_below
+    runs = Runs(bundled(name, **parameters), range(3))
+    assert runs.at(displacement).holds
+    if displacement:
+        below = runs.at(displacement - runs.cell_bytes)
+        assert not below.holds
+        assert below.difference is not None
+        assert below.difference.buffer == "output"
 
 
 def test_not_tight() -> None:

@@ -1,8 +1,8 @@
 """From a bundled kernel to a proven D, at every optimisation level.
 
-The compiled kernel is traced with its buffers apart and then run truly
-overlapped at the D found: the bits must be equal there, and one element less
-must damage them.
+The compiled kernel is traced with its buffers apart and overlapped, and run truly
+overlapped: the bits must be equal from the traced D on, and one element less must
+damage them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pytest
 from diagmem.api import open_trace
 from diagmem.kernels.catalog import bundled, find
 from diagmem.kernels.description import load
-from diagmem.kernels.measure import trace_displacements, trace_kernel
+from diagmem.kernels.measure import trace_kernel
 from diagmem.kernels.model import Kernel
-from diagmem.kernels.prove import prove
+from diagmem.kernels.prove import all_pairs, prove_pairs
 
 pytestmark = pytest.mark.usefixtures("valgrind_tool")
 
@@ -38,12 +38,12 @@ def kernel(name: str, level: str) -> Kernel:
 @pytest.mark.parametrize("name", bundled())
 def test_the_traced_displacement_is_safe_and_tight(name: str, level: str) -> None:
     described = kernel(name, level)
-    pairs = trace_displacements(described)
-    assert pairs
-    for source, target, displacement in pairs:
-        proof = prove(described, displacement_bytes=displacement, pair=(source, target))
-        assert proof.proven, (name, level, displacement, proof.first_difference)
-        assert proof.tight, (name, level, displacement)
+    for proof in prove_pairs(described, all_pairs(described)):
+        assert proof.proven, (name, level, proof)
+        assert proof.tight, (name, level, proof)
+        assert proof.exhaustive
+        assert proof.min_displacement_bytes == proof.traced_displacement_bytes
+        assert proof.agrees
         assert not proof.saturated
 
 

@@ -85,7 +85,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def build(*flags: str) -> Path:
         if flags not in built:
             built[flags] = directory / f"copies{len(built)}"
-            compile_c(PROGRAMS / "copies.c", built[flags], "-O1", "-g", "-fno-builtin", *flags)
+            compile_c("copies.c", built[flags], "-O1", "-g", "-fno-builtin", *flags)
         return built[flags]
 
     return build

@@ -128,7 +128,7 @@ def test_a_recording_that_was_cut_says_why(tmp_path: Path) -> None:
     assert (report.valid, report.cut, report.windows) == (True, "killed", 2)
 
 
-@pytest.mark.parametrize("content", [b"", b"DIAG", b"PK\3\4" * 99, b"DIAGMEM\0\2\0\0\0\0\0\0\0"])
+@pytest.mark.parametrize("content", [b"", b"DIAG", b"PK\3\4" * 99, b"DIAGMEM\0\xff\0\0\0\0\0\0\0"])
 def test_what_is_no_trace_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "t.dmt"
     path.write_bytes(content)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from diagmem.cli.common import add_json, hint, not_negative, print_json, say
 
 if TYPE_CHECKING:
+    from diagmem.kernels.execute import Difference
     from diagmem.kernels.model import Kernel
-    from diagmem.kernels.prove import Difference, Proof
+    from diagmem.kernels.prove import Proof
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--displacement",
         type=int,
         metavar="D",
-        help="address(input) - address(output) in bytes; traced where not given",
+        help="ask about this one, address(input) - address(output) in bytes; the traced one"
+        " where not given, or a larger one that holds",
     )
     parser.add_argument("--input", metavar="NAME", help="the input, where there are several")
     parser.add_argument("--output", metavar="NAME", help="the output, where there are several")
@@ -43,19 +45,18 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.kernels.catalog import find
     from diagmem.kernels.description import load
     from diagmem.kernels.parameters import parse_overrides
-    from diagmem.kernels.prove import prove
+    from diagmem.kernels.prove import prove_pairs
 
     kernel = load(find(args.kernel), parse_overrides(args.parameters))
-    proofs = [
-        prove(
-            kernel,
-            displacement_bytes=displacement,
-            inputs=args.inputs,
-            seed=args.seed,
-            pair=(source, target),
-        )
-        for source, target, displacement in _questions(kernel, args)
-    ]
+    pairs = _pairs(kernel, args)
+    say(f"tracing {kernel.name} apart and overlapped, and running it overlapped")
+    proofs = prove_pairs(
+        kernel,
+        pairs,
+        displacement_bytes=args.displacement,
+        inputs=args.inputs,
+        seed=args.seed,
+    )
     if args.json:
         print_json(_as_json(kernel, proofs))
     else:
@@ -65,26 +66,26 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(proof.proven for proof in proofs) else 1
 
 
-def _questions(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str, int]]:
-    """Input, output and displacement of every proof to make."""
+def _pairs(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Input and output of every proof to make."""
     from diagmem.errors import DiagmemError
-    from diagmem.kernels.prove import find_pair
+    from diagmem.kernels.cases import Case, Placement, layout
+    from diagmem.kernels.execute import find_pair
+    from diagmem.kernels.prove import all_pairs
+    from diagmem.trace.model import Role
 
     if args.displacement is not None:
         wanted = (args.input, args.output)
         source, target = find_pair(kernel, *([] if wanted == (None, None) else [wanted]))
-        return [(source.name, target.name, args.displacement)]
-    from diagmem.kernels.measure import trace_displacements
-    from diagmem.trace.model import Role
-
+        layout(Case(kernel, 0, Placement(source.name, target.name, args.displacement)))
+        return [(source.name, target.name)]
     for name, role in ((args.input, Role.INPUT), (args.output, Role.OUTPUT)):
         names = [buffer.name for buffer in kernel.with_role(role)]
         if name is not None and name not in names:
             raise DiagmemError(f"{kernel.file}: no {role} {name!r}, expected {', '.join(names)}")
-    say(f"tracing {kernel.name} to find its minimum displacement")
     found = [
-        (source, target, displacement)
-        for source, target, displacement in trace_displacements(kernel)
+        (source, target)
+        for source, target in all_pairs(kernel)
         if args.input in (None, source) and args.output in (None, target)
     ]
     if not found:
@@ -99,8 +100,10 @@ def _as_json(kernel: Kernel, proofs: list[Proof]) -> dict[str, object]:
         "function": kernel.function,
         "parameters": dict(kernel.parameters),
         "min_displacement_bytes": first.min_displacement_bytes,
-        "proven": first.proven,
-        "tight": first.tight,
+        "traced_displacement_bytes": first.traced_displacement_bytes,
+        "safe_overlap_bytes": first.safe_overlap_bytes,
+        "proven": all(proof.proven for proof in proofs),
+        "tight": all(proof.tight for proof in proofs),
         "inputs_tried": first.inputs_tried,
         "pairs": [asdict(proof) for proof in proofs],
     }
@@ -111,20 +114,38 @@ def _lines(kernel: Kernel, proof: Proof) -> list[str]:
     lines = [
         f"{kernel.function}: {proof.input} over {proof.output} "
         f"at displacement {proof.min_displacement_bytes} bytes: {verdict}",
-        f"  {proof.inputs_tried} inputs, the first with seed {proof.seed}",
+        f"  {proof.inputs_tried} inputs, the first with seed {proof.seed}; {_tried(proof)}",
     ]
+    traced = proof.traced_displacement_bytes
+    if traced is not None and traced != proof.min_displacement_bytes:
+        lines.append(f"  traced apart: {traced} bytes; {proof.why}")
+    elif proof.why:
+        lines.append(f"  {proof.why}")
     if proof.proven:
         lines.append(f"  {_tightness(proof)}")
-    else:
+    elif proof.first_difference is not None or proof.stopped:
         lines.append(f"  {_damage(proof.first_difference, proof.stopped)}")
+    if not proof.monotone and proof.traced_displacement_bytes != proof.min_displacement_bytes:
+        shown = ", ".join(map(str, proof.holds_below[:8]))
+        more = " ..." if len(proof.holds_below) > 8 else ""
+        lines.append(f"  not monotone: below it these hold, too: {shown}{more}")
     if not proof.whole_cells:
         lines.append(
             f"  note: {proof.min_displacement_bytes} is not a multiple of an element "
             f"({proof.cell_bytes} bytes)"
         )
+    lines += [f"  note: {note}" for note in proof.notes]
     if proof.saturated:
         lines.append(f"  warning: {proof.saturation}; damage may stay hidden")
     return lines
+
+
+def _tried(proof: Proof) -> str:
+    if proof.min_displacement_bytes < 0:
+        return "this displacement alone"
+    if proof.exhaustive:
+        return f"all {proof.displacements_possible:,} displacements run"
+    return f"{proof.displacements_tried:,} of {proof.displacements_possible:,} displacements run"
 
 
 def _tightness(proof: Proof) -> str:
@@ -157,5 +178,5 @@ def _next(kernel: Kernel, args: argparse.Namespace, proofs: list[Proof]) -> str:
     if all(proof.proven for proof in proofs):
         return f"diagmem trace {call} -o {kernel.name}.dmt"
     if args.displacement is not None:
-        return f"diagmem prove {call}   (traces the displacement first)"
+        return f"diagmem prove {call}   (searches for the smallest)"
     return f"diagmem trace {call} -o {kernel.name}.dmt   (then: diagmem heatmap)"

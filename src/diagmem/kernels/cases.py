@@ -195,17 +195,34 @@ def read_results(cases: Sequence[Case], path: Path) -> list[Result]:
             f"in case {done + 1} of {len(cases)}, expected it to return"
         )
     results = []
-    with path.open("rb") as file:
-        file.seek(24)
-        for case in cases:
-            status = int(np.frombuffer(file.read(8), "<i8")[0])
-            results.append(_result(case, status, file))
+    for result in read_each(cases, path):
+        if isinstance(result, DiagmemError):
+            raise result
+        results.append(result)
     return results
 
 
-def _result(case: Case, status: int, file: BinaryIO) -> Result:
+def read_each(cases: Sequence[Case], path: Path) -> list[Result | DiagmemError]:
+    """What became of each case that a results file holds whole: its result, or
+    that the kernel wrote outside of its buffers or returned an error."""
+    done = complete_results(cases, path)
+    results: list[Result | DiagmemError] = []
+    if done == 0:
+        return results
+    with path.open("rb") as file:
+        file.seek(24)
+        for case in cases[:done]:
+            status = int(np.frombuffer(file.read(8), "<i8")[0])
+            region = np.frombuffer(file.read(layout(case).region_bytes), np.uint8)
+            try:
+                results.append(_result(case, status, region))
+            except DiagmemError as error:
+                results.append(error)
+    return results
+
+
+def _result(case: Case, status: int, region: UInt8Array) -> Result:
     kernel, placed = case.kernel, layout(case)
-    region = np.frombuffer(file.read(placed.region_bytes), np.uint8)
     if kernel.success is not None and status != kernel.success:
         raise DiagmemError(
             f'{kernel.file}: function "{kernel.function}" returned {status}, '

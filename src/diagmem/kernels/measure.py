@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from diagmem.api import open_trace
 from diagmem.errors import DiagmemError
 from diagmem.kernels.build import build
 from diagmem.kernels.cases import Case, Placement, read_results
@@ -27,15 +26,17 @@ def trace_kernel(
     mode: Mode = "events",
     watch: Sequence[str] = (),
     seed: int = 0,
+    inputs: int = 1,
     placement: Placement | None = None,
     every_load: bool = False,
     raw_copies: bool = False,
     progress: bool = False,
 ) -> Recorded:
-    """Call a described kernel once under the tool and write its trace.
+    """Call a described kernel under the tool and write its trace.
 
-    ``seed`` chooses the buffers' contents; ``placement`` overlaps two buffers,
-    which otherwise lie apart; ``watch`` names the buffers to record, empty: all.
+    ``seed`` chooses the buffers' contents; with several ``inputs`` there is a
+    window for each seed from it on.  ``placement`` overlaps two buffers, which
+    otherwise lie apart; ``watch`` names the buffers to record, empty: all.
 
     Raises
     ------
@@ -43,20 +44,22 @@ def trace_kernel(
         If the kernel does not compile, crashes or writes outside its buffers.
     """
     built = build(kernel)
-    case = Case(kernel, seed=seed, placement=placement)
+    cases = [Case(kernel, seed=s, placement=placement) for s in range(seed, seed + inputs)]
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         request = Request(
-            command=driver_command(built, [case], Path(directory)),
+            command=driver_command(built, cases, Path(directory)),
             mode=mode,
             watch=watch,
             every_load=every_load,
             raw_copies=raw_copies,
-            about=_about(kernel, built.compiler, seed),
+            about={**_about(kernel, built.compiler, seed), **_overlapped(placement)},
         )
         recorded = record(request, output, progress=progress)
         if recorded.exit_code:
             raise KernelDidNotFinishError(_crash(kernel, recorded))
-        read_results([case], Path(directory) / RESULTS_FILE)
+        # Overlapped, a kernel may well do damage: that is for others to judge.
+        if placement is None:
+            read_results(cases, Path(directory) / RESULTS_FILE)
     return recorded
 
 
@@ -81,15 +84,14 @@ def _about(kernel: Kernel, compiler: str, seed: int) -> dict[str, object]:
     }
 
 
-def trace_displacements(kernel: Kernel, *, seed: int = 0) -> list[tuple[str, str, int]]:
-    """Input, output and traced D in bytes, for each pair of a kernel's buffers."""
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        path = Path(directory) / "trace.dmt"
-        # Event mode: exact even for a kernel that stores to its input.
-        trace_kernel(kernel, path, seed=seed)
-        with open_trace(path) as trace:
-            return [
-                (pair.input, pair.output, pair.min_displacement_bytes)
-                for window in trace.overlaps()
-                for pair in window.pairs
-            ]
+def _overlapped(placement: Placement | None) -> dict[str, object]:
+    if placement is None:
+        return {}
+    return {
+        "overlapped": True,
+        "displacement_bytes": {
+            "input": placement.input,
+            "output": placement.output,
+            "bytes": placement.displacement_bytes,
+        },
+    }

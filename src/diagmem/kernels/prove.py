@@ -1,71 +1,85 @@
-"""Proof by execution: the same bits, truly overlapped and apart."""
+"""Proof at the displacement: a trace apart, overlapped runs, a trace overlapped.
+
+A traced D is a claim about every displacement from D on.  It is proven when
+
+- runs truly overlapped there give the bits of a run apart, for every input,
+- those at larger displacements do so too, as many as can be afforded, and
+- a new trace at D does not contradict: it is the one apart, or its own order of
+  loads and stores is safe.
+
+Where that fails because the binary behaves otherwise when its buffers are near,
+the smallest displacement is searched for which it does not fail.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from diagmem.errors import DiagmemError
-from diagmem.kernels.build import Built, build
-from diagmem.kernels.cases import Case, Placement, Result
-from diagmem.kernels.model import BufferSpec, Kernel
-from diagmem.kernels.run import KernelStoppedError, run_native
+from diagmem.api import Trace, open_trace
+from diagmem.kernels.agreement import Agreement, compare
+from diagmem.kernels.cases import Placement
+from diagmem.kernels.execute import Difference, Runs, Trial, find_pair, nearer
+from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
+from diagmem.kernels.model import Kernel
+from diagmem.kernels.search import Search
 from diagmem.trace.model import Role
 
-SATURATED_SHARE = 0.01
-"""From this share of output elements at the type's ends damage may stay hidden."""
-
-_COMPARED = (Role.INPUT, Role.OUTPUT, Role.WEIGHTS, Role.OTHER)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first byte that an overlapped run got wrong.
-
-    ``seed`` made the input, ``byte`` counts from the start of ``buffer``,
-    ``differing_bytes`` are all wrong bytes of that buffer.
-    """
-
-    seed: int
-    buffer: str
-    byte: int
-    expected: int
-    found: int
-    differing_bytes: int
-    size_bytes: int
+MAX_TRACES = 16
+"""Overlapped traces for one pair until no overlap is left as the answer."""
+LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What overlapped runs of one input and one output have shown.
+    """What a trace and overlapped runs say of one input and one output, in bytes.
 
     Attributes
     ----------
-    min_displacement_bytes : the displacement D that was put to the proof,
+    min_displacement_bytes : the displacement D that stands at the end: the
+        traced one, a larger one that a search found, or the one asked for;
         address(input) - address(output).
-    proven : at D every compared byte was right, for every input tried.
+    traced_displacement_bytes : the largest D of the traces apart; None where a
+        displacement was asked for.
+    safe_overlap_bytes : clamp(output bytes - D, 0, input bytes).
+    proven : D was right in every run and its trace does not contradict, and so
+        was every larger one that was tried.
     tight : proven, and one cell less was wrong for some input; also where
         there is no less (D = 0).
+    same_accesses : the trace at D is the one apart, access by access.
+    agrees : the trace at D does not contradict; None where it cannot be told.
+    monotone : of the displacements tried below D none held.
+    holds_below : those that did, up to a hundred; isolated, and not claimed.
+    displacements_tried, displacements_possible, exhaustive : how many were run
+        of those from 0 to where the two share no byte, a cell apart.
+    why : why D is not the traced one, or why it is not proven; empty otherwise.
+    notes : what else a reader should know.
     cell_bytes : one cell, the smaller element of the two buffers.
     whole_cells : D is a multiple of it.
     tight_displacement_bytes : the displacement tried below D; None where none was.
     saturated : damage may stay hidden, see ``saturation``.
-    saturation : why, or empty.
-    first_difference : at D; None where proven.
-    stopped : how the kernel was stopped at D, or empty.
-    difference_below : the first difference one cell below D.
-    stopped_below : how the kernel was stopped there, or empty.
+    first_difference, stopped : at D, None and empty where proven.
+    difference_below, stopped_below : the same one cell below D.
     """
 
     input: str
     output: str
     min_displacement_bytes: int
+    traced_displacement_bytes: int | None
+    safe_overlap_bytes: int
     proven: bool
     tight: bool
+    same_accesses: bool
+    agrees: bool | None
+    monotone: bool
+    holds_below: tuple[int, ...]
+    displacements_tried: int
+    displacements_possible: int
+    exhaustive: bool
+    why: str
+    notes: tuple[str, ...]
     inputs_tried: int
     seed: int
     cell_bytes: int
@@ -79,161 +93,240 @@ class Proof:
     stopped_below: str
 
 
-def find_pair(kernel: Kernel, pair: tuple[str, str] | None = None) -> tuple[BufferSpec, BufferSpec]:
-    """The input and output to overlap; may be left out where there is one of each."""
-    chosen = []
-    for place, role in enumerate((Role.INPUT, Role.OUTPUT)):
-        buffers = kernel.with_role(role)
-        if pair is not None:
-            buffers = tuple(b for b in buffers if b.name == pair[place])
-        if len(buffers) != 1:
-            names = ", ".join(b.name for b in kernel.with_role(role)) or "none"
-            found = f'"{pair[place]}"' if pair else "no choice among them"
-            raise DiagmemError(f"{kernel.file}: {role} is {found}, expected one of: {names}")
-        chosen.append(buffers[0])
-    return chosen[0], chosen[1]
-
-
 def prove(
     kernel: Kernel,
     *,
-    displacement_bytes: int,
+    displacement_bytes: int | None = None,
     inputs: int = 3,
     seed: int = 0,
     pair: tuple[str, str] | None = None,
 ) -> Proof:
-    """Run a kernel apart and overlapped and compare all bits.
+    """Put the traced D of one pair, or a displacement asked for, to the proof.
 
     Parameters
     ----------
     kernel : what to run; it is built if need be.
-    displacement_bytes : D, from -input_bytes to output_bytes; where it is
-        negative, "below" means one cell nearer to 0.
-    inputs : how many seeded inputs to try, ``seed`` upwards.
+    displacement_bytes : from -input_bytes to output_bytes; None: the traced D.
+        One that is asked for is answered as it is, without a search; where it
+        is negative it stands alone, and "below" means one cell nearer to 0.
+    inputs : how many seeded inputs to trace and to run, ``seed`` upwards.
     pair : names of input and output, where the kernel has several.
 
     Raises
     ------
     DiagmemError
-        The kernel cannot be built or run apart, or two runs apart differ.
+        The kernel cannot be built, traced or run apart, or two runs apart differ.
     """
     source, target = find_pair(kernel, pair)
-    if inputs < 1 or seed < 0:
-        raise DiagmemError(f"inputs is {inputs}, seed is {seed}, expected at least 1 and 0")
-    placement = Placement(source.name, target.name, displacement_bytes)
-    cell = min(source.dtype.size_bytes, target.dtype.size_bytes)
+    pairs = [(source.name, target.name)]
+    return prove_pairs(
+        kernel, pairs, displacement_bytes=displacement_bytes, inputs=inputs, seed=seed
+    )[0]
+
+
+def all_pairs(kernel: Kernel) -> list[tuple[str, str]]:
+    """Every input with every output."""
+    return [
+        (source.name, target.name)
+        for source in kernel.with_role(Role.INPUT)
+        for target in kernel.with_role(Role.OUTPUT)
+    ]
+
+
+def prove_pairs(
+    kernel: Kernel,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    displacement_bytes: int | None = None,
+    inputs: int = 3,
+    seed: int = 0,
+) -> list[Proof]:
+    """`prove` for several pairs, with one trace apart for all of them."""
     seeds = range(seed, seed + inputs)
-    built = build(kernel)
-    expected = _run_apart(built, kernel, seeds)
-    difference, stopped = _try(built, kernel, expected, seeds, placement)
-    proven = difference is None and not stopped
-    below = _nearer(displacement_bytes, cell) if proven else None
-    difference_below, stopped_below = None, ""
-    if below is not None:
-        nearer = Placement(source.name, target.name, below)
-        difference_below, stopped_below = _try(built, kernel, expected, seeds, nearer)
-    saturation = _saturation(kernel, expected)
-    damaged = difference_below is not None or stopped_below != ""
-    return Proof(
-        input=source.name,
-        output=target.name,
-        min_displacement_bytes=displacement_bytes,
-        proven=proven,
-        tight=proven and (below is None or damaged),
-        inputs_tried=inputs,
-        seed=seed,
-        cell_bytes=cell,
-        whole_cells=displacement_bytes % cell == 0,
-        tight_displacement_bytes=below,
-        saturated=saturation != "",
-        saturation=saturation,
-        first_difference=difference,
-        stopped=stopped,
-        difference_below=difference_below,
-        stopped_below=stopped_below,
-    )
+    # Running is quicker than tracing, and refuses what cannot be run at all.
+    runs = [Runs(kernel, seeds, pair) for pair in pairs]
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        traces = _Traces(kernel, seeds, Path(directory))
+        with traces.apart() as apart:
+            return [
+                _Question(pair, one, seeds, traces, apart).answer(displacement_bytes)
+                for pair, one in zip(pairs, runs, strict=True)
+            ]
 
 
-def _nearer(displacement_bytes: int, cell: int) -> int | None:
-    """One cell nearer to 0, but not beyond; None at 0."""
-    if displacement_bytes == 0:
-        return None
-    if displacement_bytes > 0:
-        return max(displacement_bytes - cell, 0)
-    return min(displacement_bytes + cell, 0)
+class _Traces:
+    """Event traces of one kernel on the same inputs, a window each."""
 
+    def __init__(self, kernel: Kernel, seeds: range, directory: Path) -> None:
+        self._kernel = kernel
+        self._seeds = seeds
+        self._directory = directory
 
-def _run_apart(built: Built, kernel: Kernel, seeds: Sequence[int]) -> list[Result]:
-    # The first input runs once more at the end: a kernel that keeps state, or
-    # reads what nobody wrote, cannot be compared with itself.
-    cases = [Case(kernel, seed) for seed in (*seeds, seeds[0])]
-    results = run_native(built, cases)
-    again = _difference(kernel, results[0], results[-1], seeds[0], spared="")
-    if again is not None:
-        raise DiagmemError(
-            f'{kernel.file}: function "{kernel.function}" gave two results for one input, '
-            f'in byte {again.byte} of "{again.buffer}", expected a function of its arguments'
+    def apart(self) -> Trace:
+        return self._trace("apart.dmt", None)
+
+    def at(self, pair: tuple[str, str], displacement: int) -> Trace:
+        return self._trace("overlapped.dmt", Placement(*pair, displacement))
+
+    def _trace(self, name: str, placement: Placement | None) -> Trace:
+        path = self._directory / name
+        trace_kernel(
+            self._kernel,
+            path,
+            seed=self._seeds.start,
+            inputs=len(self._seeds),
+            placement=placement,
         )
-    return results[:-1]
+        return open_trace(path)
 
 
-def _try(
-    built: Built, kernel: Kernel, expected: list[Result], seeds: Sequence[int], placement: Placement
-) -> tuple[Difference | None, str]:
-    """The first difference of overlapped runs, and how the kernel was stopped."""
-    try:
-        found = run_native(built, [Case(kernel, seed, placement) for seed in seeds])
-    except KernelStoppedError as error:
-        # It ran apart, so this is the overlap's doing: an answer, not an error.
-        return None, str(error)
-    differences = (
-        _difference(kernel, e, f, seed, spared=placement.input)
-        for seed, e, f in zip(seeds, expected, found, strict=True)
-    )
-    return next((d for d in differences if d is not None), None), ""
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the traces say: D, and whether the one overlapped at it agrees."""
+
+    displacement: int
+    traced: int | None
+    agreement: Agreement
+    why: str
+    notes: tuple[str, ...]
 
 
-def _difference(
-    kernel: Kernel, expected: Result, found: Result, seed: int, *, spared: str
-) -> Difference | None:
-    """The first differing byte in all buffers but scratch and the overlapped input."""
-    for buffer in kernel.buffers:
-        if buffer.role not in _COMPARED or buffer.name == spared:
-            continue
-        right, seen = expected.buffers[buffer.name], found.buffers[buffer.name]
-        wrong = right != seen
-        if wrong.any():
-            byte = int(np.argmax(wrong))
-            return Difference(
-                seed,
-                buffer.name,
-                byte,
-                int(right[byte]),
-                int(seen[byte]),
-                int(np.count_nonzero(wrong)),
-                buffer.size_bytes,
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One pair on its way to an answer."""
+
+    pair: tuple[str, str]
+    runs: Runs
+    seeds: range
+    traces: _Traces
+    apart: Trace
+
+    @property
+    def _end(self) -> int:
+        """Where the two share no byte."""
+        return self.runs.output.size_bytes
+
+    def answer(self, asked: int | None) -> Proof:
+        if asked is not None:
+            return self._asked(asked)
+        traced, notes = self._traced()
+        search = Search(self.runs, len(self.seeds))
+        search.around(traced)
+        why = ""
+        found = search.smallest_from(traced)
+        if found > traced:
+            worst = search.tried.failed_from(traced)[-1]
+            why = (
+                f"overlapped runs differ at {worst} bytes, although the trace apart says that"
+                f" {traced} is enough"
             )
-    return None
+        found, agreement, said = self._agreed(search, found)
+        why = "; ".join(filter(None, (why, said)))
+        return self._proof(_Verdict(found, traced, agreement, why, notes), search)
+
+    def _asked(self, asked: int) -> Proof:
+        search = Search(self.runs, len(self.seeds))
+        why = ""
+        if asked >= 0:
+            search.around(asked)
+            above = search.tried.failed_from(asked + 1)
+            if above:
+                why = f"a larger displacement does not hold: {above[-1]} bytes"
+        agreement = self._compare(asked)
+        if agreement.safe is False:
+            why = "; ".join(filter(None, (why, _contradiction(asked, agreement))))
+        return self._proof(_Verdict(asked, None, agreement, why, ()), search)
+
+    def _traced(self) -> tuple[int, tuple[str, ...]]:
+        """The union over the inputs, and what to say where they differ."""
+        each = [window.pair(*self.pair) for window in self.apart.overlaps()]
+        figures = [pair.min_displacement_bytes for pair in each]
+        notes = list(dict.fromkeys(note for pair in each for note in pair.notes))
+        if len(set(figures)) > 1:
+            listed = ", ".join(
+                f"{d} with seed {s}" for s, d in zip(self.seeds, figures, strict=True)
+            )
+            notes.append(f"the kernel is data-dependent: D is {listed}; the largest counts")
+        return max(figures), tuple(notes)
+
+    def _compare(self, displacement: int) -> Agreement:
+        if not -self.runs.input.size_bytes < displacement < self._end:
+            return Agreement(True, True, None, "")  # no byte is shared
+        try:
+            overlapped = self.traces.at(self.pair, displacement)
+        except KernelDidNotFinishError as error:
+            # It ran apart, so this is the overlap's doing: an answer, not an error.
+            return Agreement(False, None, None, str(error))
+        with overlapped:
+            return compare(self.apart, overlapped, self.pair, displacement)
+
+    def _agreed(self, search: Search, found: int) -> tuple[int, Agreement, str]:
+        """From ``found`` on, the first displacement that its own trace supports."""
+        said = ""
+        step = self.runs.cell_bytes
+        for _ in range(MAX_TRACES):
+            agreement = self._compare(found)
+            if agreement.safe:
+                if agreement.difference:
+                    said = said or f"the binary behaves otherwise when overlapped: {_at(agreement)}"
+                return found, agreement, said
+            said = said or _contradiction(found, agreement)
+            beyond = max(found + step, agreement.safe_from_bytes or 0)
+            step *= 2
+            found = search.smallest_from(min(-(-beyond // step) * step, self._end))
+        return self._end, self._compare(self._end), said
+
+    def _proof(self, verdict: _Verdict, search: Search) -> Proof:
+        displacement, agreement = verdict.displacement, verdict.agreement
+        runs = self.runs
+        at = runs.at(displacement)
+        tried = search.tried
+        holes = tried.failed_from(displacement) if displacement >= 0 else []
+        proven = at.holds and not holes and agreement.safe is True
+        below = nearer(displacement, runs.cell_bytes) if proven else None
+        under = runs.at(below) if below is not None else Trial(displacement, None, "")
+        held = tried.held_below(max(displacement, 0))
+        overlap = min(max(self._end - displacement, 0), runs.input.size_bytes)
+        return Proof(
+            input=runs.input.name,
+            output=runs.output.name,
+            min_displacement_bytes=displacement,
+            traced_displacement_bytes=verdict.traced,
+            safe_overlap_bytes=overlap,
+            proven=proven,
+            tight=proven and (below is None or not under.holds),
+            same_accesses=agreement.same_accesses,
+            agrees=agreement.safe,
+            monotone=not held,
+            holds_below=tuple(held[:LISTED]),
+            displacements_tried=len(tried.held),
+            displacements_possible=tried.possible,
+            exhaustive=tried.exhaustive,
+            why=verdict.why,
+            notes=verdict.notes,
+            inputs_tried=len(self.seeds),
+            seed=self.seeds.start,
+            cell_bytes=runs.cell_bytes,
+            whole_cells=displacement % runs.cell_bytes == 0,
+            tight_displacement_bytes=below,
+            saturated=runs.saturation != "",
+            saturation=runs.saturation,
+            first_difference=at.difference,
+            stopped=at.stopped,
+            difference_below=under.difference,
+            stopped_below=under.stopped,
+        )
 
 
-def _saturation(kernel: Kernel, results: list[Result]) -> str:
-    """Why damage to an output could stay hidden; empty where it could not."""
-    for buffer in kernel.with_role(Role.OUTPUT):
-        joined = np.concatenate([r.buffers[buffer.name] for r in results])
-        values = joined.view(buffer.dtype.numpy)
-        if buffer.elements > 1 and bool(np.all(values == values[0])):
-            return f'all elements of "{buffer.name}" are {values[0]}'
-        share = _share_at_ends(buffer, values)
-        if share > SATURATED_SHARE:
-            return f'{share:.1%} of "{buffer.name}" are at the ends of {buffer.dtype.name}'
-    return ""
+def _contradiction(displacement: int, agreement: Agreement) -> str:
+    if agreement.same_accesses:
+        return f"by the order of loads and stores {displacement} bytes are too few"
+    how = "are too few" if agreement.safe is False else "cannot be judged by their trace"
+    return (
+        f"the binary behaves otherwise when overlapped, and then {displacement} bytes {how}:"
+        f" {_at(agreement)}"
+    )
 
 
-def _share_at_ends(buffer: BufferSpec, values: npt.NDArray[Any]) -> float:
-    if buffer.dtype.name == "bool":
-        return 0.0
-    low, high = buffer.dtype.extremes
-    ends = (values == values.dtype.type(low)) | (values == values.dtype.type(high))
-    if buffer.dtype.is_float:
-        ends |= ~np.isfinite(values)
-    return float(np.mean(ends))
+def _at(agreement: Agreement) -> str:
+    return agreement.difference or "other accesses"

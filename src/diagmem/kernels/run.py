@@ -14,6 +14,7 @@ from diagmem.kernels.cases import (
     Case,
     Result,
     complete_results,
+    read_each,
     read_results,
     write_cases,
 )
@@ -57,27 +58,54 @@ def run_native(
     """
     with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
         workdir = Path(name)
-        command = driver_command(built, cases, workdir)
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise KernelStoppedError(
-                _stopped(cases, workdir, f"took more than {timeout_seconds:g} s")
-            ) from error
-        if done.returncode < 0:
-            how = f"was stopped by {_signal_name(-done.returncode)}"
+        how = _run(built, cases, workdir, timeout_seconds)
+        if how:
             raise KernelStoppedError(_stopped(cases, workdir, how))
-        if done.stderr.startswith(b"driver: "):
-            reason = done.stderr.decode(errors="replace").splitlines()[0]
-            raise DiagmemError(f"{cases[0].kernel.file}: {reason}")
         return read_results(cases, workdir / RESULTS_FILE)
+
+
+def run_each(
+    built: Built, cases: Sequence[Case], *, timeout_seconds: float = 600.0
+) -> list[Result | DiagmemError]:
+    """Run all cases, whatever becomes of them: results and errors in their order.
+
+    A case that stops the process is one error, and the cases behind it are run
+    in another process.
+    """
+    outcomes: list[Result | DiagmemError] = []
+    while len(outcomes) < len(cases):
+        left = cases[len(outcomes) :]
+        with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
+            workdir = Path(name)
+            how = _run(built, left, workdir, timeout_seconds)
+            found = read_each(left, workdir / RESULTS_FILE)
+            outcomes += found
+            if len(found) < len(left):
+                how = how or "ended the program"
+                outcomes.append(KernelStoppedError(_stopped(left, workdir, how)))
+    return outcomes
+
+
+def _run(built: Built, cases: Sequence[Case], workdir: Path, timeout_seconds: float) -> str:
+    """Run the driver; how it was stopped, empty where it was not."""
+    command = driver_command(built, cases, workdir)
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"took more than {timeout_seconds:g} s"
+    if done.returncode < 0:
+        return f"was stopped by {_signal_name(-done.returncode)}"
+    if done.stderr.startswith(b"driver: "):
+        reason = done.stderr.decode(errors="replace").splitlines()[0]
+        raise DiagmemError(f"{cases[0].kernel.file}: {reason}")
+    return ""
 
 
 def _signal_name(number: int) -> str:

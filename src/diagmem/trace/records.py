@@ -45,6 +45,7 @@ RECORDS: dict[str, dict[str, Field]] = {
         "units": Field("object"),
         "mode": Field("text"),
         "everything": Field("flag", required=False),
+        "raw_copies": Field("flag", required=False),
         "overlapped": Field("flag", required=False),
         "diagmem": Field("text", required=False),
         "valgrind": Field("text", required=False),
