@@ -16,13 +16,16 @@ from diagmem.errors import DiagmemError
 if TYPE_CHECKING:
     from diagmem.api import Trace, open_trace, record, record_kernel
     from diagmem.overlap import Overlap
+    from diagmem.union import Union, merge
 
 __version__ = "0.1.0"
 __all__ = [
     "DiagmemError",
     "Overlap",
     "Trace",
+    "Union",
     "__version__",
+    "merge",
     "open_trace",
     "record",
     "record_kernel",
@@ -31,6 +34,8 @@ __all__ = [
 _HOMES = {
     "Overlap": "diagmem.overlap",
     "Trace": "diagmem.api",
+    "Union": "diagmem.union",
+    "merge": "diagmem.union",
     "open_trace": "diagmem.api",
     "record": "diagmem.api",
     "record_kernel": "diagmem.api",

@@ -268,6 +268,11 @@ class Trace:
 
     def _window_notes(self, record: WindowRecord) -> tuple[str, ...]:
         notes = list(copies.raw(self._file.sites))
+        if self.header.get("imported"):
+            notes.append(
+                f"imported from {self.header['imported']}, which names no functions: what a library"
+                " copied counts in this machine's order, and system calls and threads do not show"
+            )
         if "valgrind" in self.header and any(s.pc == 0 for s in self._file.sites):
             notes.append(
                 "more code ran than the tool can number: some events do not say where in the"

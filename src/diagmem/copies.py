@@ -14,6 +14,10 @@ from diagmem.trace.format import COPY_KINDS
 from diagmem.trace.model import Site
 
 _NAMES = ("memcpy", "memmove", "memset", "mempcpy", "bcopy", "bzero")
+_RULE = (
+    "a library's copy counts as what it promises (memcpy: written when it begins, read when it"
+    " ends), whatever the library here does"
+)
 LISTED = 5
 
 
@@ -46,8 +50,7 @@ def decided_by(sites: Iterable[Site]) -> tuple[str, ...]:
     if not copies:
         return ()
     return (
-        f"D is decided by {copies}: a copy promises no order, so it counts as written when it"
-        " begins and read when it ends (--raw-copies shows what this machine's library does)",
+        f"D is decided by {copies}: {_RULE} (--raw-copies shows what this machine's library does)",
     )
 
 
@@ -56,10 +59,7 @@ def in_summary(sites: Sequence[Site]) -> tuple[str, ...]:
     copies = _named(site for site in sites if is_copy(site))
     if not copies:
         return ()
-    return (
-        f"{copies}: a copy promises no order and counts as written when it begins and read when"
-        " it ends; whether it decides D shows a trace with --mode events",
-    )
+    return (f"{copies}: {_RULE}; whether it decides D shows a trace with --mode events",)
 
 
 def raw(sites: Sequence[Site]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from diagmem.errors import DiagmemError
 
 VERBS: dict[str, str] = {
     "trace": "run a kernel or a program under Valgrind and record its loads and stores",
+    "import": "make a trace of an old log of valgrind --tool=lackey --trace-mem=yes",
     "overlap": "the minimum displacement and safe overlap found in a trace",
     "heatmap": "draw a trace: when each byte is loaded, stored and still needed",
     "prove": "run a kernel truly overlapped and compare the bits",
@@ -28,6 +29,9 @@ VERBS: dict[str, str] = {
     "export": "write the events as Parquet or CSV",
     "doctor": "what is installed, what is missing, and the command that mends it",
 }
+
+_MODULES = {"import": "import_log"}
+"""Verbs that cannot be the name of a module."""
 
 EPILOG = """\
 a first session:
@@ -70,7 +74,7 @@ def parse_verb(verb: str, words: list[str]) -> argparse.Namespace:
     Words may stand before, between and after options; what follows ``--`` is
     a command to run and is taken as it stands.
     """
-    module = importlib.import_module(f"diagmem.cli.{verb}")
+    module = importlib.import_module(f"diagmem.cli.{_MODULES.get(verb, verb)}")
     summary = VERBS[verb]
     parser = OneLineParser(
         prog=f"diagmem {verb}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,10 @@ from diagmem.progress import Progress
 if TYPE_CHECKING:
     from diagmem.api import Trace, WindowOverlaps
     from diagmem.overlap import Overlap
+    from diagmem.union import Source, Union
+
+NAMED = 8
+"""So many windows, traces or figures are listed one by one."""
 
 _EPILOG = """\
 D, the minimum displacement, is how many bytes above the output's start the
@@ -21,12 +27,15 @@ what the two may then share: output bytes - D, at most the input.
 
 A traced D holds for the binary that was traced, with its buffers apart; a
 compiler may branch on the distance.  'diagmem prove' runs the kernel overlapped.
+
+Several windows, of one trace or of several (runs on other inputs, say), are also
+answered together: safe is what is safe in each.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
-    parser.add_argument("trace", type=Path, metavar="T.dmt")
+    parser.add_argument("traces", type=Path, nargs="+", metavar="T.dmt")
     parser.add_argument("--window", type=int, metavar="N", help="only this window, from 0")
     parser.add_argument(
         "--align", type=int, default=1, metavar="A", help="also round D up to A bytes [1]"
@@ -35,26 +44,66 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.api import open_trace
+    from diagmem.union import merge
 
     if args.align < 1:
         raise DiagmemError(f"--align {args.align}: expected at least 1")
-    with open_trace(args.trace) as trace:
-        progress = Progress("reading")
-        trace.report_progress(progress.advance)
-        windows = trace.overlaps(args.window)
-        progress.done()
-        if not any(window.pairs for window in windows):
-            raise DiagmemError(f"{args.trace}: {_why_no_pair(trace)}")
-        if not trace.complete:
-            say(f"warning: {args.trace} is cut: {trace.cut}")
-        if args.json:
-            print_json({"windows": [_as_json(window, args.align) for window in windows]})
-        else:
-            print("\n".join(_lines(trace, windows, args.align)))
-    picture = args.trace.with_suffix(".png")
-    hint(f"diagmem heatmap {quoted(args.trace)} -o {quoted(picture)}")
+    if args.window is not None and len(args.traces) > 1:
+        raise DiagmemError("--window goes with one trace: each has windows of its own")
+    seen = _all_windows(args.traces, args.window)
+    unions = merge((window.source, window.overlaps) for window in seen)
+    if args.json:
+        print_json(_as_json(seen, unions, args))
+    else:
+        print("\n".join(_lines(seen, unions, args)))
+    picture = args.traces[0].with_suffix(".png")
+    hint(f"diagmem heatmap {quoted(args.traces[0])} -o {quoted(picture)}")
     return 0
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A window of one of the traces."""
+
+    source: Source
+    overlaps: WindowOverlaps
+    missing: tuple[tuple[str, str], ...]
+
+
+def _all_windows(paths: list[Path], window: int | None) -> list[_Seen]:
+    from diagmem.api import open_trace
+    from diagmem.union import Source
+
+    for i, path in enumerate(paths):
+        if path.exists() and any(p.exists() and path.samefile(p) for p in paths[:i]):
+            raise DiagmemError(f"{path}: is named twice; expected different traces")
+    progress = Progress("reading")
+    seen = []
+    made: dict[str, object] = {}
+    for path in paths:
+        with open_trace(path) as trace:
+            trace.report_progress(progress.advance)
+            found = trace.overlaps(window)
+            if not any(overlaps.pairs for overlaps in found):
+                raise DiagmemError(f"{path}: {_why_no_pair(trace)}")
+            if not trace.complete:
+                say(f"warning: {path} is cut: {trace.cut}")
+            _tell_apart(made, path, trace)
+            seen += [
+                _Seen(Source(str(path), each.index), each, trace.missing(each.index))
+                for each in found
+            ]
+    progress.done()
+    return seen
+
+
+def _tell_apart(made: dict[str, object], path: Path, trace: Trace) -> None:
+    """Runs of another build are merged as asked, but not without a word."""
+    keys = ("kernel", "parameters", "flags", "compiler", "functions", "platform")
+    mine = {key: trace.header.get(key) for key in keys}
+    others = [key for key in keys if made.setdefault(key, mine[key]) != mine[key]]
+    if others:
+        say(f"warning: {path} was made with other {', '.join(others)} than the first")
 
 
 def _why_no_pair(trace: Trace) -> str:
@@ -69,12 +118,48 @@ def _why_no_pair(trace: Trace) -> str:
     )
 
 
-def _as_json(window: WindowOverlaps, align: int) -> dict[str, Any]:
+def _as_json(
+    seen: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace
+) -> dict[str, Any]:
     return {
-        "index": window.index,
-        "function": window.function,
-        "events": window.events,
-        "pairs": [_pair_as_json(pair, align) for pair in window.pairs],
+        "windows": [
+            {
+                "trace": window.source.trace,
+                "index": window.overlaps.index,
+                "function": window.overlaps.function,
+                "events": window.overlaps.events,
+                "pairs": [_pair_as_json(pair, args.align) for pair in window.overlaps.pairs],
+            }
+            for window in seen
+        ],
+        "merged": [_union_as_json(union, args.align) for union in unions],
+    }
+
+
+def _union_as_json(union: Union, align: int) -> dict[str, Any]:
+    return {
+        "function": union.function,
+        "input": union.input,
+        "output": union.output,
+        "input_bytes": union.input_bytes,
+        "output_bytes": union.output_bytes,
+        "min_displacement_bytes": union.min_displacement_bytes,
+        "safe_overlap_bytes": union.safe_overlap_bytes,
+        "exact": union.exact,
+        "proven": False,
+        "align_bytes": align,
+        "aligned_displacement_bytes": union.aligned_displacement_bytes(align),
+        "aligned_overlap_bytes": union.aligned_overlap_bytes(align),
+        "mirror_displacement_bytes": union.mirror_displacement_bytes,
+        "isolated_safe_displacements": list(union.isolated_safe_displacements),
+        "windows": len(union.windows),
+        "differ": union.differ,
+        "displacements": [
+            {"min_displacement_bytes": d, "windows": n} for d, n in union.displacements
+        ],
+        "decided_by": [
+            {"trace": source.trace, "window": source.window} for source in union.decided_by
+        ],
     }
 
 
@@ -106,46 +191,121 @@ def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
     }
 
 
-def _lines(trace: Trace, windows: tuple[WindowOverlaps, ...], align: int) -> list[str]:
+def _lines(seen: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace) -> list[str]:
     lines = []
-    for window in windows:
-        lines.append(f"window {window.index}: {window.function}, {window.events:,} events")
-        if not window.pairs:
+    for alike in _alike(seen):
+        first = alike[0].overlaps
+        lines.append(
+            f"{_names([window.source for window in alike], args.traces)}: {first.function},"
+            f" {_events(alike)}"
+        )
+        if not first.pairs:
             lines.append("  no pair of an input and an output")
-        for pair in window.pairs:
-            lines += _pair_lines(pair, align)
+        for pair in first.pairs:
+            lines += _pair_lines(pair, args.align)
+        lines += [f"  buffer {name} was not there: {reason}" for name, reason in alike[0].missing]
+    for union in unions:
+        if len(union.windows) > 1:
+            lines += _union_lines(union, args)
+    return lines
+
+
+def _alike(seen: list[_Seen]) -> list[list[_Seen]]:
+    """Windows that say the same, so that thousands of them are not a thousand blocks."""
+    groups: dict[object, list[_Seen]] = {}
+    for window in seen:
+        said = tuple(replace(pair, limit=None, notes=()) for pair in window.overlaps.pairs)
+        groups.setdefault((window.overlaps.function, said, window.missing), []).append(window)
+    return list(groups.values())
+
+
+def _names(sources: Sequence[Source], traces: list[Path]) -> str:
+    """Windows by number, in runs; by trace where there are several."""
+    of_trace: dict[str, list[int]] = {}
+    for source in sources:
+        of_trace.setdefault(source.trace, []).append(source.window)
+    named = []
+    for trace, numbers in of_trace.items():
+        text = f"window{'s' if len(numbers) > 1 else ''} {_runs(numbers)}"
+        named.append(f"{trace} {text}" if len(traces) > 1 else text)
+    shown = ", ".join(named[:NAMED])
+    return shown if len(named) <= NAMED else f"{shown} and in {len(named) - NAMED} more traces"
+
+
+def _runs(numbers: list[int]) -> str:
+    """0, 1, 2, 5 as "0-2, 5"; at most `NAMED` of them."""
+    ends: list[list[int]] = []
+    for n in numbers:
+        if ends and ends[-1][1] == n - 1:
+            ends[-1][1] = n
+        else:
+            ends.append([n, n])
+    shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in ends]
+    more = [f"... ({len(numbers):,} in all)"] if len(shown) > NAMED else []
+    return ", ".join(shown[:NAMED] + more)
+
+
+def _events(alike: list[_Seen]) -> str:
+    counts = [window.overlaps.events for window in alike]
+    low, high = min(counts), max(counts)
+    if low != high:
+        return f"{low:,} to {high:,} events"
+    return "1 event" if low == 1 else f"{low:,} events"
+
+
+def _union_lines(union: Union, args: argparse.Namespace) -> list[str]:
+    lines = [
+        f"all {len(union.windows):,} windows of {union.function} together:"
+        f" {union.input} over {union.output}",
+        *_figures(union, args.align),
+    ]
+    if union.differ:
+        found = ", ".join(f"{d:,} B in {n:,}" for d, n in union.displacements[-NAMED:])
+        more = (
+            f"{len(union.displacements) - NAMED} others, "
+            if len(union.displacements) > NAMED
+            else ""
+        )
         lines += [
-            f"  buffer {name} was not there: {reason}"
-            for name, reason in trace.missing(window.index)
+            f"    the windows differ        D = {more}{found}: data or shape steer the kernel;"
+            " other inputs may need more",
+            f"    decided by                {_names(union.decided_by, args.traces)}",
         ]
     return lines
 
 
 def _pair_lines(pair: Overlap, align: int) -> list[str]:
-    shared = min(pair.input_bytes, pair.output_bytes)
-    share = f" ({100 * pair.safe_overlap_bytes / shared:.1f} %)" if shared else ""
-    bound = "" if pair.exact else "at most " if pair.min_displacement_bytes else ""
     lines = [
         f"  {pair.input} ({pair.input_bytes:,} B) over {pair.output} ({pair.output_bytes:,} B)",
-        f"    minimum displacement  D   = {bound}{pair.min_displacement_bytes:,} B",
+        *_figures(pair, align),
     ]
-    lines.append(f"    safe overlap          O_s = {pair.safe_overlap_bytes:,} B{share}")
-    if align > 1:
-        lines.append(
-            f"    aligned to {align:<10} D   = {pair.aligned_displacement_bytes(align):,} B,"
-            f" O_s = {pair.aligned_overlap_bytes(align):,} B"
-        )
     if pair.limit is not None:
         lines.append(f"    limited by            {_limit(pair)}")
-    if pair.mirror_displacement_bytes < pair.input_bytes:
-        lines.append(
-            f"    input below output    safe from {pair.mirror_displacement_bytes:,} B below on"
-        )
-    if pair.isolated_safe_displacements:
-        shown = ", ".join(f"{d:,}" for d in pair.isolated_safe_displacements[:8])
-        more = " ..." if len(pair.isolated_safe_displacements) > 8 else ""
-        lines.append(f"    also safe, isolated   {shown}{more}")
     return lines + [f"    note: {note}" for note in pair.notes]
+
+
+def _figures(found: Overlap | Union, align: int) -> list[str]:
+    shared = min(found.input_bytes, found.output_bytes)
+    share = f" ({100 * found.safe_overlap_bytes / shared:.1f} %)" if shared else ""
+    bound = "" if found.exact else "at most " if found.min_displacement_bytes else ""
+    lines = [
+        f"    minimum displacement  D   = {bound}{found.min_displacement_bytes:,} B",
+        f"    safe overlap          O_s = {found.safe_overlap_bytes:,} B{share}",
+    ]
+    if align > 1:
+        lines.append(
+            f"    aligned to {align:<10} D   = {found.aligned_displacement_bytes(align):,} B,"
+            f" O_s = {found.aligned_overlap_bytes(align):,} B"
+        )
+    if found.mirror_displacement_bytes < found.input_bytes:
+        lines.append(
+            f"    input below output    safe from {found.mirror_displacement_bytes:,} B below on"
+        )
+    if found.isolated_safe_displacements:
+        shown = ", ".join(f"{d:,}" for d in found.isolated_safe_displacements[:8])
+        more = " ..." if len(found.isolated_safe_displacements) > 8 else ""
+        lines.append(f"    also safe, isolated   {shown}{more}")
+    return lines
 
 
 def _limit(pair: Overlap) -> str:

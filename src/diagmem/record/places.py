@@ -64,6 +64,22 @@ class BufferPlace:
             raise self._wrong("it has zero bytes")
         return f"--buffer={self.name},{self.role},{where},bytes:{size}"
 
+    def fixed_range(self) -> tuple[int, int]:
+        """Address and bytes of an ``address:`` place, which needs no program.
+
+        Raises
+        ------
+        DiagmemError
+            If the place is another one, or misspelt.
+        """
+        where, size = self._split()
+        if not _FORMS["address"].fullmatch(where) or not size:
+            raise DiagmemError(
+                f"buffer {self.name}={self.place}: expected address:0xA,bytes:B, since there is no"
+                " program to ask"
+            )
+        return int(where.removeprefix("address:"), 0), size
+
     def _split(self) -> tuple[str, int | None]:
         where, comma, rest = self.place.partition(",")
         if not comma:

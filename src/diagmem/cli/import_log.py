@@ -1,0 +1,223 @@
+"""``diagmem import``: make a trace of an old log."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diagmem.cli.common import add_json, add_output, check_output, hint, print_json, quoted, say
+from diagmem.errors import DiagmemError
+from diagmem.progress import Progress
+
+if TYPE_CHECKING:
+    from diagmem.trace.compose import Composer
+    from diagmem.trace.lackey import LackeyLog, Lines
+    from diagmem.trace.model import Buffer
+
+_EPILOG = """\
+The log is what 'valgrind --tool=lackey --trace-mem=yes PROGRAM' writes to its
+standard error (.gz and .xz are read as they are; - is standard input):
+  diagmem import old.txt -o old.dmt --input x=address:0x10c040,bytes:480 \\
+      --output y=address:0x10c240,bytes:480 --from 0x109189 --to 0x109250
+
+--from is the address of the kernel's first instruction, --to that of the first one
+behind its call; every time control comes by a window opens and closes.  Without them
+the whole log is one window, in which filling the input and looking at the output
+count, too.
+"""
+
+_ROLES = ("input", "output", "weights", "scratch", "arena", "buffer")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.add_argument("log", type=Path, metavar="LACKEY.txt")
+    add_output(parser, "the trace", required=True)
+    for role in _ROLES:
+        parser.add_argument(
+            f"--{role}",
+            action="append",
+            dest=f"{role}_places",
+            default=[],
+            metavar="NAME=address:0xA,bytes:B",
+            help=f"{'a buffer of another role' if role == 'buffer' else f'a buffer: {role}'};"
+            " may be repeated",
+        )
+    for end, what in (("from", "opens"), ("to", "closes")):
+        parser.add_argument(
+            f"--{end}",
+            dest=f"{end}_pc",
+            type=_address,
+            metavar="0xPC",
+            help=f"the instruction at this address {what} a window",
+        )
+    parser.add_argument(
+        "--mode",
+        choices=("events", "summary"),
+        default="events",
+        help="every event, or first and last load and store of each byte [events]",
+    )
+    add_json(parser)
+
+
+def _address(text: str) -> int:
+    number = int(text, 0)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def run(args: argparse.Namespace) -> int:
+    from diagmem.trace.compose import Composer
+    from diagmem.trace.lackey import LackeyLog
+
+    buffers = _buffers(args)
+    if (args.from_pc is None) != (args.to_pc is None):
+        raise DiagmemError("--from and --to go together: where a window opens and where it closes")
+    check_output(args.output, args.force, args.log)
+    log = LackeyLog(args.log)
+    part = args.output.with_name(f".{args.output.name}.part")
+    try:
+        with Composer(part, mode=args.mode, header={"imported": "a lackey log"}) as composer:
+            windows = _Windows(composer, buffers, args.from_pc, args.to_pc)
+            progress = Progress("reading")
+            for lines in log.read():
+                windows.take(lines)
+                progress.advance(len(lines.address))
+            progress.done()
+            cut = _end(args, log, windows)
+            composer.close(cut=cut)
+        part.replace(args.output)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return _report(args, log, windows, cut)
+
+
+def _buffers(args: argparse.Namespace) -> list[Buffer]:
+    from diagmem.record.places import check_names, parse_buffer
+    from diagmem.trace.model import Buffer, Role
+
+    places = [
+        parse_buffer(text, Role.OTHER if role == "buffer" else Role(role))
+        for role in _ROLES
+        for text in getattr(args, f"{role}_places")
+    ]
+    check_names(places)
+    if not places:
+        raise DiagmemError("no buffer to look at; give --input NAME=address:0xA,bytes:B and so on")
+    return [Buffer(p.name, p.role, *p.fixed_range()) for p in places]
+
+
+class _Windows:
+    """Sorts a log's accesses into windows."""
+
+    def __init__(
+        self, composer: Composer, buffers: list[Buffer], from_pc: int | None, to_pc: int | None
+    ) -> None:
+        self._composer = composer
+        self._buffers = buffers
+        self._from, self._to = from_pc, to_pc
+        self.open = False
+        self.count = 0
+        self.events = 0
+        if from_pc is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        name = "whole log" if self._from is None else f"{self._from:#x}"
+        self._composer.open_window(name, self._buffers)
+        self.open = True
+        self.count += 1
+
+    def close(self) -> None:
+        self._composer.close_window("requested")
+        self.open = False
+
+    def take(self, lines: Lines) -> None:
+        import numpy as np
+
+        if self._from is None:
+            self._add(lines, 0, len(lines.address))
+            return
+        marks = np.flatnonzero(
+            lines.instruction & ((lines.address == self._from) | (lines.address == self._to))
+        )
+        at = 0
+        for mark in marks.tolist():
+            opens = lines.address[mark] == self._from
+            if self.open and not opens:
+                self._add(lines, at, mark)
+                self.close()
+            elif opens and not self.open:
+                self._begin()
+                at = mark
+        if self.open:
+            self._add(lines, at, len(lines.address))
+
+    def _add(self, lines: Lines, start: int, end: int) -> None:
+        """The accesses among some lines that touch a buffer."""
+        import numpy as np
+
+        part = slice(start, end)
+        address, size = lines.address[part], lines.size[part]
+        touching = np.zeros(len(address), np.bool_)
+        for buffer in self._buffers:
+            touching |= (address < buffer.end) & (address + size > buffer.address)
+        which = np.flatnonzero(touching & ~lines.instruction[part])
+        load, store = lines.load[part][which], lines.store[part][which]
+        # A modify is two: the load comes first.
+        times = load.astype(np.int64) + store
+        event = np.repeat(which, times)
+        second = np.arange(len(event)) > np.repeat(np.cumsum(times) - times, times)
+        self._composer.add(address[event], size[event], np.repeat(~load, times) | second)
+        self.events += len(event)
+
+
+def _end(args: argparse.Namespace, log: LackeyLog, windows: _Windows) -> str:
+    """Close what is open at the log's end; why the trace is cut, or empty."""
+    if windows.count == 0:
+        raise DiagmemError(
+            f"{args.log}: no instruction at {args.from_pc:#x} in {log.lines:,} lines"
+            f" ({log.passed_over:,} of other text); expected one where --from says"
+        )
+    if log.lines == log.passed_over:
+        raise DiagmemError(
+            f"{args.log}: no access in {log.lines:,} lines, expected lines like ' L 1ffefffe70,8'"
+        )
+    if log.torn:
+        return "the log ends within a line"
+    if windows.open and args.from_pc is not None:
+        return f"the log ends before the instruction at {args.to_pc:#x}"
+    if windows.open:
+        windows.close()
+    return ""
+
+
+def _report(args: argparse.Namespace, log: LackeyLog, windows: _Windows, cut: str) -> int:
+    size = args.output.stat().st_size
+    if cut:
+        say(f"warning: {args.log} is cut: {cut}")
+    if args.json:
+        print_json(
+            {
+                "path": str(args.output),
+                "mode": args.mode,
+                "windows": windows.count,
+                "events": windows.events,
+                "lines": log.lines,
+                "lines_passed_over": log.passed_over,
+                "bytes_on_disk": size,
+                "complete": not cut,
+                "cut": cut,
+            }
+        )
+    else:
+        count = "1 window" if windows.count == 1 else f"{windows.count:,} windows"
+        print(
+            f"{args.output}: {count}, {windows.events:,} events, {size:,} bytes,"
+            f" from {log.lines:,} lines ({log.passed_over:,} of other text)"
+        )
+    hint(f"diagmem overlap {quoted(args.output)}")
+    return 1 if cut else 0
