@@ -158,8 +158,8 @@ def similar_functions(name: str, program: Path, loaded: list[str]) -> list[str]:
     """Functions that the user may have meant by a name that was never called.
 
     First those that hold the name (clones of it among them), the program's own
-    before those of libraries, short ones before long ones; else names close to
-    it.
+    before those of libraries, short ones before long ones; else names of the
+    program's own that are close to it.
     """
     core = name.strip("*").split("(")[0].rpartition("::")[2] or name
     holding: dict[tuple[bool, int, str], None] = {}
@@ -171,7 +171,7 @@ def similar_functions(name: str, program: Path, loaded: list[str]) -> list[str]:
                 if symbol.is_function and core in symbol.name:
                     where = "" if own else f" in {Path(file).name}"
                     holding[not own, len(symbol.name), symbol.name + where] = None
-                elif symbol.is_function:
+                elif symbol.is_function and own:
                     others.add(symbol.name)
         except DiagmemError:
             continue

@@ -22,6 +22,7 @@ from diagmem import __version__
 from diagmem.copies import names_copy
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
+from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
 from diagmem.record.places import BufferPlace, check_names
 from diagmem.record.stream import Received, StreamReader, receive
@@ -310,6 +311,12 @@ class _Run:
         children = self._children()
         if children:
             return line + f"; it only started {', '.join(children)}: trace that instead"
+        callers = inlined_into(program, self._request.functions[0])
+        if callers:
+            return (
+                f"{line}; it was inlined into {', '.join(callers[:5])}: trace one of these, or"
+                " compile it noinline"
+            )
         similar = similar_functions(self._request.functions[0], program, received.objects)
         if similar:
             return line + f"; did you mean {', '.join(similar)}?"

@@ -1,0 +1,60 @@
+"""Debugging information: what the compiler made part of its callers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import DWARFError, ELFError
+from elftools.elf.elffile import ELFFile
+
+MAX_INFO_BYTES = 4 << 20
+"""Of more debugging information than this nothing is read: a few seconds."""
+MAX_DEPTH = 64
+
+
+def inlined_into(program: Path, name: str) -> list[str]:
+    """The functions of a program into which one of that name was inlined.
+
+    Empty where there are none, where there is no debugging information, where it
+    is damaged and where there is too much of it.
+    """
+    try:
+        with program.open("rb") as stream:
+            file = ELFFile(stream)
+            section = file.get_section_by_name(".debug_info")
+            if section is None or section.data_size > MAX_INFO_BYTES:
+                return []
+            found: dict[str, None] = {}
+            for unit in file.get_dwarf_info().iter_CUs():
+                _search(unit.get_top_DIE(), "", name, found)
+            return sorted(found)
+    # A damaged file makes pyelftools fail in many ways, and this is only a hint.
+    except (DWARFError, ELFError, OSError, ValueError, KeyError, AttributeError, RecursionError):
+        return []
+
+
+def _search(die: Any, function: str, name: str, found: dict[str, None], depth: int = 0) -> None:
+    """Note the function around each inlined call of ``name`` below an entry."""
+    if die.tag == "DW_TAG_subprogram":
+        function = _name(die)
+    elif die.tag == "DW_TAG_inlined_subroutine" and function and _name(die) == name:
+        found[function] = None
+    if depth < MAX_DEPTH:
+        for child in die.iter_children():
+            _search(child, function, name, found, depth + 1)
+
+
+def _name(die: Any) -> str:
+    """An entry's own name, or that of what it is an instance of."""
+    for _ in range(MAX_DEPTH):
+        named = die.attributes.get("DW_AT_name")
+        if named is not None:
+            return str(named.value.decode("utf-8", "replace"))
+        for link in ("DW_AT_abstract_origin", "DW_AT_specification"):
+            if link in die.attributes:
+                die = die.get_DIE_from_attribute(link)
+                break
+        else:
+            return ""
+    return ""
