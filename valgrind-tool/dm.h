@@ -18,6 +18,7 @@
  * dm_sites.c       instructions, and classes = instruction x span
  * dm_events.c      event mode: exact filter, columns, blocks
  * dm_summary.c     summary mode: first and last load and store of each byte
+ * dm_values.c      the value of each access, for checking the tool
  * dm_stream.c      frames and JSON to the recorder
  * dm_main.c        options, life cycle, client requests, system calls
  */
@@ -76,6 +77,7 @@ typedef struct {
    Bool all;            /* every access, not only those in buffers */
    ULong narrow_ticks;  /* from so many events on a summary counts in 64 bits */
    Bool whole_program;  /* one window from start to end */
+   Bool values;         /* what each access loaded or stored, too */
    Bool raw_copies;     /* memcpy and its kin by their own accesses */
    XArray* functions;   /* of const HChar*: patterns */
    XArray* watched;     /* of const HChar*: names of buffers; empty: all */
@@ -322,9 +324,20 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in,
                     const VexGuestLayout* layout, const VexGuestExtents* vge,
                     const VexArchInfo* archinfo, IRType guest_word, IRType host_word);
 
+/* ---- values ---- */
+
+/* Where translated code puts what the access before a call has moved. */
+extern UChar dm_value[DM_REACH];
+void dm_values_window_opened(void);
+void dm_values_window_closed(void);
+void dm_values_of_memory(Addr addr, SizeT size);
+/* Called from translated code. */
+void dm_values_take(void);
+void dm_values_take_memory(void);
+
 /* ---- the stream to the recorder ---- */
 
-typedef enum { DM_META = 1, DM_EVENT_BLOCK = 2, DM_SUMMARY_PART = 3 } DmFrameType;
+typedef enum { DM_META = 1, DM_EVENT_BLOCK = 2, DM_SUMMARY_PART = 3, DM_VALUES = 4 } DmFrameType;
 
 Bool dm_stream_open(const HChar* path);
 void dm_stream_close(void);

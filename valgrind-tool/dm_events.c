@@ -226,4 +226,5 @@ void dm_events_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)
    n_events++;
    dm_window.stores += s->store;
    end_batch(seg, n_events - 1);
+   if (dm_options.values) dm_values_of_memory(addr, size);
 }

@@ -88,7 +88,7 @@ static IRExpr* gate(Block* b, IRExpr* addr)
                  IRExpr_Unop(b->word == Ity_I64 ? Iop_8Uto64 : Iop_8Uto32, entry));
 }
 
-static void record(Block* b, DmKind kind, IRExpr* addr, UInt size, IRExpr* guard)
+static void append_record(Block* b, DmKind kind, IRExpr* addr, UInt size, IRExpr* guard)
 {
    UInt site = dm_site(b->pc, kind, size);
    IRExpr* wide = addr;
@@ -123,6 +123,32 @@ static void guarded_call(Block* b, IRExpr* guard, const HChar* name, void* funct
    add(b, IRStmt_Dirty(d));
 }
 
+/* What an access moved, to where dm_values.c takes it from. */
+static void value_of(Block* b, IRExpr* low, IRExpr* high, UInt size)
+{
+   if (!low) {
+      guarded_call(b, NULL, "dm_values_take_memory", &dm_values_take_memory, mkIRExprVec_0(), 0);
+   } else {
+      add(b, IRStmt_Store(Iend_LE, word_const(b, (Addr)dm_value), low));
+      if (high)
+         add(b, IRStmt_Store(Iend_LE, word_const(b, (Addr)dm_value + size / 2), high));
+      guarded_call(b, NULL, "dm_values_take", &dm_values_take, mkIRExprVec_0(), 0);
+   }
+   /* The records are drained. */
+   b->cursor = IRTemp_INVALID;
+}
+
+typedef struct {
+   IRExpr* low;  /* NULL: to be read from memory afterwards */
+   IRExpr* high; /* the upper half, of double compare and swap */
+} Value;
+
+static void record(Block* b, DmKind kind, IRExpr* addr, UInt size, IRExpr* guard, Value value)
+{
+   append_record(b, kind, addr, size, guard);
+   if (dm_options.values) value_of(b, value.low, value.high, size);
+}
+
 static IRExpr* below(Block* b, IRExpr* x, IRExpr* y)
 {
    return assign(b, Ity_I1,
@@ -142,17 +168,18 @@ static void load_guarded(Block* b, const IRLoadG* lg)
 {
    IRType type = Ity_INVALID, wide = Ity_INVALID;
    typeOfIRLoadGOp(lg->cvt, &wide, &type);
-   record(b, DM_LOAD, lg->addr, size_of(type), lg->guard);
+   record(b, DM_LOAD, lg->addr, size_of(type), lg->guard, (Value){ IRExpr_RdTmp(lg->dst), NULL });
 }
 
 /* Memory that a helper of Valgrind's own reads or writes for the program. */
 static void dirty(Block* b, const IRDirty* d)
 {
+   const Value in_memory = { NULL, NULL };
    IRExpr* guard = d->guard;
    if (d->mFx == Ifx_None) return;
    if (guard->tag == Iex_Const && guard->Iex.Const.con->Ico.U1) guard = NULL;
-   if (d->mFx != Ifx_Write) record(b, DM_LOAD, d->mAddr, (UInt)d->mSize, guard);
-   if (d->mFx != Ifx_Read) record(b, DM_STORE, d->mAddr, (UInt)d->mSize, guard);
+   if (d->mFx != Ifx_Write) record(b, DM_LOAD, d->mAddr, (UInt)d->mSize, guard, in_memory);
+   if (d->mFx != Ifx_Read) record(b, DM_STORE, d->mAddr, (UInt)d->mSize, guard, in_memory);
 }
 
 static IRExpr* equal(Block* b, IRExpr* x, IRExpr* y)
@@ -176,23 +203,27 @@ static UInt cas_size(const Block* b, const IRCAS* cas)
 /* It stored if memory held what was expected. */
 static void compare_and_swap(Block* b, const IRCAS* cas)
 {
+   Value old = { IRExpr_RdTmp(cas->oldLo), NULL };
    IRExpr* swapped = equal(b, IRExpr_RdTmp(cas->oldLo), cas->expdLo);
    if (cas->dataHi) {
       IRExpr* high = equal(b, IRExpr_RdTmp(cas->oldHi), cas->expdHi);
       swapped = assign(b, Ity_I1, IRExpr_Binop(Iop_And1, swapped, high));
+      old.high = IRExpr_RdTmp(cas->oldHi);
    }
-   record(b, DM_LOAD, cas->addr, cas_size(b, cas), NULL);
-   record(b, DM_STORE, cas->addr, cas_size(b, cas), swapped);
+   record(b, DM_LOAD, cas->addr, cas_size(b, cas), NULL, old);
+   record(b, DM_STORE, cas->addr, cas_size(b, cas), swapped,
+          (Value){ cas->dataLo, cas->dataHi });
 }
 
 static void linked(Block* b, const IRStmt* st)
 {
    IRTypeEnv* env = b->out->tyenv;
    if (!st->Ist.LLSC.storedata)
-      record(b, DM_LOAD, st->Ist.LLSC.addr, size_of(typeOfIRTemp(env, st->Ist.LLSC.result)), NULL);
+      record(b, DM_LOAD, st->Ist.LLSC.addr, size_of(typeOfIRTemp(env, st->Ist.LLSC.result)), NULL,
+             (Value){ IRExpr_RdTmp(st->Ist.LLSC.result), NULL });
    else
       record(b, DM_STORE, st->Ist.LLSC.addr, size_of(typeOfIRExpr(env, st->Ist.LLSC.storedata)),
-             IRExpr_RdTmp(st->Ist.LLSC.result));
+             IRExpr_RdTmp(st->Ist.LLSC.result), (Value){ st->Ist.LLSC.storedata, NULL });
 }
 
 static Addr address_of(const IRStmt* mark)
@@ -279,16 +310,19 @@ static void statement(Block* b, IRStmt* st)
       case Ist_WrTmp:
          if (st->Ist.WrTmp.data->tag == Iex_Load) {
             const IRExpr* load = st->Ist.WrTmp.data;
-            record(b, DM_LOAD, load->Iex.Load.addr, size_of(load->Iex.Load.ty), NULL);
+            record(b, DM_LOAD, load->Iex.Load.addr, size_of(load->Iex.Load.ty), NULL,
+                   (Value){ IRExpr_RdTmp(st->Ist.WrTmp.tmp), NULL });
          }
          break;
       case Ist_Store:
          record(b, DM_STORE, st->Ist.Store.addr,
-                size_of(typeOfIRExpr(env, st->Ist.Store.data)), NULL);
+                size_of(typeOfIRExpr(env, st->Ist.Store.data)), NULL,
+                (Value){ st->Ist.Store.data, NULL });
          break;
       case Ist_StoreG: {
          const IRStoreG* sg = st->Ist.StoreG.details;
-         record(b, DM_STORE, sg->addr, size_of(typeOfIRExpr(env, sg->data)), sg->guard);
+         record(b, DM_STORE, sg->addr, size_of(typeOfIRExpr(env, sg->data)), sg->guard,
+                (Value){ sg->data, NULL });
          break;
       }
       case Ist_LoadG: load_guarded(b, st->Ist.LoadG.details); break;

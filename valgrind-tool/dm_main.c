@@ -121,6 +121,7 @@ static Bool process_option(const HChar* arg)
    if (VG_BOOL_CLO(arg, "--all", dm_options.all)) return True;
    if (VG_BOOL_CLO(arg, "--whole-program", dm_options.whole_program)) return True;
    if (VG_BOOL_CLO(arg, "--raw-copies", dm_options.raw_copies)) return True;
+   if (VG_BOOL_CLO(arg, "--values", dm_options.values)) return True;
    if (VG_STR_CLO(arg, "--watch", text)) {
       VG_(addToXA)(dm_options.watched, &text);
       return True;
@@ -166,7 +167,9 @@ static void print_usage(void)
 
 static void print_debug_usage(void)
 {
-   VG_(printf)("    --narrow-ticks=N          a summary counts in 32 bits up to N events [2^32-1]\n");
+   VG_(printf)(
+"    --narrow-ticks=N          a summary counts in 32 bits up to N events [2^32-1]\n"
+"    --values=no|yes           events with the values moved; implies --raw-copies=yes [no]\n");
 }
 
 /* ---- which process ---- */
@@ -226,6 +229,10 @@ static void post_clo_init(void)
 {
    if (dm_options.all && dm_options.mode == DM_SUMMARY)
       VG_(fmsg_bad_option)("--all=yes", "goes with --mode=events\n");
+   if (dm_options.values && dm_options.mode == DM_SUMMARY)
+      VG_(fmsg_bad_option)("--values=yes", "goes with --mode=events\n");
+   /* A copy as a whole has no value before it is done. */
+   if (dm_options.values) dm_options.raw_copies = True;
    /* A traced function or a copy must begin a superblock of its own, so that
       all its arguments are where the calling convention puts them. */
    if (dm_watches_functions() || !dm_options.raw_copies)

@@ -239,6 +239,7 @@ static void open_window(ThreadId tid, const HChar* function)
       dm_summary_window_opened();
    else
       dm_events_window_opened();
+   if (dm_options.values) dm_values_window_opened();
    map_window(sizeof(DmRecord));
 }
 
@@ -250,6 +251,7 @@ static void close_window(const HChar* how)
    dm_window.open = False;
    dm_exit_sp = NO_EXIT;
    if (dm_options.mode == DM_SUMMARY) dm_summary_window_closed();
+   if (dm_options.values) dm_values_window_closed();
    dm_json_begin("window end");
    dm_json_number("index", dm_window.index);
    dm_json_text("end", how);

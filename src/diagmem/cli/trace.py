@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,18 +104,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " makes; else they count as copies, which promise no order",
     )
     parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="check that nothing was missed: rebuild the buffers from the recorded stores and"
+        " compare every load (slow; library copies as with --raw-copies)",
+    )
+    parser.add_argument(
         "--seed", type=not_negative, default=0, metavar="S", help="of a kernel's contents [0]"
     )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.command:
-        recorded = _trace_program(args)
-    elif args.kernel is not None:
-        recorded = _trace_kernel(args)
-    else:
-        raise DiagmemError("expected KERNEL, or -- and a PROGRAM; see diagmem trace --help")
+    if args.mirror and args.mode == "summary":
+        raise DiagmemError("--mirror goes with --mode events: a summary has no order to follow")
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        values = Path(directory) / "values" if args.mirror else None
+        if args.command:
+            recorded = _trace_program(args, values)
+        elif args.kernel is not None:
+            recorded = _trace_kernel(args, values)
+        else:
+            raise DiagmemError("expected KERNEL, or -- and a PROGRAM; see diagmem trace --help")
+        agrees = _mirror(recorded, values) if values is not None else True
     for warning in recorded.warnings:
         say(f"warning: {warning}")
     if recorded.cut:
@@ -138,10 +150,25 @@ def run(args: argparse.Namespace) -> int:
         windows = "1 window" if recorded.windows == 1 else f"{recorded.windows:,} windows"
         print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
     hint(f"diagmem overlap {quoted(recorded.path)}")
-    return 1 if recorded.cut else 0
+    return 1 if recorded.cut or not agrees else 0
 
 
-def _trace_kernel(args: argparse.Namespace) -> Recorded:
+def _mirror(recorded: Recorded, values: Path) -> bool:
+    """Say whether the stores recorded are those that happened."""
+    from diagmem.trace.mirror import check
+
+    found = check(recorded.path, values)
+    for mismatch in found.mismatches:
+        say(f"mirror: {mismatch}")
+    if not found.mismatches:
+        say(
+            f"mirror: {found.loads:,} loads and the contents of {found.closed:,} buffers agree"
+            f" with {found.stores:,} recorded stores"
+        )
+    return not found.mismatches
+
+
+def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
     from diagmem.kernels.catalog import find
     from diagmem.kernels.description import load
     from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
@@ -166,13 +193,14 @@ def _trace_kernel(args: argparse.Namespace) -> Recorded:
             seed=args.seed,
             every_load=args.every_load,
             raw_copies=args.raw_copies,
+            values=values,
             progress=True,
         )
     except KernelDidNotFinishError as error:
         raise DiagmemError(f"{error}; what was recorded is in {output}") from None
 
 
-def _trace_program(args: argparse.Namespace) -> Recorded:
+def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
     from diagmem.record.recorder import Request, record
 
     if args.kernel is not None:
@@ -191,6 +219,7 @@ def _trace_program(args: argparse.Namespace) -> Recorded:
         whole_program=args.whole_program or (args.all and not args.function),
         every_load=args.every_load,
         raw_copies=args.raw_copies,
+        values=values,
     )
     output = _output(args, Path(args.command[0]).name, Path(args.command[0]))
     return record(request, output, progress=True)

@@ -30,13 +30,15 @@ def trace_kernel(
     placement: Placement | None = None,
     every_load: bool = False,
     raw_copies: bool = False,
+    values: Path | None = None,
     progress: bool = False,
 ) -> Recorded:
     """Call a described kernel under the tool and write its trace.
 
     ``seed`` chooses the buffers' contents; with several ``inputs`` there is a
     window for each seed from it on.  ``placement`` overlaps two buffers, which
-    otherwise lie apart; ``watch`` names the buffers to record, empty: all.
+    otherwise lie apart; ``watch`` names the buffers to record, empty: all;
+    ``values`` is where the values moved go, for `diagmem.trace.mirror`.
 
     Raises
     ------
@@ -52,6 +54,7 @@ def trace_kernel(
             watch=watch,
             every_load=every_load,
             raw_copies=raw_copies,
+            values=values,
             about={**_about(kernel, built.compiler, seed), **_overlapped(placement)},
         )
         recorded = record(request, output, progress=progress)

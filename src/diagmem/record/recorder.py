@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from diagmem import __version__
 from diagmem.copies import names_copy
@@ -69,12 +69,17 @@ class Request:
     whole_program: bool = False
     every_load: bool = False
     raw_copies: bool = False
+    values: Path | None = None
+    """Where the value of every access goes, for `diagmem.trace.mirror`; implies
+    raw copies, and is slow."""
     about: dict[str, Any] = field(default_factory=dict)
     """Further facts for the trace's header."""
 
     @property
     def copies_are_raw(self) -> bool:
-        return self.raw_copies or any(names_copy(f) for f in self.functions)
+        return (
+            self.raw_copies or self.values is not None or any(names_copy(f) for f in self.functions)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +133,19 @@ def _options(request: Request, program: Path) -> list[str]:
                 " give --function NAME"
             )
         options.append(buffer.tool_option(program.resolve()))
-    options += [f"--watch={name}" for name in request.watch]
-    if request.everything:
-        options.append("--all=yes")
-    if request.whole_program:
-        options.append("--whole-program=yes")
-    if request.every_load:
-        options.append("--vex-iropt-register-updates=allregs-at-mem-access")
-    if request.copies_are_raw:
-        options.append("--raw-copies=yes")
-    return options
+    return options + _switches(request)
+
+
+def _switches(request: Request) -> list[str]:
+    switches = {
+        "--all=yes": request.everything,
+        "--whole-program=yes": request.whole_program,
+        "--vex-iropt-register-updates=allregs-at-mem-access": request.every_load,
+        "--values=yes": request.values is not None,
+        "--raw-copies=yes": request.copies_are_raw,
+    }
+    watched = [f"--watch={name}" for name in request.watch]
+    return watched + [switch for switch, on in switches.items() if on]
 
 
 def _header(request: Request, tool: Tool) -> dict[str, Any]:
@@ -265,8 +273,8 @@ class _Run:
             sys.stderr.flush()
             process = self._start()
             try:
-                with _passing_on_signals(process):
-                    received = receive(StreamReader(fd, process), writer, progress)
+                with _passing_on_signals(process), _values_file(self._request.values) as values:
+                    received = receive(StreamReader(fd, process), writer, progress, values)
                     self.exit_code = process.wait()
                 cut = self._why_cut(received)
                 writer.close(complete=not cut, reason=cut)
@@ -334,6 +342,10 @@ class _Run:
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         said = [re.sub(r"^==\d+== ?", "", line).strip() for line in lines]
         return " ".join(s for s in said if s)[:300] or f"exit code {self.exit_code}"
+
+
+def _values_file(path: Path | None) -> contextlib.AbstractContextManager[BinaryIO | None]:
+    return contextlib.nullcontext() if path is None else path.open("wb")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import select
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
@@ -27,6 +27,7 @@ class FrameType(IntEnum):
     META = 1
     EVENTS = 2
     SUMMARY = 3
+    VALUES = 4
 
 
 class Process(Protocol):
@@ -96,8 +97,13 @@ class StreamReader:
         return FrameType(kind), payload
 
 
-def receive(reader: StreamReader, writer: TraceWriter, progress: Progress | None) -> Received:
-    """Take all frames from the tool into the trace."""
+def receive(
+    reader: StreamReader,
+    writer: TraceWriter,
+    progress: Progress | None,
+    values: BinaryIO | None = None,
+) -> Received:
+    """Take all frames from the tool into the trace, values into a file of their own."""
     received = Received()
     before = 0
     # After the tool's goodbye nothing comes; waiting for the process's end to
@@ -110,6 +116,10 @@ def receive(reader: StreamReader, writer: TraceWriter, progress: Progress | None
             writer.add_events(payload)
         elif kind is FrameType.SUMMARY:
             writer.add_summary(payload)
+        elif kind is FrameType.VALUES:
+            if values is not None:
+                values.write(struct.pack("<Q", len(payload)))
+                values.write(payload)
         else:
             record = json.loads(payload.decode("utf-8", "replace"))
             _note(received, record)
