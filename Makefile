@@ -84,6 +84,20 @@ format: install ## put the Python files into ruff's format
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m ruff check --fix .
 
+KERNELS ?= 2000
+SEED ?= 1
+.PHONY: soak
+soak: install ## prove KERNELS=2000 random kernels, by gcc and clang, and try to refute each
+	@sh scripts/system-packages.sh '$(PYTHON)' clang
+	$(VENV_PYTHON) -m tests.soak --kernels $(KERNELS) --seed $(SEED)
+
+TARGETS ?=
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: install ## fuzz the readers for SECONDS=60 each: TARGETS="trace blocks toml elf lackey"
+	$(PIP) install --quiet --editable '.[fuzz]'
+	$(VENV_PYTHON) fuzz/run.py $(TARGETS) --seconds $(SECONDS)
+
 .PHONY: bench
 bench: install ## how fast recording and analysis are, against other tracers
 	$(PIP) install --quiet --editable '.[bench]'

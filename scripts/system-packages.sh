@@ -1,13 +1,15 @@
 #!/bin/sh
 # Installs the Debian packages that diagmem needs and this machine lacks.
-# usage: system-packages.sh PYTHON
+# usage: system-packages.sh PYTHON [PROGRAM ...]
 #
 # Looks for what the packages bring, not for the packages, so that a compiler
 # or a Valgrind from elsewhere counts too.  Exits 2, naming the command to run,
-# where it may not install anything.
+# where it may not install anything.  A PROGRAM is wanted besides, from the package
+# of its name.
 set -eu
 
 python=$1
+shift
 missing=''
 
 want() { missing="$missing $1"; }
@@ -29,6 +31,10 @@ command -v make >/dev/null || want make
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     want "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
 fi
+
+for program; do
+    command -v "$program" >/dev/null || want "$program"
+done
 
 [ -n "$missing" ] || exit 0
 

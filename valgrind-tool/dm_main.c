@@ -323,8 +323,9 @@ static void pre_syscall(ThreadId tid, UInt number, UWord* args, UInt n_args)
    struct vg_stat program;
    if (!dm_recording) return;
    if (number == __NR_execve) {
-      /* A search along PATH tries many that are not there. */
-      if (sr_isError(VG_(stat)((const HChar*)args[0], &program))) return;
+      /* A search along PATH tries many that are not there, or no programs. */
+      if (!text_size(args[0]) || sr_isError(VG_(stat)((const HChar*)args[0], &program))) return;
+      if (!VKI_S_ISREG(program.mode) || !(program.mode & 0111)) return;
 #if defined(__NR_execveat)
    } else if (number == __NR_execveat) {
 #endif

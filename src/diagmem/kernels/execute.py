@@ -142,28 +142,30 @@ class Runs:
         if not displacements:
             return
         per_case = max(self.case_bytes(d) for d in {displacements[0], displacements[-1]})
-        at_once = max(1, BATCH_BYTES // (per_case * len(self._seeds)))
+        at_once = max(1, BATCH_BYTES // per_case)
         for start in range(0, len(displacements), at_once):
             batch = displacements[start : start + at_once]
-            cases = [self._case(n, d) for d in batch for n in range(len(self._seeds))]
-            outcomes = run_each(
-                self._built,
-                cases,
-                timeout_seconds=PATIENCE_SECONDS + PATIENCE * self.seconds * len(cases),
-            )
-            for i, displacement in enumerate(batch):
-                mine = outcomes[i * len(self._seeds) : (i + 1) * len(self._seeds)]
-                yield self._trial(displacement, mine)
+            trials = {d: Trial(d, None, "") for d in batch}
+            for number in range(len(self._seeds)):
+                # What one input refutes need not be run on the others.
+                left = [d for d in batch if trials[d].holds]
+                trials.update(zip(left, self._one_input(number, left), strict=True))
+            yield from trials.values()
 
-    def _trial(self, displacement: int, outcomes: Sequence[Result | DiagmemError]) -> Trial:
-        for seed, expected, found in zip(self._seeds, self._expected, outcomes, strict=True):
+    def _one_input(self, number: int, displacements: Sequence[int]) -> Iterator[Trial]:
+        outcomes = run_each(
+            self._built,
+            [self._case(number, d) for d in displacements],
+            timeout_seconds=PATIENCE_SECONDS + PATIENCE * self.seconds * len(displacements),
+        )
+        seed, expected = self._seeds[number], self._expected[number]
+        for displacement, found in zip(displacements, outcomes, strict=True):
             if isinstance(found, DiagmemError):
                 # It ran apart, so this is the overlap's doing: an answer, not an error.
-                return Trial(displacement, None, str(found))
-            difference = self._difference(expected, found, seed, spared=self.input.name)
-            if difference is not None:
-                return Trial(displacement, difference, "")
-        return Trial(displacement, None, "")
+                yield Trial(displacement, None, str(found))
+            else:
+                wrong = self._difference(expected, found, seed, spared=self.input.name)
+                yield Trial(displacement, wrong, "")
 
     def _difference(
         self, expected: Result, found: Result, seed: int, *, spared: str

@@ -44,8 +44,8 @@ class Proof:
     traced_displacement_bytes : the largest D of the traces apart; None where a
         displacement was asked for.
     safe_overlap_bytes : clamp(output bytes - D, 0, input bytes).
-    proven : D was right in every run and its trace does not contradict, and so
-        was every larger one that was tried.
+    proven : D was right in every run and its trace does not contradict, and so,
+        unless this one alone was asked about, was every larger one that was tried.
     tight : proven, and one cell less was wrong for some input; also where
         there is no less (D = 0).
     same_accesses : the trace at D is the one apart, access by access.
@@ -226,16 +226,15 @@ class _Question:
 
     def _asked(self, asked: int) -> Proof:
         search = Search(self.runs, len(self.seeds))
-        why = ""
+        notes: tuple[str, ...] = ()
         if asked >= 0:
             search.around(asked)
             above = search.tried.failed_from(asked + 1)
             if above:
-                why = f"a larger displacement does not hold: {above[-1]} bytes"
+                notes = (f"isolated: {above[-1]} bytes, which is more, does not hold",)
         agreement = self._compare(asked)
-        if agreement.safe is False:
-            why = "; ".join(filter(None, (why, _contradiction(asked, agreement))))
-        return self._proof(_Verdict(asked, None, agreement, why, ()), search)
+        why = "" if agreement.safe else _contradiction(asked, agreement)
+        return self._proof(_Verdict(asked, None, agreement, why, notes), search)
 
     def _traced(self) -> tuple[int, tuple[str, ...]]:
         """The union over the inputs, and what to say where they differ."""
@@ -281,7 +280,8 @@ class _Question:
         runs = self.runs
         at = runs.at(displacement)
         tried = search.tried
-        holes = tried.failed_from(displacement) if displacement >= 0 else []
+        # What was asked about is that displacement; a traced D claims all beyond it.
+        holes = [] if verdict.traced is None else tried.failed_from(displacement)
         proven = at.holds and not holes and agreement.safe is True
         below = nearer(displacement, runs.cell_bytes) if proven else None
         under = runs.at(below) if below is not None else Trial(displacement, None, "")

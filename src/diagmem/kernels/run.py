@@ -81,8 +81,7 @@ def run_each(
             found = read_each(left, workdir / RESULTS_FILE)
             outcomes += found
             if len(found) < len(left):
-                how = how or "ended the program"
-                outcomes.append(KernelStoppedError(_stopped(left, workdir, how)))
+                outcomes.append(KernelStoppedError(_named(left[0], how or "ended the program")))
     return outcomes
 
 
@@ -114,5 +113,8 @@ def _signal_name(number: int) -> str:
 
 def _stopped(cases: Sequence[Case], workdir: Path, how: str) -> str:
     number = complete_results(cases, workdir / RESULTS_FILE)
-    kernel = cases[0].kernel
-    return f'{kernel.file}: function "{kernel.function}" {how} in case {number + 1} of {len(cases)}'
+    return f"{_named(cases[0], how)} in case {number + 1} of {len(cases)}"
+
+
+def _named(case: Case, how: str) -> str:
+    return f'{case.kernel.file}: function "{case.kernel.function}" {how}'

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
 MAX_INFO_BYTES = 4 << 20
 """Of more debugging information than this nothing is read: a few seconds."""
+MAX_DEBUG_BYTES = 64 << 20
+"""Nor where all of its sections together claim more."""
 MAX_DEPTH = 64
 
 
@@ -22,15 +23,21 @@ def inlined_into(program: Path, name: str) -> list[str]:
     try:
         with program.open("rb") as stream:
             file = ELFFile(stream)
-            section = file.get_section_by_name(".debug_info")
-            if section is None or section.data_size > MAX_INFO_BYTES:
+            sizes = {
+                section.name: section.data_size
+                for section in file.iter_sections()
+                if section.name.startswith((".debug_", ".zdebug_"))
+            }
+            if not 0 < sizes.get(".debug_info", 0) <= MAX_INFO_BYTES:
+                return []
+            if sum(sizes.values()) > MAX_DEBUG_BYTES:
                 return []
             found: dict[str, None] = {}
             for unit in file.get_dwarf_info().iter_CUs():
                 _search(unit.get_top_DIE(), "", name, found)
             return sorted(found)
     # A damaged file makes pyelftools fail in many ways, and this is only a hint.
-    except (DWARFError, ELFError, OSError, ValueError, KeyError, AttributeError, RecursionError):
+    except Exception:
         return []
 
 
