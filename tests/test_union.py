@@ -50,7 +50,6 @@ def really_safe(steps: list[Step], n_in: int, n_out: int, displacement: int) -> 
     x, y = (n_out + n_in) + displacement, n_out + n_in
     memory: dict[int, object] = {y + w: ("y before", w) for w in range(n_out)}
     memory |= {x + r: ("x", r) for r in range(n_in)}
-    loaded = [at for store, at in steps if not store]
     for tick, (store, at) in enumerate(steps):
         if store:
             memory[y + at] = ("y", at, tick)
@@ -58,9 +57,8 @@ def really_safe(steps: list[Step], n_in: int, n_out: int, displacement: int) -> 
             return False
     last = {at: tick for tick, (store, at) in enumerate(steps) if store}
     kept = all(memory[y + at] == ("y", at, tick) for at, tick in last.items())
-    # What was never written is the output's value too, where it shares with a
-    # byte that is read.
-    unwritten = all(w in last or w - displacement not in loaded for w in range(n_out))
+    # What was never written is the output's value too.
+    unwritten = all(w in last or not 0 <= w - displacement < n_in for w in range(n_out))
     return kept and unwritten
 
 

@@ -252,7 +252,10 @@ class Trace:
         cell = min(input_.cell_bytes, output.cell_bytes)
         buffers = [self._buffer(record.window.index, b.name) for b in (input_, output)]
         limit = max(LIVES_AT_LEAST, LIVES_PER_CELL * (input_.cells + output.cells))
-        folds = [LivesFold(b.size_bytes, cell, limit=limit) for b in buffers]
+        folds = [
+            LivesFold(b.size_bytes, cell, limit=limit, given=given)
+            for b, given in zip(buffers, (True, False), strict=True)
+        ]
         for i, piece in self._reader.accesses(record, buffers, sites=False):
             folds[i].take(piece)
         return folds[0].result(needed_after=False), folds[1].result(needed_after=True)

@@ -222,12 +222,15 @@ def _written(columns: Columns) -> Columns:
 class LivesFold:
     """Folds the accesses to one buffer into the lives of all its values.
 
-    `result` gives None when there are more than ``limit`` of them.
+    `result` gives None when there are more than ``limit`` of them.  ``given``:
+    what is in the buffer when the window opens was put there (an input), so that
+    it is there for that moment even if nobody loads it.
     """
 
-    def __init__(self, size_bytes: int, cell_bytes: int, *, limit: int) -> None:
+    def __init__(self, size_bytes: int, cell_bytes: int, *, limit: int, given: bool) -> None:
         self._what = (size_bytes, cell_bytes)
         self._room = limit
+        self._given = given
         self._parts: list[Lives] = []
         # The value now in each cell: when it was made, and its last load so far.
         cells = -(-size_bytes // cell_bytes)
@@ -255,9 +258,9 @@ class LivesFold:
         used = np.where(loaded, tick[end - 1], NEVER_LAST)
 
         gone = of[first_of_cell & made_here]
-        self._keep(_closed(gone, self._start[gone], self._used[gone]))
+        self._keep(self._closed(gone, self._start[gone], self._used[gone]))
         done = ~last_of_cell
-        self._keep(_closed(of[done], start[done], used[done]))
+        self._keep(self._closed(of[done], start[done], used[done]))
         self._start[of[last_of_cell]] = start[last_of_cell]
         self._used[of[last_of_cell]] = used[last_of_cell]
 
@@ -275,7 +278,7 @@ class LivesFold:
         if needed_after:
             still = Lives(cells, self._start, np.full(len(cells), WINDOW_END))
         else:
-            still = _closed(cells, self._start, self._used)
+            still = self._closed(cells, self._start, self._used)
         if len(still) > self._room:
             return None
         parts = [*self._parts, still]
@@ -285,9 +288,9 @@ class LivesFold:
             np.concatenate([p.end for p in parts]),
         )
 
-
-def _closed(cell: Int64Array, start: Int64Array, used: Int64Array) -> Lives:
-    """Lives of values that are gone; what was there before and never loaded had none."""
-    end = np.maximum(start, used)
-    real = end != BEFORE
-    return Lives(cell[real], start[real], end[real])
+    def _closed(self, cell: Int64Array, start: Int64Array, used: Int64Array) -> Lives:
+        """Lives of values that are gone; an output's from before that was never
+        loaded had none."""
+        end = np.maximum(start, used)
+        real = (end != BEFORE) | self._given
+        return Lives(cell[real], start[real], end[real])

@@ -3,7 +3,9 @@
 ``displacement`` is address(input) - address(output): input byte r and output
 byte w share a memory cell when w = displacement + r.  A displacement is safe
 when in every shared cell no store falls into the life of the other byte's
-value, and no two values that were both there before are both needed.
+value.  An output byte whose value from before is needed (an accumulator, or a byte
+that is never written) shares with no input byte at all: whoever filled the input
+would have overwritten it.
 
 The minimum displacement D is the smallest one >= 0 from which every larger one
 is safe; the safe overlap is O_s = clamp(output_bytes - D, 0, input_bytes), the
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from diagmem.liveness import BEFORE, NEVER_LAST, BufferLiveness, Lives
+from diagmem.liveness import BEFORE, BufferLiveness, Lives
 from diagmem.trace.model import Int64Array
 
 ISOLATED_WORK = 1 << 26
@@ -35,7 +37,7 @@ class Limit:
     The output byte at ``output_offset`` is needed from ``output_tick`` on (-1:
     from before the window) and the input byte at ``input_offset`` is last
     needed at ``input_tick`` (where the kernel stores to its input: last
-    accessed).
+    accessed; -1: it is only there, and nobody reads it).
     """
 
     input_offset: int
@@ -113,7 +115,8 @@ def _largest_ordinary(needed_until: Int64Array, from_tick: Int64Array) -> _Large
         return None
     earliest_above = np.minimum.accumulate(from_tick[::-1])[::-1]
     best: _Largest | None = None
-    longest = np.int64(NEVER_LAST)
+    # What was there before is in every input cell, whether anybody reads it or not.
+    longest = np.int64(BEFORE - 1)
     for start in range(0, len(needed_until), PIECE_CELLS):
         piece = needed_until[start : start + PIECE_CELLS]
         until = np.maximum.accumulate(np.concatenate([[longest], piece]))
@@ -188,7 +191,7 @@ def _shift_is_safe(shift: int, needed_until: Int64Array, from_tick: Int64Array) 
         return True
     until = needed_until[low:high]
     start = from_tick[low + shift : high + shift]
-    return not bool(np.any((until != NEVER_LAST) & (start <= until)))
+    return not bool(np.any(start <= until))
 
 
 def _isolated(
@@ -316,13 +319,13 @@ def _remarks(output: BufferLiveness, cell: int) -> list[str]:
     if unwritten:
         remarks.append(
             f"{min(unwritten, output.size_bytes)} of the output's bytes are never written;"
-            " they keep what was there and share with no input byte that is read"
+            " they keep what was there and share with no input byte"
         )
     accumulated = int(np.count_nonzero(output.read_before_written & output.stored)) * cell
     if accumulated:
         remarks.append(
             f"{accumulated} of the output's bytes are read before they are written (an"
-            " accumulator); they share with no input byte that is read"
+            " accumulator); they share with no input byte"
         )
     return remarks
 

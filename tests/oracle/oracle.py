@@ -6,19 +6,18 @@ the question they are asked.  Both are hopelessly slow and meant to be.
 `definition` follows the words of the specification: a value lives from its
 definition (the window's start, or a store) to its last use (its last load; the
 window's end for an output's final value), and a displacement is safe when in
-every shared cell no store falls into the life of the other byte's value and no
-two values that were both there before are both needed.
+every shared cell no store falls into the life of the other byte's value, and no
+output value from before the window is needed where an input byte lies: whoever
+filled the input has overwritten it.
 
 `execution` knows of no lives.  It runs the events as a program over symbols in
 one shared memory and looks whether every load and the final output are the same
 as with the buffers apart.
 
-Where they may differ
----------------------
-What lies in a shared cell before the window is for the caller to say: the
-input's value, or the output's (a cleared accumulator).  `execution` tries both
-and lets each cell take the one that suits it.  Then the two judges must agree
-on every displacement, in both directions:
+They must agree
+---------------
+The input always lies on top of what the output held before.  Then the two judges
+must agree on every displacement, in both directions:
 
 * A store into the life of a value puts a fresh symbol where a later load (or the
   end) expects another, and only a store to the *same* byte could bring the
@@ -29,11 +28,6 @@ on every displacement, in both directions:
 A store of a value nobody reads is a store all the same: it ends no life of its
 own cell early, it harms the other's, and both judges see it.
 
-With the input always on top (`Before.INPUT`, what happens when nobody clears the
-output after the input was made) `execution` is the stricter one, and differs in
-exactly one case: an output byte whose initial value is needed shares a cell with
-an input byte whose initial value is not.  `tests` pin that down.
-
 One event that *stores* to both buffers at once (it straddles their common edge)
 has no meaning at another displacement and is refused; one that loads from both
 is an over-read, and welcome.
@@ -43,7 +37,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -153,11 +146,7 @@ def harms(stores: list[int], lives: list[Life]) -> bool:
 
 def conflict(r: Byte, w: Byte) -> bool:
     """May these two bytes not share a memory cell?"""
-    return (
-        harms(r.stores, w.lives)
-        or harms(w.stores, r.lives)
-        or (r.initial_needed and w.initial_needed)
-    )
+    return harms(r.stores, w.lives) or harms(w.stores, r.lives) or w.initial_needed
 
 
 class Definition:
@@ -189,13 +178,6 @@ Symbol = tuple[str, int, int]
 """What a byte holds: who made it, when, and which byte of it."""
 
 
-class Before(Enum):
-    """Whose value lies in a shared cell when the window opens."""
-
-    INPUT = "input"
-    OUTPUT = "output"
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a run saw: for each (tick, cell) that it loaded, and in the end."""
@@ -204,12 +186,12 @@ class Run:
     final: list[Symbol]
 
 
-def run(case: Case, cell_of: Callable[[str, int], int], before: Before) -> Run:
+def run(case: Case, cell_of: Callable[[str, int], int]) -> Run:
     """Execute the events; ``cell_of`` says where byte i of a buffer lies."""
     places = {"input": case.input, "output": case.output}
     memory: dict[int, Symbol] = {}
-    # Who is put there last lies on top.
-    for name in ("output", "input") if before is Before.INPUT else ("input", "output"):
+    # What is put there last lies on top.
+    for name in ("output", "input"):
         for i in range(places[name].size):
             memory[cell_of(name, i)] = (name, BEFORE_ALL, i)
     loads = {}
@@ -230,32 +212,13 @@ class Execution:
         self.case = case
         # Any distance that leaves the two apart.
         far = -case.input.size - 1
-        self.apart = run(case, lambda name, i: i + (far if name == "input" else 0), Before.INPUT)
+        self.apart = run(case, lambda name, i: i + (far if name == "input" else 0))
 
-    def wrong_cells(self, displacement: int, before: Before) -> set[int]:
-        """Memory cells (counted from the output's start) that showed a wrong symbol."""
-
+    def safe(self, displacement: int) -> bool:
         def cell_of(name: str, i: int) -> int:
             return i + (displacement if name == "input" else 0)
 
-        here = run(self.case, cell_of, before)
-        wrong = {
-            cell_of(name, i)
-            for (tick, name, i), symbol in here.loads.items()
-            if symbol != self.apart.loads[tick, name, i]
-        }
-        pairs = zip(here.final, self.apart.final, strict=True)
-        return wrong | {w for w, (got, wanted) in enumerate(pairs) if got != wanted}
-
-    def safe(self, displacement: int, before: Before | None = None) -> bool:
-        """``before`` None: every cell may begin with the value that suits it."""
-        if before is not None:
-            return not self.wrong_cells(displacement, before)
-        # Cells do not influence each other, so what fails with neither is what
-        # fails with every mixture.
-        return self.wrong_cells(displacement, Before.INPUT).isdisjoint(
-            self.wrong_cells(displacement, Before.OUTPUT)
-        )
+        return run(self.case, cell_of) == self.apart
 
 
 # What follows from the answers.

@@ -67,7 +67,7 @@ def lives(
     case: Case, role: str, cell_bytes: int, cuts: Sequence[int] = (), limit: int = PLENTY
 ) -> Lives | None:
     place = case.input if role == "input" else case.output
-    fold = LivesFold(place.size, cell_bytes, limit=limit)
+    fold = LivesFold(place.size, cell_bytes, limit=limit, given=role == "input")
     for piece in pieces(accesses_to(case, place), cuts):
         fold.take(piece)
     return fold.result(needed_after=role == "output")

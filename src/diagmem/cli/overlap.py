@@ -316,7 +316,10 @@ def _limit(pair: Overlap) -> str:
         if limit.output_tick < 0
         else f"written at tick {limit.output_tick:,}"
     )
-    return (
-        f"{pair.output}[{limit.output_offset:,}] {when}, before"
-        f" {pair.input}[{limit.input_offset:,}] is last needed at tick {limit.input_tick:,}"
+    until = (
+        f"where {pair.input}[{limit.input_offset:,}] lies"
+        if limit.input_tick < 0
+        else f"before {pair.input}[{limit.input_offset:,}] is last needed at tick"
+        f" {limit.input_tick:,}"
     )
+    return f"{pair.output}[{limit.output_offset:,}] {when}, {until}"

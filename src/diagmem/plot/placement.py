@@ -112,6 +112,7 @@ def limit_texts(pair: Overlap) -> list[str]:
     limit = pair.limit
     if limit is None:
         return []
+    until = f"needed until tick {limit.input_tick:,}" if limit.input_tick >= 0 else "there"
     held = f"output byte {limit.output_offset:,} is"
     since = f"stored at tick {limit.output_tick:,}"
     if limit.output_tick < 0:
@@ -119,7 +120,7 @@ def limit_texts(pair: Overlap) -> list[str]:
     return [
         f"limit of D = {bytes_exact(pair.min_displacement_bytes)}",
         f"{held} {since} while",
-        f"input byte {limit.input_offset:,} is needed until tick {limit.input_tick:,}",
+        f"input byte {limit.input_offset:,} is {until}",
     ]
 
 

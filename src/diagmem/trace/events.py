@@ -292,13 +292,16 @@ class EventReader:
         n, n_stores = len(here), int(np.count_nonzero(stores))
         one_kind, one_size = n_stores in (0, n), look.size_in(span)
         offset = block.offsets(segment, span, n)
-        _check_inside(block, record.spans[span], offset)
+        size = (
+            np.broadcast_to(np.int64(one_size), n)
+            if one_size
+            else block.event_sizes(self.trace, segment.start, segment.end)[here]
+        )
+        _check_inside(block, record.spans[span], offset, size)
         return Accesses(
             tick=here + segment.first_tick,
             offset=offset,
-            size=np.broadcast_to(np.int64(one_size), n)
-            if one_size
-            else block.event_sizes(self.trace, segment.start, segment.end)[here],
+            size=size,
             store=np.broadcast_to(np.bool_(n_stores > 0), n) if one_kind else stores[here],
             site=look.site[classes[here]] if sites else np.broadcast_to(np.uint32(0), n),
         )
@@ -330,14 +333,20 @@ class EventReader:
 
 
 def _check_inside(
-    block: Block, span: tuple[int, int], offset: npt.NDArray[np.signedinteger[Any]]
+    block: Block,
+    span: tuple[int, int],
+    offset: npt.NDArray[np.signedinteger[Any]],
+    size: Int64Array,
 ) -> None:
-    """Offsets a little outside are accesses that reach over the edge; far
-    outside is damage."""
-    if len(offset) and not (
-        int(offset.min()) > -MAX_REACH and int(offset.max()) < span[1] - span[0]
-    ):
+    """Offsets a little outside are accesses that reach over the edge; what does
+    not touch the span is damage."""
+    if len(offset) == 0:
+        return
+    low, high = int(offset.min()), int(offset.max())
+    if low <= -MAX_REACH or high >= span[1] - span[0]:
         raise TraceError(f"{block.place}: an access far outside its span of addresses")
+    if low < 0 and bool(np.any(offset + size <= 0)):
+        raise TraceError(f"{block.place}: an access that ends before its span of addresses")
 
 
 def _within(accesses: Accesses, buffer: Buffer, span_start: int) -> Accesses:
