@@ -14,6 +14,7 @@ import pytest
 
 import diagmem
 from diagmem.errors import DiagmemError
+from diagmem.record import recorder
 from diagmem.record.elf import symbols
 from diagmem.record.places import BufferPlace
 from diagmem.record.recorder import Recorded, Request, record
@@ -274,6 +275,24 @@ def test_summary_and_events_agree(tracer: Tracer) -> None:
                 assert (getattr(a, column) == getattr(b, column)).all()
         with pytest.raises(DiagmemError, match="a summary holds no single events"):
             trace.events(0)
+
+
+@pytest.mark.parametrize("narrow", [1, 7, 20, 32])
+def test_a_summary_widens_its_ticks(
+    narrow: int, tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at 2^32 events, but after so many; nothing else changes."""
+    found = []
+    for switches in ([], [f"--narrow-ticks={narrow}"]):
+        monkeypatch.setattr(recorder, "_switches", lambda request, given=switches: given)
+        tracer.run("copy", function="copy", mode="summary")
+        with diagmem.open_trace(tracer.path) as trace:
+            columns = ("first_load", "last_load", "first_store", "last_store")
+            found.append(
+                [(b.name, [getattr(b, c).tolist() for c in columns]) for b in trace.liveness()]
+            )
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
 
 
 def test_source_lines(tracer: Tracer) -> None:

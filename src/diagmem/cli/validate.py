@@ -23,6 +23,12 @@ Exit codes: 0 valid, 1 an invariant is broken, 2 not a trace or not readable.
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("trace", nargs="?", type=Path, metavar="TRACE", help="a trace file")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="EVENTS",
+        help="the same kernel with --mode events: is TRACE, a summary, what those add up to?",
+    )
     parser.add_argument("--list", action="store_true", help="list the invariants instead")
     add_json(parser)
 
@@ -41,15 +47,32 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.trace.validate import validate
 
     report = validate(args.trace)
+    wrong = _recounted(args.trace, args.against) if args.against and report.valid else []
     if args.json:
-        print_json(_as_json(report))
+        print_json({**_as_json(report), "miscounts": wrong})
     else:
-        print("\n".join(_lines(report)))
+        print("\n".join([*_lines(report), *wrong]))
+    if wrong:
+        return 1
+    if args.against and report.valid:
+        say(f"{args.trace} is what the events of {args.against} add up to")
     if report.valid:
         hint(f"diagmem info {quoted(args.trace)}")
     else:
         say("what a broken invariant means: docs/trace-format.md")
     return 0 if report.valid else 1
+
+
+def _recounted(summary: Path, events: Path) -> list[str]:
+    """What a summary and the events of another run do not agree about."""
+    from diagmem.api import open_trace
+    from diagmem.recount import miscounts
+
+    with open_trace(summary) as found, open_trace(events) as expected:
+        for trace, mode in ((found, "summary"), (expected, "events")):
+            if trace.mode != mode:
+                raise DiagmemError(f"{trace.path}: a trace of {trace.mode}, expected one of {mode}")
+        return [str(miscount) for miscount in miscounts(found, expected)]
 
 
 def _as_json(report: Report) -> dict[str, object]:
