@@ -38,6 +38,7 @@ Event = tuple[str, int, int]
 CASES = [
     "scalar", "modify", "narrow", "unaligned", "x87", "string_move", "vector128",
     "non_temporal", "vector256", "masked", "atomic", "wide_swap", "state", "page_crossing",
+    "gathered", "string_back",
 ]  # fmt: skip
 
 
@@ -126,6 +127,22 @@ def test_events_equal_those_of_lackey(case: str, logs: Logs) -> None:
     theirs, ours = (windows[CASES.index(case)] for windows in (logs.theirs, logs.ours))
     assert len(theirs) > 8
     assert ours == theirs
+
+
+def test_masked_lanes_are_no_accesses(logs: Logs) -> None:
+    ours = logs.ours[CASES.index("gathered")]
+    start = ours[0][1]
+    loads = [at - start for kind, at, _ in ours if kind == "load"]
+    base = min(loads)
+    assert loads == [base + 4 * i + 4 * lane for i in range(8) for lane in (60, 7, 33, 0)]
+
+
+def test_strings_may_run_backwards(logs: Logs) -> None:
+    ours = logs.ours[CASES.index("string_back")][1:-1]
+    assert [kind for kind, _, _ in ours] == ["load", "store"] * 32
+    for kind in ("load", "store"):
+        places = [at for k, at, _ in ours if k == kind]
+        assert places == list(range(places[0], places[0] - 32, -1))
 
 
 def test_a_failed_swap_stores_nothing(logs: Logs) -> None:

@@ -92,6 +92,27 @@ __attribute__((target("avx2"))) static void masked(void)
                                _mm256_maskload_epi32((const int *)(area.in + 32 * i), mask));
 }
 
+/* Four of eight lanes, from all over the place. */
+__attribute__((target("avx2"))) static void gathered(void)
+{
+    const __m256i mask = _mm256_setr_epi32(-1, 0, -1, -1, 0, 0, -1, 0);
+    const __m256i index = _mm256_setr_epi32(60, 1, 7, 33, 2, 3, 0, 4);
+    for (int i = 0; i < 8; i++)
+        _mm256_storeu_si256((__m256i *)(area.out + 32 * i),
+                            _mm256_mask_i32gather_epi32(_mm256_setzero_si256(),
+                                                        (const int *)(area.in + 4 * i), index,
+                                                        mask, 4));
+}
+
+/* From the end down. */
+static void string_back(void)
+{
+    void *to = area.out + 31, *from = area.in + 31;
+    long n = 32;
+    __asm__ volatile("std\n\trep movsb\n\tcld"
+                     : "+D"(to), "+S"(from), "+c"(n) : : "memory", "cc");
+}
+
 static void atomic(void)
 {
     int32_t *out = (int32_t *)area.out;
@@ -149,6 +170,7 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
     {"vector256", vector256},   {"masked", masked},
     {"atomic", atomic},         {"wide_swap", wide_swap},
     {"state", state},           {"page_crossing", page_crossing},
+    {"gathered", gathered},     {"string_back", string_back},
     {"failed_swap", failed_swap},
 };
 
