@@ -25,6 +25,7 @@ ISOLATED_WORK = 1 << 26
 """Cell comparisons spent on looking for isolated safe displacements; beyond,
 only 0 (in place) is tried."""
 ISOLATED_LISTED = 100
+ONLY_IN_PLACE = "of displacements below D only 0 (in place) was tried"
 PIECE_CELLS = 1 << 16
 _NO_CONFLICT = np.iinfo(np.int64).min // 4
 """Less than every difference of two cells, and far from overflowing."""
@@ -274,7 +275,7 @@ def find_overlap(
     else:
         isolated, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells)
     if not complete and d_cells + mirror_cells > 1:
-        said.append("of displacements below D only 0 (in place) was tried")
+        said.append(ONLY_IN_PLACE)
     if len(isolated) > ISOLATED_LISTED:
         said.append(f"{len(isolated)} isolated safe displacements, the first are listed")
     exact = general or not writes_input

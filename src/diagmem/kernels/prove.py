@@ -25,11 +25,13 @@ from diagmem.kernels.execute import Difference, Runs, Trial, find_pair, nearer
 from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.search import Search
+from diagmem.overlap import ONLY_IN_PLACE
 from diagmem.trace.model import Role
 
 MAX_TRACES = 16
 """Overlapped traces for one pair until no overlap is left as the answer."""
 LISTED = 100
+_OVERLAPPED = (Role.INPUT, Role.OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class _Traces:
         trace_kernel(
             self._kernel,
             path,
+            # Nothing else can lie over anything.
+            watch=[b.name for role in _OVERLAPPED for b in self._kernel.with_role(role)],
             seed=self._seeds.start,
             inputs=len(self._seeds),
             placement=placement,
@@ -241,6 +245,8 @@ class _Question:
         each = [window.pair(*self.pair) for window in self.apart.overlaps()]
         figures = [pair.min_displacement_bytes for pair in each]
         notes = list(dict.fromkeys(note for pair in each for note in pair.notes))
+        # Here they are run.
+        notes = [note for note in notes if note != ONLY_IN_PLACE]
         if len(set(figures)) > 1:
             listed = ", ".join(
                 f"{d} with seed {s}" for s, d in zip(self.seeds, figures, strict=True)

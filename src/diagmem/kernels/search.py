@@ -25,13 +25,13 @@ VECTOR_BYTES = (8, 16, 32, 64, 128)
 class Tried:
     """Displacements that were run, in bytes, and which of them held."""
 
-    possible: int
+    possible: int = 0
     """How many there are, a cell apart, from 0 to where the two share no byte."""
     held: dict[int, bool] = field(default_factory=dict)
 
     @property
     def exhaustive(self) -> bool:
-        return len(self.held) >= self.possible
+        return len(self.held) >= self.possible > 0
 
     def failed_from(self, start: int) -> list[int]:
         return sorted(d for d, held in self.held.items() if d >= start and not held)
@@ -56,11 +56,12 @@ class Search:
                 int(MAX_SECONDS / max(inputs * runs.seconds, 1e-9)),
             ),
         )
-        self.tried = Tried(-(-self._end // self._cell))
+        self.tried = Tried()
 
     def around(self, start: int) -> None:
         """Try all displacements, or of too many those most likely to fail."""
         everything = range(start % self._cell, self._end, self._cell)
+        self.tried.possible = len(everything)
         if len(everything) <= self._left:
             self._try(everything)
             return
