@@ -308,14 +308,13 @@ class _Run:
         if not received.hello:
             return f"{program}: did not start under Valgrind: {self._last_words()}"
         names = ", ".join(self._request.functions)
+        ended = f" (the program ended with {_exit_text(self.exit_code)})" if self.exit_code else ""
         if not names:
             return (
-                f"{program}: no window opened: name a function with --function, or mark one"
+                f"{program}: no window opened{ended}: name a function with --function, or mark one"
                 " in the program with DIAGMEM_WINDOW_BEGIN (diagmem.h)"
             )
-        line = f"{program}: {names} was never called"
-        if self.exit_code:
-            line += f" (the program ended with {_exit_text(self.exit_code)})"
+        line = f"{program}: {names} was never called{ended}"
         children = self._children()
         if children:
             return line + f"; it only started {', '.join(children)}: trace that instead"
