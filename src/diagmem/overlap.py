@@ -47,8 +47,32 @@ class Limit:
     output_tick: int
 
 
+class Figures:
+    """What follows from the sizes of two buffers and their D."""
+
+    __slots__ = ()
+
+    input_bytes: int
+    output_bytes: int
+    min_displacement_bytes: int
+
+    @property
+    def safe_overlap_bytes(self) -> int:
+        """O_s = clamp(output_bytes - D, 0, input_bytes)."""
+        return min(max(self.output_bytes - self.min_displacement_bytes, 0), self.input_bytes)
+
+    def aligned_displacement_bytes(self, align: int) -> int:
+        """D rounded up to a multiple of ``align`` bytes."""
+        return -(-self.min_displacement_bytes // align) * align
+
+    def aligned_overlap_bytes(self, align: int) -> int:
+        """What the two share at the aligned D."""
+        left = self.output_bytes - self.aligned_displacement_bytes(align)
+        return min(max(left, 0), self.input_bytes)
+
+
 @dataclass(frozen=True, slots=True)
-class Overlap:
+class Overlap(Figures):
     """What a window says about one input and one output, in bytes.
 
     ``exact`` is False where only a safe bound could be had; `notes` say why.
@@ -68,20 +92,6 @@ class Overlap:
     isolated_safe_displacements: tuple[int, ...] = ()
     limit: Limit | None = None
     notes: tuple[str, ...] = field(default=())
-
-    @property
-    def safe_overlap_bytes(self) -> int:
-        """O_s = clamp(output_bytes - D, 0, input_bytes)."""
-        return min(max(self.output_bytes - self.min_displacement_bytes, 0), self.input_bytes)
-
-    def aligned_displacement_bytes(self, align: int) -> int:
-        """D rounded up to a multiple of ``align`` bytes."""
-        return -(-self.min_displacement_bytes // align) * align
-
-    def aligned_overlap_bytes(self, align: int) -> int:
-        """What the two share at the aligned D."""
-        left = self.output_bytes - self.aligned_displacement_bytes(align)
-        return min(max(left, 0), self.input_bytes)
 
 
 @dataclass(frozen=True, slots=True)

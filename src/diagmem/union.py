@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from diagmem.api import WindowOverlaps
-from diagmem.overlap import Overlap
+from diagmem.overlap import Figures, Overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Union:
+class Union(Figures):
     """What all windows say together of one input and one output, in bytes.
 
     Windows belong together that have the same function and, for the pair, the
@@ -54,23 +54,9 @@ class Union:
     displacements: tuple[tuple[int, int], ...]
 
     @property
-    def safe_overlap_bytes(self) -> int:
-        """O_s = clamp(output_bytes - D, 0, input_bytes)."""
-        return min(max(self.output_bytes - self.min_displacement_bytes, 0), self.input_bytes)
-
-    @property
     def differ(self) -> bool:
         """Do the windows disagree about D?"""
         return len(self.displacements) > 1
-
-    def aligned_displacement_bytes(self, align: int) -> int:
-        """D rounded up to a multiple of ``align`` bytes."""
-        return -(-self.min_displacement_bytes // align) * align
-
-    def aligned_overlap_bytes(self, align: int) -> int:
-        """What the two share at the aligned D."""
-        left = self.output_bytes - self.aligned_displacement_bytes(align)
-        return min(max(left, 0), self.input_bytes)
 
 
 def merge(windows: Iterable[tuple[Source, WindowOverlaps]]) -> tuple[Union, ...]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import resource
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,23 +11,12 @@ import pytest
 from diagmem.errors import DiagmemError
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import aliases, check_program, find_data, is_elf, similar_functions
+from tests.memory import bounded_memory
 
 from .conftest import compile_c
 
 MEMORY_BYTES = 256 << 20
-"""What a small file may make them ask for, beyond what the process has."""
-
-
-@contextmanager
-def bounded_memory() -> Iterator[None]:
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        now = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+"""What a small file may make them ask for."""
 
 
 def use(path: Path) -> None:
@@ -46,7 +31,7 @@ def use(path: Path) -> None:
         lambda: inlined_into(path, "merged"),
     ):
         try:
-            with bounded_memory():
+            with bounded_memory(MEMORY_BYTES):
                 question()
         except DiagmemError as error:
             said.append(str(error))

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +24,10 @@ from diagmem.trace.model import Buffer, Role
 from diagmem.trace.reader import TraceFile
 from diagmem.trace.summary import read_summary
 from diagmem.trace.validate import validate
+from tests.memory import bounded_memory
 from tests.trace.surgery import Surgery, random_window
 
 BUFFERS = [Buffer("x", Role.INPUT, 4096, 64), Buffer("y", Role.OUTPUT, 1 << 40, 640)]
-MEMORY_BYTES = 1 << 30
-"""What a small file may make the reader ask for, beyond what the process has."""
-
-
-@contextmanager
-def bounded_memory() -> Iterator[None]:
-    """Asking for more address space than that is a `MemoryError`."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        now = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def read_all(path: Path) -> list[list[Events]]:

@@ -7,9 +7,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
+
+if TYPE_CHECKING:
+    from diagmem.record.places import BufferPlace
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +24,36 @@ def add_output(parser: argparse.ArgumentParser, what: str, *, required: bool = F
         "-o", dest="output", type=Path, metavar="FILE", required=required, help=what
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+
+
+BUFFER_OPTIONS = ("input", "output", "weights", "scratch", "arena", "buffer")
+"""Roles as options name them; the last is for buffers of none."""
+
+
+def add_buffers(parser: argparse.ArgumentParser, place: str) -> None:
+    """``--input NAME=PLACE`` and the like, each as often as wanted."""
+    for role in BUFFER_OPTIONS:
+        parser.add_argument(
+            f"--{role}",
+            action="append",
+            dest=f"{role}_places",
+            default=[],
+            metavar=f"NAME={place}",
+            help=f"{'a buffer of another role' if role == 'buffer' else f'a buffer: {role}'};"
+            " may be repeated",
+        )
+
+
+def buffers_given(args: argparse.Namespace) -> list[BufferPlace]:
+    """What `add_buffers` has found, in the order of the roles."""
+    from diagmem.record.places import parse_buffer
+    from diagmem.trace.model import Role
+
+    return [
+        parse_buffer(text, Role.OTHER if role == "buffer" else Role(role))
+        for role in BUFFER_OPTIONS
+        for text in getattr(args, f"{role}_places")
+    ]
 
 
 def check_output(path: Path, force: bool, *sources: Path) -> None:

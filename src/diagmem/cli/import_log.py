@@ -6,7 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.cli.common import add_json, add_output, check_output, hint, print_json, quoted, say
+from diagmem.cli.common import (
+    add_buffers,
+    add_json,
+    add_output,
+    buffers_given,
+    check_output,
+    hint,
+    print_json,
+    quoted,
+    say,
+)
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
 
@@ -27,23 +37,12 @@ the whole log is one window, in which filling the input and looking at the outpu
 count, too.
 """
 
-_ROLES = ("input", "output", "weights", "scratch", "arena", "buffer")
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("log", type=Path, metavar="LACKEY.txt")
     add_output(parser, "the trace", required=True)
-    for role in _ROLES:
-        parser.add_argument(
-            f"--{role}",
-            action="append",
-            dest=f"{role}_places",
-            default=[],
-            metavar="NAME=address:0xA,bytes:B",
-            help=f"{'a buffer of another role' if role == 'buffer' else f'a buffer: {role}'};"
-            " may be repeated",
-        )
+    add_buffers(parser, "address:0xA,bytes:B")
     for end, what in (("from", "opens"), ("to", "closes")):
         parser.add_argument(
             f"--{end}",
@@ -96,14 +95,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _buffers(args: argparse.Namespace) -> list[Buffer]:
-    from diagmem.record.places import check_names, parse_buffer
-    from diagmem.trace.model import Buffer, Role
+    from diagmem.record.places import check_names
+    from diagmem.trace.model import Buffer
 
-    places = [
-        parse_buffer(text, Role.OTHER if role == "buffer" else Role(role))
-        for role in _ROLES
-        for text in getattr(args, f"{role}_places")
-    ]
+    places = buffers_given(args)
     check_names(places)
     if not places:
         raise DiagmemError("no buffer to look at; give --input NAME=address:0xA,bytes:B and so on")

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagmem.cli.common import (
+    BUFFER_OPTIONS,
+    add_buffers,
     add_json,
     add_output,
+    buffers_given,
     check_output,
     hint,
     not_negative,
@@ -20,7 +23,6 @@ from diagmem.cli.common import (
 from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
-    from diagmem.record.places import BufferPlace
     from diagmem.record.recorder import Recorded
 
 _EPILOG = """\
@@ -39,8 +41,6 @@ any program; what follows -- is run, and PLACE says where a buffer lies:
 
 A program may also mark windows and buffers itself, with diagmem.h.
 """
-
-_ROLES = ("input", "output", "weights", "scratch", "arena", "buffer")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,16 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="each outermost call is a window; demangled or mangled, * and ? match, or"
         " OBJECT+0xOFFSET; may be repeated",
     )
-    for role in _ROLES:
-        parser.add_argument(
-            f"--{role}",
-            action="append",
-            dest=f"{role}_places",
-            default=[],
-            metavar="NAME=PLACE",
-            help=f"{'a buffer of another role' if role == 'buffer' else f'a buffer: {role}'};"
-            " may be repeated",
-        )
+    add_buffers(parser, "PLACE")
     parser.add_argument(
         "--watch",
         action="append",
@@ -174,7 +165,7 @@ def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
     from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
     from diagmem.kernels.parameters import parse_overrides
 
-    given = [role for role in _ROLES if getattr(args, f"{role}_places")]
+    given = [role for role in BUFFER_OPTIONS if getattr(args, f"{role}_places")]
     given += [name for name in ("function", "all", "whole_program") if getattr(args, name)]
     if given:
         raise DiagmemError(
@@ -213,7 +204,7 @@ def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
         command=args.command,
         mode=args.mode,
         functions=args.function,
-        buffers=_buffers(args),
+        buffers=buffers_given(args),
         watch=args.watch,
         everything=args.all,
         whole_program=args.whole_program or (args.all and not args.function),
@@ -223,17 +214,6 @@ def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
     )
     output = _output(args, Path(args.command[0]).name, Path(args.command[0]))
     return record(request, output, progress=True)
-
-
-def _buffers(args: argparse.Namespace) -> list[BufferPlace]:
-    from diagmem.record.places import parse_buffer
-    from diagmem.trace.model import Role
-
-    return [
-        parse_buffer(text, Role.OTHER if role == "buffer" else Role(role))
-        for role in _ROLES
-        for text in getattr(args, f"{role}_places")
-    ]
 
 
 def _output(args: argparse.Namespace, stem: str, source: Path) -> Path:
