@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_awkward_programs(case: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     words = ["--mirror", "--function", "kernel", *places, "-o", str(tmp_path / "t.dmt")]
     assert main(["trace", *words, "--", str(program), case]) == 0
     assert "the contents of 2 buffers agree" in capsys.readouterr().err
+
+
+def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "--mirror", "relu_f32", "--json", "-o", str(tmp_path / "t.dmt")]) == 0
+    mirror = json.loads(capsys.readouterr().out)["mirror"]
+    assert mirror == {"windows": 1, "loads": 120, "stores": 120, "closed": 2, "mismatches": []}
 
 
 def test_a_summary_has_no_mirror(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

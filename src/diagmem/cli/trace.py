@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
     from diagmem.record.recorder import Recorded
+    from diagmem.trace.mirror import Mirrored
 
 _EPILOG = """\
 a kernel that a TOML file describes (see docs/own-kernel.md), or a bundled one:
@@ -117,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
             recorded = _trace_kernel(args, values)
         else:
             raise DiagmemError("expected KERNEL, or -- and a PROGRAM; see diagmem trace --help")
-        agrees = _mirror(recorded, values) if values is not None else True
+        mirrored = _mirror(recorded, values) if values is not None else None
     for warning in recorded.warnings:
         say(f"warning: {warning}")
     if recorded.cut:
@@ -135,16 +137,18 @@ def run(args: argparse.Namespace) -> int:
                 "complete": not recorded.cut,
                 "cut": recorded.cut,
                 "warnings": list(recorded.warnings),
+                "mirror": asdict(mirrored) if mirrored else None,
             }
         )
     else:
         windows = "1 window" if recorded.windows == 1 else f"{recorded.windows:,} windows"
         print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
     hint(f"diagmem overlap {quoted(recorded.path)}")
-    return 1 if recorded.cut or not agrees else 0
+    agrees = mirrored is None or not mirrored.mismatches
+    return 0 if agrees and not recorded.cut else 1
 
 
-def _mirror(recorded: Recorded, values: Path) -> bool:
+def _mirror(recorded: Recorded, values: Path) -> Mirrored:
     """Say whether the stores recorded are those that happened."""
     from diagmem.trace.mirror import check
 
@@ -156,7 +160,7 @@ def _mirror(recorded: Recorded, values: Path) -> bool:
             f"mirror: {found.loads:,} loads and the contents of {found.closed:,} buffers agree"
             f" with {found.stores:,} recorded stores"
         )
-    return not found.mismatches
+    return found
 
 
 def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
