@@ -171,7 +171,7 @@ def check_start(tool: Tool) -> Check:
     try:
         done = subprocess.run(
             command,
-            env=tool.environment(raw_copies=True),
+            env=tool.environment(),
             capture_output=True,
             text=True,
             check=False,

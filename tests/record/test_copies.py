@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ import pytest
 import diagmem
 from diagmem.record.places import BufferPlace
 from diagmem.record.recorder import Request, record
+from diagmem.record.tool import Tool
 from diagmem.trace.model import Role
 
 from .conftest import PROGRAMS, compile_c
@@ -170,6 +172,19 @@ def test_a_copy_that_does_not_decide_is_not_named(
         (pair,) = opened.overlaps()[0].pairs
     assert pair.min_displacement_bytes == OUT
     assert not any("D is decided by" in note for note in pair.notes)
+
+
+def test_the_toolkit_may_lie_in_a_folder_with_a_space(
+    programs: Callable[..., Path],
+    tmp_path: Path,
+    valgrind_tool: Tool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    libexec = tmp_path / "my: tools"
+    shutil.copytree(valgrind_tool.libexec, libexec)
+    monkeypatch.setenv("DIAGMEM_VALGRIND_LIB", str(libexec))
+    with trace(programs(), tmp_path / "t.dmt", "memcpy") as opened:
+        assert events(opened, 0) == MEMCPY
 
 
 def test_a_traced_copy_is_shown_as_it_is(programs: Callable[..., Path], tmp_path: Path) -> None:

@@ -259,8 +259,20 @@ class _Run:
         ]
         # The program's output is not ours: it goes to our standard error (2), so
         # that standard output stays data.
-        environment = self._tool.environment(raw_copies=self._request.copies_are_raw)
+        environment = self._tool.environment(self._preload())
         return subprocess.Popen(command, env=environment, stdout=2)
+
+    def _preload(self) -> Path | None:
+        """The library that takes the program's copies, where the loader can name it."""
+        if self._request.copies_are_raw:
+            return None
+        copies = self._tool.copies
+        if not re.search(r"[\s:]", str(copies)):
+            return copies
+        # The loader splits its list there.
+        link = self._fifo.with_name("copies.so")
+        link.symlink_to(copies)
+        return link
 
     def into(self, writer: TraceWriter, progress: Progress | None) -> tuple[Received, str]:
         """Run it; what was received, and why the recording was cut ("" if not)."""

@@ -69,17 +69,20 @@ class Tool:
         """The start of a command line that runs a program under the tool."""
         return [str(self.valgrind), "--tool=diagmem"]
 
-    def environment(self, *, raw_copies: bool = False) -> dict[str, str]:
+    @property
+    def copies(self) -> Path:
+        """The library whose memcpy and its kin the tool knows by name."""
+        return self.libexec / f"diagmem_copies-{self.platform}.so"
+
+    def environment(self, preload: Path | None = None) -> dict[str, str]:
         """This process's environment, with Valgrind pointed at the tool.
 
-        Unless ``raw_copies``, the program's memcpy and its kin are taken by
-        functions whose names the tool knows.
+        ``preload``: a library to load before the program's own.
         """
         environment = {**os.environ, "VALGRIND_LIB": str(self.libexec)}
-        if not raw_copies:
-            copies = str(self.libexec / f"diagmem_copies-{self.platform}.so")
+        if preload is not None:
             before = environment.get("LD_PRELOAD")
-            environment["LD_PRELOAD"] = f"{before}:{copies}" if before else copies
+            environment["LD_PRELOAD"] = f"{before}:{preload}" if before else str(preload)
         return environment
 
 
