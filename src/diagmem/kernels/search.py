@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,19 +65,27 @@ class Search:
         if len(everything) <= self._left:
             self._try(everything)
             return
-        likely = {start + k * self._cell for k in range(-NEAR_CELLS, NEAR_CELLS + 1)}
-        likely |= {self._end - k * self._cell for k in range(1, NEAR_CELLS)}
-        for width in VECTOR_BYTES:
-            for base in (0, start):
-                likely |= {base + width + k * self._cell for k in (-1, 0, 1)}
-        power = self._cell
-        while power < self._end:
-            likely |= {power, start + power}
-            power *= 2
         # Half of what is left is kept for narrowing down a failure.
+        room = max(self._left // 2, 2 * NEAR_CELLS)
+        chosen = [d for d in self._likely(start) if d in everything]
+        chosen = list(dict.fromkeys(chosen))[:room]
         rng = np.random.default_rng(0)
-        spread = rng.choice(len(everything), max(self._left // 2 - len(likely), 1), replace=False)
-        self._try(sorted(likely | {everything[i] for i in spread.tolist()}))
+        spread = rng.choice(len(everything), max(room - len(chosen), 0), replace=False)
+        self._try(sorted({*chosen, *(everything[i] for i in spread.tolist())}))
+
+    def _likely(self, start: int) -> Iterator[int]:
+        """Those most likely to fail, the likeliest first."""
+        cell = self._cell
+        for k in range(NEAR_CELLS):
+            yield from (start + k * cell, start - k * cell)
+        for width in VECTOR_BYTES:
+            for base in (start, 0):
+                yield from (base + width + k * cell for k in (0, -1, 1))
+        yield from (self._end - k * cell for k in range(1, NEAR_CELLS))
+        power = cell
+        while power < self._end:
+            yield from (start + power, power)
+            power *= 2
 
     def smallest_from(self, start: int) -> int:
         """The smallest displacement from ``start`` on that holds with all tried

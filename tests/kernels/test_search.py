@@ -1,0 +1,79 @@
+"""What is tried where not everything can be, and how a failure is narrowed down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diagmem.kernels import search
+from diagmem.kernels.execute import Runs, Trial
+from diagmem.kernels.search import NEAR_CELLS, Search
+
+
+class Pretended:
+    """A kernel that fails where it is told to, and counts what is asked."""
+
+    def __init__(self, size: int, cell: int, failing: set[int], seconds: float = 0.0) -> None:
+        self.output = SimpleNamespace(size_bytes=size)
+        self.cell_bytes = cell
+        self.seconds = seconds
+        self.failing = failing
+        self.asked: list[int] = []
+
+    def case_bytes(self, displacement_bytes: int) -> int:
+        return 100
+
+    def each(self, displacements: Sequence[int]) -> Iterator[Trial]:
+        for d in displacements:
+            self.asked.append(d)
+            yield Trial(d, None, "no" if d in self.failing else "")
+
+
+def search_of(pretended: Pretended, inputs: int = 1) -> Search:
+    return Search(cast(Runs, cast(Any, pretended)), inputs)
+
+
+@given(st.integers(1, 60), st.sampled_from([1, 2, 4]), st.data())
+def test_all_are_tried_where_that_can_be_afforded(cells: int, cell: int, data: Any) -> None:
+    size = cells * cell
+    start = data.draw(st.integers(0, cells)) * cell
+    failing = {d * cell for d in data.draw(st.sets(st.integers(0, cells - 1)))}
+    pretended = Pretended(size, cell, failing)
+    found = search_of(pretended)
+    found.around(start)
+    assert sorted(pretended.asked) == list(range(0, size, cell))
+    assert found.tried.exhaustive
+    above = [d for d in failing if d >= start]
+    assert found.smallest_from(start) == (max(above) + cell if above else start)
+    assert found.tried.held_below(start) == [
+        d for d in range(0, start, cell) if d < size and d not in failing
+    ]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+@pytest.mark.parametrize("last_failing", [None, 70_000, 99_996, 123_456])
+def test_too_many_to_be_tried(seconds: float, last_failing: int | None) -> None:
+    """What is near the figure in question always is; a failing stretch above it is
+    found if it is long enough, and its end to the cell if the budget is not tiny."""
+    size, start = 400_000, 40_000
+    failing = set() if last_failing is None else set(range(start + 4, last_failing + 4, 4))
+    pretended = Pretended(size, 4, failing, seconds)
+    found = search_of(pretended, inputs=3)
+    found.around(start)
+    near = {start + k * 4 for k in range(-NEAR_CELLS + 1, NEAR_CELLS)}
+    assert near <= set(pretended.asked)
+    assert not found.tried.exhaustive
+    assert all(d % 4 == 0 and 0 <= d < size for d in pretended.asked)
+    smallest = found.smallest_from(start)
+    assert len(pretended.asked) == len(set(pretended.asked))
+    assert len(pretended.asked) <= search.MAX_RUNS // 3
+    if last_failing is None:
+        assert smallest == start
+    else:
+        assert smallest > last_failing
+        assert seconds or smallest == last_failing + 4
