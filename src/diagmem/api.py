@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from diagmem import copies
+from diagmem import copy_notes
 from diagmem.errors import DiagmemError
 from diagmem.liveness import (
     NEVER_FIRST,
@@ -25,6 +25,7 @@ from diagmem.liveness import (
     LivesFold,
 )
 from diagmem.overlap import Overlap, apart, find_overlap
+from diagmem.trace.copies import is_copy
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.model import Accesses, Buffer, Role, Site, Window
 from diagmem.trace.reader import TraceFile, WindowRecord
@@ -261,16 +262,16 @@ class Trace:
         return folds[0].result(needed_after=False), folds[1].result(needed_after=True)
 
     def _copies_that_decide(self, record: WindowRecord, pair: Overlap) -> tuple[str, ...]:
-        if not any(copies.is_copy(site) for site in self._file.sites):
+        if not any(is_copy(site) for site in self._file.sites):
             return ()
         if self.mode == "summary":
-            return copies.in_summary(self._file.sites)
-        ticks = copies.deciding_ticks(pair.limit)
+            return copy_notes.in_summary(self._file.sites)
+        ticks = copy_notes.deciding_ticks(pair.limit)
         sites = self._reader.sites_at(record, ticks)
-        return copies.decided_by(self._file.sites[sites[tick]] for tick in ticks)
+        return copy_notes.decided_by(self._file.sites[sites[tick]] for tick in ticks)
 
     def _window_notes(self, record: WindowRecord) -> tuple[str, ...]:
-        notes = list(copies.raw(self._file.sites))
+        notes = list(copy_notes.raw(self._file.sites))
         if self.header.get("imported"):
             notes.append(
                 f"imported from {self.header['imported']}, which names no functions: what a library"

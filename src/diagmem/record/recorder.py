@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any, BinaryIO, Literal
 
 from diagmem import __version__
-from diagmem.copies import names_copy
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
 from diagmem.record.dwarf import inlined_into
@@ -27,6 +26,7 @@ from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
 from diagmem.record.places import BufferPlace, check_names
 from diagmem.record.stream import Received, StreamReader, receive
 from diagmem.record.tool import Tool, find_tool
+from diagmem.trace.copies import names_copy
 from diagmem.trace.writer import TraceWriter
 
 Mode = Literal["events", "summary"]

@@ -10,31 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from diagmem.overlap import Limit
-from diagmem.trace.format import COPY_KINDS
+from diagmem.trace.copies import is_copy, is_raw_copy
 from diagmem.trace.model import Site
 
-_NAMES = ("memcpy", "memmove", "memset", "mempcpy", "bcopy", "bzero")
 _RULE = (
     "a library's copy counts as what it promises (memcpy: written when it begins, read when it"
     " ends), whatever the library here does"
 )
 LISTED = 5
-
-
-def names_copy(function: str) -> bool:
-    """Is that a library's copy, or one made for one processor?"""
-    name = function.lstrip("_")
-    return any(name == n or name.startswith(n + "_") for n in _NAMES)
-
-
-def is_copy(site: Site) -> bool:
-    """Does the site stand for a library's copy as a whole?"""
-    return site.kind in COPY_KINDS
-
-
-def is_raw_copy(site: Site) -> bool:
-    """Is it an instruction inside a library's copy?"""
-    return not is_copy(site) and names_copy(site.function)
 
 
 def deciding_ticks(limit: Limit | None) -> tuple[int, ...]:
