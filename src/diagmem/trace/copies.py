@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from diagmem.trace.format import COPY_KINDS
 from diagmem.trace.model import Site
 
-_NAMES = ("memcpy", "memmove", "memset", "mempcpy", "bcopy", "bzero")
+_NAME = re.compile(
+    r"_*(memcpy|mempcpy|memmove|memset|bcopy|bzero|explicit_bzero)(_chk)?"
+    r"(_(sse|ssse|avx|evex|erms|generic)\w*)?"
+)
+"""As ``valgrind-tool/dm_copies.c`` has them."""
 
 
 def names_copy(function: str) -> bool:
     """Is that a library's copy, or one made for one processor?"""
-    name = function.lstrip("_")
-    return any(name == n or name.startswith(n + "_") for n in _NAMES)
+    return _NAME.fullmatch(function) is not None
 
 
 def is_copy(site: Site) -> bool:
