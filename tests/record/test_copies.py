@@ -189,6 +189,10 @@ def test_the_toolkit_may_lie_in_a_folder_with_a_space(
 
 def test_a_traced_copy_is_shown_as_it_is(programs: Callable[..., Path], tmp_path: Path) -> None:
     name = "__memcpy_avx_unaligned"
+    assert Request(["p"], functions=[name]).traced_copies == (name,)
+    assert Request(["p"], functions=["memcpy", "__memset_chk"]).copies_are_raw
+    # A kernel of somebody's own is none.
+    assert not Request(["p"], functions=["memcpy_rows", "my_memset", "memcpy*"]).copies_are_raw
     with trace(programs("-DOWN"), tmp_path / "t.dmt", "own", function=name) as opened:
         assert opened.header["raw_copies"] is True
         assert events(opened, 0) == [("load", "in", 1), ("store", "out", 1)] * 8

@@ -77,9 +77,11 @@ class Request:
 
     @property
     def copies_are_raw(self) -> bool:
-        return (
-            self.raw_copies or self.values is not None or any(names_copy(f) for f in self.functions)
-        )
+        return self.raw_copies or bool(self.traced_copies) or self.values is not None
+
+    @property
+    def traced_copies(self) -> tuple[str, ...]:
+        return tuple(function for function in self.functions if names_copy(function))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,10 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
 
 
 def _warnings(request: Request, received: Received, exit_code: int) -> tuple[str, ...]:
-    said = []
+    said = [
+        f"{name} is itself what is traced: copies are recorded by their own accesses"
+        for name in request.traced_copies
+    ]
     for name in request.watch:
         if name not in received.present and name not in received.missing:
             said.append(f"nothing declared a buffer {name!r}, which was to be watched")
