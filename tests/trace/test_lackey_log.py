@@ -30,6 +30,8 @@ def by_line(text: str) -> list[Line] | None:
             if not parsed or int(parsed[2], 16) >= 1 << 63 or int(parsed[3]) == 0:
                 return None
             found.append((parsed[1].strip(), int(parsed[2], 16), int(parsed[3])))
+        elif re.search(f"{ACCESS.pattern}$", line):
+            return None  # an access that would be lost
     return found
 
 
@@ -66,7 +68,7 @@ def test_columns_read_what_lines_say(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lackey, "CHUNK_BYTES", max(chunk, 16))
         if expected is None:
-            with pytest.raises(DiagmemError, match=r"log: line \d+: found '.*expected an access"):
+            with pytest.raises(DiagmemError, match=r"log: line \d+: found .*expected an access"):
                 by_column(log)
             return
         assert by_column(log) == expected
@@ -98,6 +100,14 @@ def test_the_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("hello\n L 10,4\n S 12,x\n")
     with pytest.raises(DiagmemError, match=r"log: line 3: found ' S 12,x', expected an access"):
+        by_column(LackeyLog(path))
+
+
+def test_an_access_behind_other_text_is_not_lost(tmp_path: Path) -> None:
+    """The program wrote half a line to the same file."""
+    path = tmp_path / "log"
+    path.write_text(" L 10,4\nhalf S 0493d350,8\n")
+    with pytest.raises(DiagmemError, match=r"line 2: found an access behind other text, 'half S"):
         by_column(LackeyLog(path))
 
 

@@ -9,13 +9,15 @@ decimal size in bytes::
      M 0421c7cc,1
 
 A modify (``M``) is a load and then a store.  Valgrind's own messages and the
-traced program's output may stand between such lines; they are passed over.
+traced program's output may stand between such lines; they are passed over.  A line
+with an access behind other text is refused: to pass over it would lose the access.
 """
 
 from __future__ import annotations
 
 import gzip
 import lzma
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +34,7 @@ CHUNK_BYTES = 16 << 20
 MAX_ADDRESS_DIGITS = 16
 MAX_SIZE_DIGITS = 6
 _KINDS = {b"I  ": 0, b" L ": 1, b" S ": 2, b" M ": 3}
+_GLUED = re.compile(rb"(I  | [LSM] )[0-9a-fA-F]{1,16},[0-9]{1,6}$")
 _DIGIT = np.full(256, 255, np.uint8)
 _DIGIT[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 _DIGIT[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
@@ -101,6 +104,13 @@ class LackeyLog:
             bad = int(chosen[int(np.argmin(good))])
             line = text[start[bad] : end[bad]].decode("latin-1")
             raise self._wrong(self.lines + bad + 1, f"{line!r:.60}")
+        for other in np.flatnonzero(kind < 0).tolist():
+            passed = text[start[other] : end[other]]
+            if _GLUED.search(passed):
+                raise self._wrong(
+                    self.lines + other + 1,
+                    f"an access behind other text, {passed.decode('latin-1')!r:.60}",
+                )
         self.lines += len(end)
         self.passed_over += len(end) - len(chosen)
         kind = kind[chosen]
