@@ -17,7 +17,8 @@
  * open window; a modify is a load and then a store; a failed compare and swap
  * is a load only; memory that a system call reads or writes is one event with
  * its own size, and so is what realloc and calloc, which are ours here, copy
- * and clear.
+ * and clear; a library's copy in the window's thread is one event for each side
+ * (dm_copies.c), not its own accesses.
  *
  * What is not:
  *  - a load whose value is never used, unless Valgrind is told to keep it
