@@ -249,13 +249,15 @@ def find_overlap(
     input_lives: Lives | None = None,
     output_lives: Lives | None = None,
     notes: tuple[str, ...] = (),
+    isolated: bool = True,
 ) -> Overlap:
     """D, O_s and their mirror image from the liveness of an input and an output.
 
     Exact for a kernel that never stores to the input, whatever it does to the
     output.  One that does needs all lives of both (in cells of the smaller of
     both cell sizes); without them the safe side is taken: the input is needed
-    up to its last access.
+    up to its last access.  ``isolated``: also look for safe displacements below D,
+    which takes longer than all the rest.
     """
     cell = min(input_.cell_bytes, output.cell_bytes)
     fine_input, fine_output = input_.refined(cell), output.refined(cell)
@@ -281,13 +283,15 @@ def find_overlap(
         assert input_lives is not None
         assert output_lives is not None
         in_place = -mirror_cells < 0 < d_cells and _safe_general(0, input_lives, output_lives)
-        isolated, complete = ([0] if in_place else []), False
+        found, complete = ([0] if in_place else []), False
+    elif isolated:
+        found, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells)
     else:
-        isolated, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells)
+        found, complete = [], True
     if not complete and d_cells + mirror_cells > 1:
         said.append(ONLY_IN_PLACE)
-    if len(isolated) > ISOLATED_LISTED:
-        said.append(f"{len(isolated)} isolated safe displacements, the first are listed")
+    if len(found) > ISOLATED_LISTED:
+        said.append(f"{len(found)} isolated safe displacements, the first are listed")
     exact = general or not writes_input
     if not exact:
         said.append(
@@ -304,7 +308,7 @@ def find_overlap(
         mirror_displacement_bytes=min(mirror_cells * cell, input_.size_bytes),
         exact=exact,
         cell_bytes=cell,
-        isolated_safe_displacements=tuple(s * cell for s in isolated[:ISOLATED_LISTED]),
+        isolated_safe_displacements=tuple(s * cell for s in found[:ISOLATED_LISTED]),
         limit=_limit(up, cell, needed_until, from_tick),
         notes=tuple(said),
     )
