@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "overlap": "the minimum displacement and safe overlap found in a trace",
     "heatmap": "draw a trace: when each byte is loaded, stored and still needed",
     "prove": "run a kernel truly overlapped and compare the bits",
+    "formula": "the minimum displacement and safe overlap of an operator, from its shapes",
     "info": "what a trace holds",
     "validate": "check a trace file against the format's invariants",
     "export": "write the events as Parquet or CSV",

@@ -45,15 +45,14 @@ def read_arguments(
             f"{len(tables) + len(others)} arguments and buffers, expected at most {MAX_ARGUMENTS}"
         )
     _unique(tables + others)
-    buffers = {
-        t.name(): _buffer(t, names) for t in [*(t for t in tables if t.has("role")), *others]
-    }
+    given = [t for t in tables if t.has("role")]
+    buffers = {t.name(): _buffer(t, names) for t in [*given, *others] if names.holds(t, "when")}
     if not buffers:
         raise root.error('no buffer: expected at least one [[argument]] with a "role"')
     reader = _Reader(names, buffers)
     arguments = tuple(reader.argument(t) for t in tables)
     for table in others:
-        if table.name() not in reader.reached:
+        if table.name() in buffers and table.name() not in reader.reached:
             raise table.error("no argument points to this buffer")
     return tuple(buffers.values()), arguments
 
@@ -68,9 +67,9 @@ def _unique(tables: list[Table]) -> None:
 
 
 def _buffer(table: Table, names: Names) -> BufferSpec:
-    table.only("name", "role", "dtype", "shape", "fill")
+    table.only("name", "role", "dtype", "shape", "fill", "when")
     role = Role(table.choice("role", _ROLES))
-    dtype = table.dtype()
+    dtype = names.dtype(table)
     shape = table.items.get("shape")
     if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_AXES:
         found = show(shape) if table.has("shape") else "none"
@@ -169,6 +168,8 @@ class _Reader:
 
     def argument(self, table: Table) -> Argument:
         if table.has("role"):
+            if table.name() not in self.buffers:
+                return Pointer(table.name(), None, self.names.dtype(table).c_type)
             return self._pointer(table, table.name())
         if table.has("fields"):
             table.only("name", "pass", "fields")
@@ -211,7 +212,7 @@ class _Reader:
         raise table.error('expected one of "dtype", "buffer", "null", "bytes" or "fields"')
 
     def _scalars(self, table: Table, *, array: bool) -> Scalars:
-        dtype = table.dtype()
+        dtype = self.names.dtype(table)
         if not table.has("value"):
             raise table.error('"value" is missing')
         found = table.items["value"]

@@ -85,13 +85,17 @@ def _resolve(document: Document) -> Kernel:
 def _kernel(document: Document) -> Kernel:
     root = Table(document.file, "", document.items)
     root.only(*KEYS)
-    function = root.string("function")
-    if not _SYMBOL.fullmatch(function) or function in _KEYWORDS:
-        raise root.wrong("function", "the name of a function as the linker knows it")
-    operator = root.string("operator", "")
-    if operator and not _OPERATOR.fullmatch(operator):
-        raise root.wrong("operator", "a TFLite operator in capitals, such as CONV_2D")
     names = read_names(root, document.overrides)
+    function = names.filled(root, "function", root.string("function"))
+    if not _SYMBOL.fullmatch(function) or function in _KEYWORDS:
+        raise _filled_wrong(
+            root, "function", function, "the name of a function as the linker knows it"
+        )
+    operator = names.filled(root, "operator", root.string("operator", ""))
+    if operator and not _OPERATOR.fullmatch(operator):
+        raise _filled_wrong(
+            root, "operator", operator, "a TFLite operator in capitals, such as CONV_2D"
+        )
     returns = root.choice("returns", ["void", *DTYPES], "void")
     attributes = root.table("attributes")
     buffers, arguments = read_arguments(root, names)
@@ -110,6 +114,12 @@ def _kernel(document: Document) -> Kernel:
         arguments=arguments,
         document=document,
     )
+
+
+def _filled_wrong(root: Table, key: str, filled: str, expected: str) -> DiagmemError:
+    if filled == root.items[key]:
+        return root.wrong(key, expected)
+    return root.error(f'"{key}" is {show(root.items[key])}, {show(filled)}, expected {expected}')
 
 
 def _success(root: Table, names: Names, returns: str) -> int | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import keyword
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from diagmem.errors import DiagmemError
-from diagmem.kernels.dtypes import DType
+from diagmem.kernels.dtypes import DTYPES, DType
 from diagmem.kernels.expressions import FUNCTIONS, MAX_INTEGER, ExpressionError, Value, evaluate
 from diagmem.kernels.model import Number
 from diagmem.kernels.tables import Table, show, suggest
@@ -19,6 +20,7 @@ SETTINGS = ("flags", "compiler")
 
 MAX_NAMES = 200
 MAX_TEXT = 200
+_PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, str]:
@@ -73,6 +75,38 @@ class Names:
         if not is_value(found):
             raise table.error(f'"{key}" is {show(found)}, expected a number or an expression')
         return found  # type: ignore[no-any-return]  # is_value() has just looked
+
+    def filled(self, table: Table, key: str, text: str) -> str:
+        """A text with each ``{name}`` replaced by the string of that name."""
+
+        def of(found: re.Match[str]) -> str:
+            try:
+                value = self.lookup(found[1])
+            except ExpressionError as error:
+                raise table.error(f'"{key}": {show(text)}: {error}') from error
+            if not isinstance(value, str):
+                raise table.error(
+                    f'"{key}": {show(text)}: {found[1]} is {show(value)}, expected a string'
+                )
+            return value
+
+        return _PLACE.sub(of, text)
+
+    def dtype(self, table: Table, key: str = "dtype") -> DType:
+        """The element type under a key."""
+        text = table.string(key)
+        name = self.filled(table, key, text)
+        if name not in DTYPES:
+            said = show(text) if name == text else f"{show(text)}, which is {show(name)}"
+            raise table.error(
+                f'"{key}" is {said}, expected one of {", ".join(DTYPES)}'
+                + suggest(name, list(DTYPES))
+            )
+        return DTYPES[name]
+
+    def holds(self, table: Table, key: str) -> bool:
+        """The truth value under a key; true where there is none."""
+        return not table.has(key) or bool(self.value(table, key))
 
     def integer(self, table: Table, key: str, found: Any, low: int, high: int) -> int:
         """An integer in ``[low, high]``."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
-from diagmem.kernels.dtypes import DTYPES, DType
 
 MAX_FILE_BYTES = 1 << 20
 MAX_TEXT = 1000
@@ -107,9 +106,6 @@ class Table:
                 + suggest(value, choices)
             )
         return value
-
-    def dtype(self, key: str = "dtype") -> DType:
-        return DTYPES[self.choice(key, list(DTYPES))]
 
     def name(self, key: str = "name") -> str:
         value = self.string(key)

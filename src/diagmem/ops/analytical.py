@@ -37,8 +37,7 @@ from diagmem.overlap import Figures
 class Conflict:
     """The write and the later read that keep D from being smaller.
 
-    Offsets are bytes from the start of their tensors: the lowest byte of the
-    element read, the highest of the one written.  ``iterations`` are the counters
+    Offsets are bytes from the start of their tensors to the two elements.  ``iterations`` are the counters
     of the loops around both, the write's and the read's.
     """
 
@@ -78,7 +77,7 @@ def _pair(source: Tensor, target: Tensor, found: list[Statement]) -> Exact:
     conflict = None
     if best is not None and best.value + target.element_bytes > 0:
         needed = best.value + target.element_bytes
-        conflict = Conflict(best.written + target.element_bytes - 1, best.read, best.iterations)
+        conflict = Conflict(best.written, best.read, best.iterations)
     return Exact(source.name, target.name, source.size_bytes, target.size_bytes, needed, conflict)
 
 

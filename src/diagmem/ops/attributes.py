@@ -67,6 +67,25 @@ def show_all(attributes: Mapping[str, Value], known: Sequence[Attribute]) -> dic
     }
 
 
+def parse_words(words: Sequence[str]) -> dict[str, str]:
+    """``key=value`` words of a command line as a mapping.
+
+    Raises
+    ------
+    DiagmemError
+        A word is no such pair, or a key is given twice.
+    """
+    given: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise DiagmemError(f"{word[:60]!r}: expected key=value, such as stride=2x1")
+        if key in given:
+            raise DiagmemError(f"{key}: given twice, {given[key][:60]} and {value[:60]}")
+        given[key] = value
+    return given
+
+
 def parse(operator: str, known: Sequence[Attribute], given: Mapping[str, str]) -> dict[str, Value]:
     """Every attribute with its value.
 
