@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -70,7 +70,8 @@ def build(kernel: Kernel) -> Built:
     """
     code, call = kernel.code, call_source(kernel)
     version = _version(kernel, code.compiler)
-    identity = _identity(kernel, call, version)
+    sources = _preprocessed(kernel)
+    identity = _identity(kernel, call, version, sources)
     place = cache_directory() / identity
     built = Built(place / "driver", signature(kernel), identity, version)
     if built.binary.is_file():
@@ -80,7 +81,8 @@ def build(kernel: Kernel) -> Built:
         with tempfile.TemporaryDirectory(prefix="build-", dir=place.parent) as work:
             made = Path(work) / "made"
             made.mkdir()
-            _make(kernel, call, made)
+            objects = [_object(kernel, file, version, text) for file, text in sources.items()]
+            _make(kernel, call, objects, made)
             _move(made, place)
     except OSError as error:
         raise DiagmemError(f"{place.parent}: cannot keep builds here: {error}") from error
@@ -96,7 +98,32 @@ def _move(made: Path, place: Path) -> None:
             raise
 
 
-def _identity(kernel: Kernel, call: str, version: str) -> str:
+def _preprocessed(kernel: Kernel) -> dict[Path, bytes]:
+    """The sources with all their headers; none where the code is compiled already."""
+    code = kernel.code
+    if code.kind != "source":
+        return {}
+    return {
+        file: _run(kernel, [*_compile(code), "-E", str(file)], f"{file.name} does not compile")
+        for file in code.files
+    }
+
+
+def _object(kernel: Kernel, file: Path, version: str, text: bytes) -> Path:
+    """A compiled source, which kernels of one file share."""
+    command = [*_compile(kernel.code), "-c", str(file)]
+    hashed = sha256(repr((version, command)).encode() + b"\0" + text).hexdigest()[:32]
+    place = cache_directory() / "objects" / f"{hashed}.o"
+    if not place.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=place.parent) as work:
+            made = Path(work) / place.name
+            _run(kernel, [*command, "-o", str(made)], f"{file.name} does not compile")
+            os.replace(made, place)
+    return place
+
+
+def _identity(kernel: Kernel, call: str, version: str, sources: Mapping[Path, bytes]) -> str:
     code = kernel.code
     parts = [version, code.kind, repr((code.compiler, code.flags, code.link)), call]
     hashed = sha256("\0".join(parts).encode())
@@ -106,11 +133,7 @@ def _identity(kernel: Kernel, call: str, version: str) -> str:
     for file in code.files:
         # A library is found at run time by its path, so the path belongs to the build.
         hashed.update(str(file).encode())
-        if code.kind == "source":
-            command = [*_compile(code), "-E", str(file)]
-            hashed.update(_run(kernel, command, f"{file.name} does not compile"))
-        else:
-            hashed.update(_content(file))
+        hashed.update(sources[file] if file in sources else _content(file))
     for extra in code.link:
         hashed.update(_content(code.directory / extra))
     return hashed.hexdigest()[:32]
@@ -130,16 +153,11 @@ def _compile(code: Code) -> list[str]:
     return [code.compiler, *code.flags, *include, "-g", "-fno-lto"]
 
 
-def _make(kernel: Kernel, call: str, directory: Path) -> None:
+def _make(kernel: Kernel, call: str, compiled: Sequence[Path], directory: Path) -> None:
     """Build ``directory / "driver"``, the kernel apart from what calls it."""
     code = kernel.code
     (directory / "call.c").write_text(call)
-    objects = [str(file) for file in code.files]
-    if code.kind == "source":
-        objects = [str(directory / f"kernel{number}.o") for number in range(len(code.files))]
-        for file, made in zip(code.files, objects, strict=True):
-            command = [*_compile(code), "-c", str(file), "-o", made]
-            _run(kernel, command, f"{file.name} does not compile")
+    objects = [str(file) for file in compiled or code.files]
     for source in (directory / "call.c", HARNESS / "driver.c"):
         objects.insert(0, str(directory / f"{source.stem}.o"))
         command = [*_driver_compiler(code), "-std=gnu11", "-O1", "-fno-lto", "-fno-builtin"]

@@ -158,26 +158,45 @@ def ceildiv(a: Value, b: Value) -> int:
 
 
 def out_size(
-    padding: Value, in_size: Value, filter_size: Value, stride: Value, dilation: Value = 1
+    padding: Value,
+    in_size: Value,
+    filter_size: Value,
+    stride: Value,
+    dilation: Value = 1,
+    before: Value = 0,
+    after: Value = 0,
 ) -> int:
-    """Output size along one axis by TFLite's SAME and VALID rules, in elements."""
+    """Output size along one axis by TFLite's SAME and VALID rules, in elements.
+
+    EXPLICIT padding is ``before`` and ``after``, which the others do not look at.
+    """
     size = _whole(in_size, "input size", 1)
     step = _whole(stride, "stride", 1)
     reach = _reach(filter_size, dilation)
     if padding == "SAME":
         return ceildiv(size, step)
-    if padding != "VALID":
-        raise ExpressionError(f"padding is {padding!r}, expected 'SAME' or 'VALID'")
+    if padding == "EXPLICIT":
+        size += _whole(before, "padding", 0) + _whole(after, "padding", 0)
+    elif padding != "VALID":
+        raise ExpressionError(f"padding is {padding!r}, expected 'SAME', 'VALID' or 'EXPLICIT'")
     if reach > size:
-        raise ExpressionError(f"VALID leaves no output: filter reaches over {reach} of {size}")
+        raise ExpressionError(f"{padding} leaves no output: filter reaches over {reach} of {size}")
     return ceildiv(size - reach + 1, step)
 
 
 def pad_before(
-    padding: Value, in_size: Value, filter_size: Value, stride: Value, dilation: Value = 1
+    padding: Value,
+    in_size: Value,
+    filter_size: Value,
+    stride: Value,
+    dilation: Value = 1,
+    before: Value = 0,
+    after: Value = 0,
 ) -> int:
     """Padding in front of one axis as TFLite computes it, in elements."""
-    out = out_size(padding, in_size, filter_size, stride, dilation)
+    out = out_size(padding, in_size, filter_size, stride, dilation, before, after)
+    if padding == "EXPLICIT":
+        return _whole(before, "padding", 0)
     needed = (out - 1) * cast(int, stride) + _reach(filter_size, dilation) - cast(int, in_size)
     return max(needed, 0) // 2 if padding == "SAME" else 0
 
@@ -230,8 +249,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Value], int, int]] = {
     "ceil": (lambda v: math.ceil(_number(v)), 1, 1),
     "sqrt": (_root, 1, 1),
     "ceildiv": (ceildiv, 2, 2),
-    "out_size": (out_size, 4, 5),
-    "pad_before": (pad_before, 4, 5),
+    "out_size": (out_size, 4, 7),
+    "pad_before": (pad_before, 4, 7),
     "quantized_multiplier": (quantized_multiplier, 1, 1),
     "quantized_shift": (quantized_shift, 1, 1),
 }

@@ -37,8 +37,9 @@ from diagmem.overlap import Figures
 class Conflict:
     """The write and the later read that keep D from being smaller.
 
-    Offsets are bytes from the start of their tensors to the two elements.  ``iterations`` are the counters
-    of the loops around both, the write's and the read's.
+    Offsets are bytes from the start of their tensors to the two elements.
+    ``iterations`` are the counters of the loops around both, the write's and the
+    read's.
     """
 
     output_offset: int

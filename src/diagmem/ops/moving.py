@@ -124,10 +124,10 @@ def slice_(layer: Layer) -> Nest:
 
 def _strided(name: str, given: Given) -> tuple[int, ...]:
     rank = _as_many(name, given, "begin", "end", "strides")
-    return tuple(len(_taken(name, given, number)) for number in range(rank))
+    return tuple(len(taken(name, given, number)) for number in range(rank))
 
 
-def _taken(name: str, given: Given, number: int) -> range:
+def taken(name: str, given: Given, number: int) -> range:
     """The elements that one axis of a slice takes.
 
     Negative numbers count from the end, as in Python; beyond both ends is cut off.
@@ -143,8 +143,8 @@ def strided_slice(layer: Layer) -> Nest:
     """Over the output: read, write."""
 
     def place(number: int, name: str) -> Axis:
-        taken = _taken(layer.operator, layer.attributes, number)
-        return axis(layer.inputs[0].shape[number], start=taken.start, **{name: taken.step})
+        elements = taken(layer.operator, layer.attributes, number)
+        return axis(layer.inputs[0].shape[number], start=elements.start, **{name: elements.step})
 
     return _over_output(layer, place)
 

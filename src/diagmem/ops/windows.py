@@ -243,6 +243,13 @@ def _draw(draw: Draw, types: tuple[str, ...] = TYPES) -> dict[str, Value]:
         filters = (min(filters[0], max(1, picture[1])), min(filters[1], max(1, picture[2])))
         if 0 in picture:
             padding = "SAME"
+    if draw.chance(0.15):
+        padding = tuple(draw.number(0, 3) for _ in range(4))
+        filters = (
+            min(filters[0], picture[1] + padding[0] + padding[1]) or 1,
+            min(filters[1], picture[2] + padding[2] + padding[3]) or 1,
+        )
+        padding = padding if 0 not in picture else "SAME"
     return {
         "dtype": draw.one_of(types),
         "input": picture,
@@ -268,7 +275,10 @@ def _draw_depthwise(draw: Draw) -> dict[str, Value]:
 
 
 def _draw_scatter(draw: Draw) -> dict[str, Value]:
-    return {**_draw(draw), "output_channels": draw.extent(6)}
+    drawn = {**_draw(draw), "output_channels": draw.extent(6)}
+    if not isinstance(drawn["padding"], str):
+        drawn["padding"] = "VALID"
+    return drawn
 
 
 _CONV = "input=1x17x9x5 filter=3x4 stride=2x1 dilation=1x1 padding=SAME dtype=int8"

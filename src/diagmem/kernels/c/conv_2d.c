@@ -30,28 +30,12 @@ void conv_2d_f32(const float *input, const float *filter, const float *bias, flo
     }
 }
 
-/* scale and shift hold one multiplier per output channel. */
-void conv_2d_int8(const int8_t *input, const int8_t *filter, const int32_t *bias,
-                  const int32_t *scale, const int32_t *shift, int8_t *output,
-                  const struct geometry *g, int32_t input_offset, int32_t output_offset,
-                  int32_t low, int32_t high)
-{
-    for (int32_t b = 0; b < g->batches; b++)
-    for (int32_t y = 0; y < g->out_h; y++)
-    for (int32_t x = 0; x < g->out_w; x++)
-    for (int32_t oc = 0; oc < g->out_c; oc++) {
-        int32_t sum = 0;
-        for (int32_t fy = 0; fy < g->filter_h; fy++)
-        for (int32_t fx = 0; fx < g->filter_w; fx++) {
-            int32_t iy = y * g->stride_h - g->pad_h + fy * g->dilation_h;
-            int32_t ix = x * g->stride_w - g->pad_w + fx * g->dilation_w;
-            if (!inside(g, iy, ix))
-                continue;
-            for (int32_t c = 0; c < g->in_c; c++)
-                sum += (input[input_at(g, b, iy, ix, c)] + input_offset)
-                       * filter[at(oc, fy, fx, c, g->filter_h, g->filter_w, g->in_c)];
-        }
-        sum = multiply_quantized(sum + bias[oc], scale[oc], shift[oc]) + output_offset;
-        output[output_at(g, b, y, x, oc)] = (int8_t)clamp_int32(sum, low, high);
-    }
-}
+#define T int8_t
+#define OF(name) name##_int8
+#include "conv_2d_of.h"
+#undef T
+#undef OF
+
+#define T int16_t
+#define OF(name) name##_int16
+#include "conv_2d_of.h"

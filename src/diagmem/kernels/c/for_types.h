@@ -45,7 +45,7 @@ static inline void strides_of(const int32_t extent[AXES], ptrdiff_t stride[AXES]
 #define REAL(x) (x)
 #define STORE(v, s) ((void)(s), (v))
 #define IS_FLOAT 1
-#define LOWEST -FLT_MAX
+#define LOWEST (-FLT_MAX)
 #include TEMPLATE
 #undef T
 #undef OF

@@ -3,7 +3,7 @@
  *
  * Pools in the loop order of TFLite's reference kernels: batch, y, x, channel;
  * then the filter.  Padding takes no part, neither in the maximum nor in the
- * number that an average is divided by.
+ * number that an average is divided by; the average of nothing is 0.
  */
 #include <float.h>
 
@@ -29,25 +29,6 @@ void max_pool_2d_f32(const float *input, float *output, const struct geometry *g
     }
 }
 
-void max_pool_2d_int8(const int8_t *input, int8_t *output, const struct geometry *g,
-                      int32_t low, int32_t high)
-{
-    for (int32_t b = 0; b < g->batches; b++)
-    for (int32_t y = 0; y < g->out_h; y++)
-    for (int32_t x = 0; x < g->out_w; x++)
-    for (int32_t c = 0; c < g->in_c; c++) {
-        int8_t most = INT8_MIN;
-        for (int32_t fy = 0; fy < g->filter_h; fy++)
-        for (int32_t fx = 0; fx < g->filter_w; fx++) {
-            int32_t iy = y * g->stride_h - g->pad_h + fy;
-            int32_t ix = x * g->stride_w - g->pad_w + fx;
-            if (inside(g, iy, ix) && input[input_at(g, b, iy, ix, c)] > most)
-                most = input[input_at(g, b, iy, ix, c)];
-        }
-        output[output_at(g, b, y, x, c)] = (int8_t)clamp_int32(most, low, high);
-    }
-}
-
 void average_pool_2d_f32(const float *input, float *output, const struct geometry *g,
                          float low, float high)
 {
@@ -66,29 +47,19 @@ void average_pool_2d_f32(const float *input, float *output, const struct geometr
                 count++;
             }
         }
-        output[output_at(g, b, y, x, c)] = clamp_float(sum / (float)count, low, high);
+        output[output_at(g, b, y, x, c)] = clamp_float(count > 0 ? sum / (float)count : 0.0f, low, high);
     }
 }
 
-/* The average is rounded to the nearest integer, halves away from zero. */
-void average_pool_2d_int8(const int8_t *input, int8_t *output, const struct geometry *g,
-                          int32_t low, int32_t high)
-{
-    for (int32_t b = 0; b < g->batches; b++)
-    for (int32_t y = 0; y < g->out_h; y++)
-    for (int32_t x = 0; x < g->out_w; x++)
-    for (int32_t c = 0; c < g->in_c; c++) {
-        int32_t sum = 0, count = 0;
-        for (int32_t fy = 0; fy < g->filter_h; fy++)
-        for (int32_t fx = 0; fx < g->filter_w; fx++) {
-            int32_t iy = y * g->stride_h - g->pad_h + fy;
-            int32_t ix = x * g->stride_w - g->pad_w + fx;
-            if (inside(g, iy, ix)) {
-                sum += input[input_at(g, b, iy, ix, c)];
-                count++;
-            }
-        }
-        sum = (sum + (sum > 0 ? count / 2 : -(count / 2))) / count;
-        output[output_at(g, b, y, x, c)] = (int8_t)clamp_int32(sum, low, high);
-    }
-}
+#define T int8_t
+#define OF(name) name##_int8
+#define LOWEST INT8_MIN
+#include "pool_2d_of.h"
+#undef T
+#undef OF
+#undef LOWEST
+
+#define T int16_t
+#define OF(name) name##_int16
+#define LOWEST INT16_MIN
+#include "pool_2d_of.h"

@@ -25,22 +25,21 @@ void softmax_f32(const float *input, float *output, int32_t rows, int32_t depth,
     }
 }
 
-/* Float inside; the output has scale 1/256 and zero point -128, as TFLite fixes
- * it.  beta is multiplied by the input's scale already. */
-void softmax_int8(const int8_t *input, int8_t *output, int32_t rows, int32_t depth, float beta)
-{
-    for (int32_t r = 0; r < rows; r++) {
-        const int8_t *in = input + (size_t)r * (size_t)depth;
-        int8_t *out = output + (size_t)r * (size_t)depth;
-        int8_t most = in[0];
-        float sum = 0.0f;
-        for (int32_t d = 1; d < depth; d++)
-            most = in[d] > most ? in[d] : most;
-        for (int32_t d = 0; d < depth; d++)
-            sum += expf((float)(in[d] - most) * beta);
-        for (int32_t d = 0; d < depth; d++) {
-            float share = expf((float)(in[d] - most) * beta) / sum;
-            out[d] = (int8_t)clamp_int32((int32_t)lrintf(share * 256.0f) - 128, -128, 127);
-        }
-    }
-}
+#define T int8_t
+#define OF(name) name##_int8
+#define STEPS 256.0f
+#define ZERO (-128)
+#define LOW INT8_MIN
+#include "softmax_of.h"
+#undef T
+#undef OF
+#undef STEPS
+#undef ZERO
+#undef LOW
+
+#define T int16_t
+#define OF(name) name##_int16
+#define STEPS 32768.0f
+#define ZERO 0
+#define LOW INT16_MIN
+#include "softmax_of.h"
