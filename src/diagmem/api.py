@@ -146,10 +146,15 @@ class Trace:
             folds[i].take(piece)
         return tuple(fold.result() for fold in folds)
 
-    def overlaps(self, window: int | None = None) -> tuple[WindowOverlaps, ...]:
-        """D and O_s of every input and output, of one window or of all."""
+    def overlaps(
+        self, window: int | None = None, *, isolated: bool = True
+    ) -> tuple[WindowOverlaps, ...]:
+        """D and O_s of every input and output, of one window or of all.
+
+        ``isolated``: also look for safe displacements below D, which takes longer.
+        """
         indices = [w.index for w in self.windows] if window is None else [window]
-        return tuple(self._window_overlaps(self._file.record(i)) for i in indices)
+        return tuple(self._window_overlaps(self._file.record(i), isolated) for i in indices)
 
     def to_pandas(self, window: int = 0) -> pd.DataFrame:
         """All events of a window as a table: tick, kind, address, size, buffer,
@@ -221,7 +226,7 @@ class Trace:
             summary.last_store - 1,
         )
 
-    def _window_overlaps(self, record: WindowRecord) -> WindowOverlaps:
+    def _window_overlaps(self, record: WindowRecord, isolated: bool) -> WindowOverlaps:
         window = record.window
         live = dict(zip((b.name for b in window.buffers), self.liveness(window.index), strict=True))
         inputs = [live[b.name] for b in window.buffers if b.role is Role.INPUT]
@@ -238,7 +243,14 @@ class Trace:
                     pairs.append(apart(input_, output, _THREADS))
                 else:
                     a, b = self._lives(record, input_, output)
-                    pair = find_overlap(input_, output, input_lives=a, output_lives=b, notes=notes)
+                    pair = find_overlap(
+                        input_,
+                        output,
+                        input_lives=a,
+                        output_lives=b,
+                        notes=notes,
+                        isolated=isolated,
+                    )
                     pairs.append(
                         replace(pair, notes=(*pair.notes, *self._copies_that_decide(record, pair)))
                     )

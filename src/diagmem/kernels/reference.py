@@ -13,6 +13,7 @@ from diagmem.kernels.model import Kernel
 from diagmem.ops import elementwise
 from diagmem.ops.layer import Layer
 from diagmem.ops.moving import taken
+from diagmem.ops.operator import REFERENCE
 from diagmem.ops.windows import scatter_geometry
 
 AXES = 5
@@ -23,30 +24,33 @@ MAX_PARTS = 4
 Parameters = dict[str, Any]
 
 
-def reference_kernel(layer: Layer, *, flags: str | None = None) -> Kernel:
+def reference_kernel(layer: Layer, *, flags: str | None = None, order: str = REFERENCE) -> Kernel:
     """The kernel whose inputs and outputs, in their order, are the layer's.
 
-    ``flags`` replace those of the description, apart from the C standard.
+    ``flags`` replace those of the description, apart from the C standard; ``order``
+    is the loop order that the kernel is to have.
 
     Raises
     ------
     DiagmemError
         There is no C kernel for such a layer; see `why_none`.
     """
-    reason = why_none(layer)
+    reason = why_none(layer, order)
     if reason:
         raise DiagmemError(f"{layer.operator}: no C kernel: {reason}")
     name, parameters = _FAMILIES[layer.operator](layer)
+    if order == "two-columns":
+        name = "conv_2d_two_columns"
     words = {key: _word(value) for key, value in parameters.items()}
     if flags is not None:
         words["flags"] = f"-std=c11 {flags}"
     return load(find(name), words)
 
 
-def why_none(layer: Layer) -> str:
-    """Why no C kernel computes this layer; empty where one does."""
-    if layer.operator not in _FAMILIES:
-        return "not written yet"
+def why_none(layer: Layer, order: str = REFERENCE) -> str:
+    """Why no C kernel computes this layer in this order; empty where one does."""
+    if order != REFERENCE and (layer.operator, order, layer.inputs[0].dtype) not in _OTHER_ORDERS:
+        return f"none of {layer.inputs[0].dtype} has the loop order {order}"
     if any(tensor.elements == 0 for tensor in (*layer.inputs, *layer.outputs)):
         return "a tensor is empty"
     tensors = (*layer.inputs, *layer.outputs)
@@ -375,6 +379,7 @@ def _resize(layer: Layer) -> tuple[str, Parameters]:
     }
 
 
+_OTHER_ORDERS = {("CONV_2D", "two-columns", "int8")}
 _FAMILIES: dict[str, Callable[[Layer], tuple[str, Parameters]]] = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,

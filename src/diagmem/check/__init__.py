@@ -1,0 +1,1 @@
+"""Formulas against compiled kernels: random layers, traced and run overlapped."""

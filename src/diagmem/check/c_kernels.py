@@ -1,0 +1,145 @@
+"""The C reference kernels as a set, many layers to a process."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diagmem.api import open_trace
+from diagmem.check.sets import Outcome, Placed, Run, Traced
+from diagmem.errors import DiagmemError
+from diagmem.kernels.build import Built, build
+from diagmem.kernels.cases import Case, Placement, Result, layout
+from diagmem.kernels.driver import signature
+from diagmem.kernels.execute import BATCH_BYTES
+from diagmem.kernels.model import Kernel
+from diagmem.kernels.reference import reference_kernel, why_none
+from diagmem.kernels.run import driver_command, run_each
+from diagmem.ops.layer import Layer
+from diagmem.record.recorder import Request, record
+from diagmem.trace.model import Role
+
+PATIENCE_SECONDS = 120.0
+"""For a batch of small runs: a kernel that loses its way overlapped is stopped."""
+
+
+
+@dataclass
+class CKernels:
+    """Kernels compiled with some flags, which follow one loop order."""
+
+    name: str
+    flags: str
+    loop_order: str
+    _kernels: dict[str, Kernel] = field(default_factory=dict)
+    _built: dict[tuple[object, ...], Built] = field(default_factory=dict)
+
+    def order(self, layer: Layer) -> str:
+        return self.loop_order
+
+    def why_none(self, layer: Layer) -> str:
+        return why_none(layer, self.loop_order)
+
+    def run(self, runs: Sequence[Run]) -> list[Outcome]:
+        outcomes: list[Outcome] = [Outcome({}, "not run")] * len(runs)
+        cases = [self._case(run) for run in runs]
+        for built, numbers in self._by_build(cases):
+            for batch in _batches(numbers, cases):
+                found = run_each(built, [cases[i] for i in batch], timeout_seconds=PATIENCE_SECONDS)
+                for i, result in zip(batch, found, strict=True):
+                    outcomes[i] = _outcome(runs[i], cases[i].kernel, result)
+        return outcomes
+
+    def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
+        traced: list[Traced] = [Traced((), "not traced")] * len(layers)
+        cases = [self._case(Run(layer, seed)) for layer in layers]
+        for built, numbers in self._by_build(cases):
+            found = _traced(built, [cases[i] for i in numbers], layers[numbers[0]])
+            for i, one in zip(numbers, found, strict=True):
+                traced[i] = one
+        return traced
+
+    def _case(self, run: Run) -> Case:
+        kernel = self._kernel(run.layer)
+        if run.placed is None:
+            return Case(kernel, run.seed)
+        return Case(kernel, run.seed, _placement(kernel, run.layer, run.placed))
+
+    def _kernel(self, layer: Layer) -> Kernel:
+        key = repr((layer.operator, layer.attributes))
+        if key not in self._kernels:
+            self._kernels[key] = reference_kernel(layer, flags=self.flags, order=self.loop_order)
+        return self._kernels[key]
+
+    def _by_build(self, cases: Sequence[Case]) -> Iterator[tuple[Built, list[int]]]:
+        """The numbers of the cases that one driver can serve."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for number, case in enumerate(cases):
+            code = case.kernel.code
+            key: tuple[object, ...] = (code.files, code.flags, signature(case.kernel))
+            groups.setdefault(key, []).append(number)
+        for key, numbers in groups.items():
+            if key not in self._built:
+                self._built[key] = build(cases[numbers[0]].kernel)
+            yield self._built[key], numbers
+
+
+def _placement(kernel: Kernel, layer: Layer, placed: Placed) -> Placement:
+    """Layers and kernels name their tensors in one order, but not always alike."""
+    inputs = [tensor.name for tensor in layer.inputs]
+    outputs = [tensor.name for tensor in layer.outputs]
+    source = kernel.with_role(Role.INPUT)[inputs.index(placed.input)]
+    target = kernel.with_role(Role.OUTPUT)[outputs.index(placed.output)]
+    return Placement(source.name, target.name, placed.displacement_bytes)
+
+
+def _outcome(run: Run, kernel: Kernel, result: Result | DiagmemError) -> Outcome:
+    if isinstance(result, DiagmemError):
+        return Outcome({}, str(result))
+    kept = {}
+    for role, tensors in ((Role.INPUT, run.layer.inputs), (Role.OUTPUT, run.layer.outputs)):
+        for tensor, buffer in zip(tensors, kernel.with_role(role), strict=True):
+            if run.placed is None or tensor.name != run.placed.input:
+                kept[tensor.name] = result.buffers[buffer.name]
+    kept |= {b.name: result.buffers[b.name] for b in kernel.with_role(Role.WEIGHTS)}
+    return Outcome(kept)
+
+
+def _batches(numbers: Sequence[int], cases: Sequence[Case]) -> Iterator[list[int]]:
+    """As many at a time as memory and patience allow."""
+    batch: list[int] = []
+    size = 0
+    for number in numbers:
+        region = layout(cases[number]).region_bytes
+        if batch and size + region > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(number)
+        size += region
+    if batch:
+        yield batch
+
+
+def _traced(built: Built, cases: Sequence[Case], layer: Layer) -> list[Traced]:
+    """One process for all of them, a window each."""
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
+        directory = Path(name)
+        path = directory / "cases.dmt"
+        watch = [
+            buffer.name
+            for role in (Role.INPUT, Role.OUTPUT)
+            for buffer in cases[0].kernel.with_role(role)
+        ]
+        recorded = record(
+            Request(command=driver_command(built, cases, directory), mode="summary", watch=watch),
+            path,
+        )
+        with open_trace(path) as trace:
+            found = [Traced(window.pairs) for window in trace.overlaps(isolated=False)]
+    if len(found) < len(cases) or recorded.exit_code:
+        why = "; ".join(recorded.warnings) or f"exit code {recorded.exit_code}"
+        found = found[: len(cases) - 1]
+        found += [Traced((), f"the trace ended early: {why}")] * (len(cases) - len(found))
+    return found
