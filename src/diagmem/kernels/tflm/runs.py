@@ -1,0 +1,234 @@
+"""Layers run by TFLM: natively, or under the tool for a trace of them.
+
+All cases of a call share one process, since Python's start costs seconds under
+Valgrind.  A case that TFLM refuses, or that takes the process down, is an
+outcome like any other.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from diagmem.errors import DiagmemError
+from diagmem.kernels.tflm.inputs import input_values
+from diagmem.kernels.tflm.placing import Displacement, place
+from diagmem.kernels.tflm.requests import requests_library
+from diagmem.ops.layer import Layer
+from diagmem.record.recorder import Mode, Recorded, Request, record
+
+SESSION = Path(__file__).parent / "session.py"
+PACKAGE = "tflite-micro"
+TIMEOUT_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TflmCase:
+    """One run of a layer; ``seed`` makes its weights and inputs.
+
+    Without ``displacement`` all activations lie apart.
+    """
+
+    layer: Layer
+    seed: int = 0
+    displacement: Displacement | tuple[str, str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run left behind.
+
+    ``inputs`` are those that no output lay over, as they are after the run;
+    ``refused`` says why there was no run, or how it ended the process.
+    """
+
+    outputs: Mapping[str, bytes] = field(default_factory=dict)
+    inputs: Mapping[str, bytes] = field(default_factory=dict)
+    refused: str = ""
+
+
+def run_layers(
+    cases: Sequence[TflmCase], *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> list[Outcome]:
+    """Run all cases natively; one outcome per case, in the same order.
+
+    Raises
+    ------
+    DiagmemError
+        tflite-micro is not there, or fails before the first case.
+    """
+    outcomes: list[Outcome] = []
+    while len(outcomes) < len(cases):
+        with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+            session = _Session(Path(directory), cases[len(outcomes) :])
+            how = session.run(timeout_seconds)
+            outcomes += session.outcomes(how)
+    return outcomes
+
+
+def trace_layers(
+    cases: Sequence[TflmCase], output: Path, *, mode: Mode = "summary", progress: bool = False
+) -> tuple[Recorded, list[Outcome]]:
+    """Run all cases under the tool and write their trace: a window for each.
+
+    A case that was refused has a window without buffers.  One that ends the
+    process leaves the cases behind it without windows; `run_layers` finds it.
+
+    Raises
+    ------
+    DiagmemError
+        tflite-micro or the tool is not there, or fails before the first case.
+    """
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        session = _Session(Path(directory), cases)
+        about = {
+            "kernels": f"{PACKAGE} {version(PACKAGE)}",
+            "operators": [case.layer.operator for case in cases],
+        }
+        request = Request(command=session.command, mode=mode, about=about)
+        recorded = record(request, output, progress=progress)
+        outcomes = session.outcomes(_ended(recorded.exit_code))
+    behind = Outcome(refused="refused: an earlier case ended the process")
+    return recorded, outcomes + [behind] * (len(cases) - len(outcomes))
+
+
+class _Session:
+    """One process and its files."""
+
+    def __init__(self, directory: Path, cases: Sequence[TflmCase]) -> None:
+        self._cases = cases
+        self._results = directory / "results"
+        head = {
+            "runtime": str(_runtime()),
+            "requests": str(requests_library()),
+            "count": len(cases),
+        }
+        with (directory / "cases").open("wb") as file:
+            pickle.dump(head, file)
+            for case in cases:
+                pickle.dump(_job(case), file)
+        # -P: the session's own folder would hide modules of the same names.
+        self.command = [
+            sys.executable,
+            "-P",
+            str(SESSION),
+            str(directory / "cases"),
+            str(self._results),
+        ]
+
+    def run(self, timeout_seconds: float) -> str:
+        """Run it natively; how it ended, empty if as it should."""
+        try:
+            done = subprocess.run(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"took more than {timeout_seconds:g} s"
+        return _ended(done.returncode)
+
+    def outcomes(self, how: str) -> list[Outcome]:
+        """One for each case that was begun; ``how`` the process ended is the last one's."""
+        records = _records(self._results)
+        if not records:
+            raise DiagmemError(f"TFLM did not start: {how or self._printed() or 'no reason given'}")
+        outcomes = [
+            _outcome(case, record)
+            for case, record in zip(self._cases, records[1:], strict=False)
+        ]
+        if len(outcomes) < len(self._cases):
+            said = "; ".join(text for text in (how, self._printed()) if text)
+            outcomes.append(Outcome(refused=f"refused: {said}"))
+        return outcomes
+
+    def _printed(self) -> str:
+        """What TFLM printed during the case that was the last."""
+        log = self._results.with_name(self._results.name + ".log")
+        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        return " ".join(text.split())[:300]
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """All records that a results file holds whole."""
+    records: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open("rb") as file, suppress(EOFError, pickle.UnpicklingError):
+            while True:
+                records.append(pickle.load(file))
+    return records
+
+
+def _outcome(case: TflmCase, record: Mapping[str, Any]) -> Outcome:
+    if record["refused"]:
+        said = " ".join(f"{record['refused']} {record['printed']}".split())
+        return Outcome(refused=f"refused: {said[:300]}")
+    memory = record["memory"]
+    covered = case.displacement[0] if case.displacement else ""
+    return Outcome(
+        outputs={tensor.name: memory[tensor.name] for tensor in case.layer.outputs},
+        inputs={t.name: memory[t.name] for t in case.layer.inputs if t.name != covered},
+    )
+
+
+def _ended(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"stopped by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}" if exit_code else ""
+
+
+def _job(case: TflmCase) -> dict[str, Any]:
+    """What the session needs for a case, or why there is no such model."""
+    from diagmem.kernels.tflm.models import one_operator_model
+
+    layer = case.layer
+    displacement = Displacement(*case.displacement) if case.displacement else None
+    try:
+        placed = place(layer, displacement)
+        model = one_operator_model(layer, seed=case.seed, offsets=placed.offsets)
+    except DiagmemError as error:
+        return {"operator": layer.operator, "refused": str(error)}
+    values = input_values(layer, case.seed)
+    last = displacement.input if displacement else ""
+    return {
+        "operator": layer.operator,
+        "refused": "",
+        "model": model,
+        "arena_bytes": placed.arena_bytes,
+        "offsets": dict(placed.offsets),
+        "sizes": {tensor.name: tensor.size_bytes for tensor in (*layer.inputs, *layer.outputs)},
+        "outputs": [tensor.name for tensor in layer.outputs],
+        "order": sorted(range(len(layer.inputs)), key=lambda i: layer.inputs[i].name == last),
+        "inputs": [
+            {
+                "name": tensor.name,
+                "dtype": tensor.dtype,
+                "shape": tensor.shape,
+                "bytes": values[tensor.name].tobytes(),
+            }
+            for tensor in layer.inputs
+        ],
+    }
+
+
+@cache
+def _runtime() -> Path:
+    """The wheel's extension module; found without importing what is around it."""
+    found = find_spec("tflite_micro")
+    if found is None or found.origin is None:
+        raise DiagmemError("tflite-micro is not installed; pip install 'diagmem[tflm]'")
+    return Path(found.origin).parent / "python" / "tflite_micro" / "_runtime.so"
