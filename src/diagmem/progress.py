@@ -26,13 +26,19 @@ class Progress:
     def advance(self, events: int) -> None:
         """So many more events are done."""
         self._events += events
+        self._show(f"{self._events / 1e6:.1f} M events")
+
+    def share(self, done: int, total: int) -> None:
+        """So many cases are done, of so many."""
+        self._show(f"{done:,} of {total:,} cases")
+
+    def _show(self, how_far: str) -> None:
         now = time.monotonic()
         if not self._terminal or now < self._next:
             return
         self._next = now + INTERVAL_S
         self._shown = True
-        seconds = now - self._start
-        sys.stderr.write(f"\r{self._what}: {self._events / 1e6:.1f} M events, {seconds:.0f} s ")
+        sys.stderr.write(f"\r{self._what}: {how_far}, {now - self._start:.0f} s ")
         sys.stderr.flush()
 
     def done(self) -> None:

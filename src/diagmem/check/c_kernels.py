@@ -25,7 +25,6 @@ PATIENCE_SECONDS = 120.0
 """For a batch of small runs: a kernel that loses its way overlapped is stopped."""
 
 
-
 @dataclass
 class CKernels:
     """Kernels compiled with some flags, which follow one loop order."""

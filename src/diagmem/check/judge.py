@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,28 +93,24 @@ def draw_questions(operator: str, cases: int, seed: int) -> list[Question]:
     ]
 
 
-def judge(kernels: KernelSet, questions: Sequence[Question]) -> list[Finding]:
-    """Check all of them: a finding for each pair of each layer."""
-    possible = [q for q in questions if not kernels.why_none(q.layer)]
-    apart = _apart(kernels, possible)
-    runnable = [q for q, outcomes in zip(possible, apart, strict=True) if not _why(outcomes)]
-    expected = [outcomes for outcomes in apart if not _why(outcomes)]
-    traced = kernels.trace([q.layer for q in runnable], seed=0) if runnable else []
-    findings = [
-        _blank(kernels, q, reason) for q in questions if (reason := kernels.why_none(q.layer))
-    ]
-    findings += [
-        _blank(kernels, q, _why(outcomes))
-        for q, outcomes in zip(possible, apart, strict=True)
-        if _why(outcomes)
-    ]
-    open_: list[tuple[int, Finding]] = []
-    for number, (question, trace) in enumerate(zip(runnable, traced, strict=True)):
+def judge(kernels: KernelSet, questions: Sequence[Question]) -> list[tuple[int, Finding]]:
+    """Check all of them: a finding for each pair of each layer, with the number of
+    its question; one finding for a layer that cannot be checked."""
+    refused = {n: reason for n, q in enumerate(questions) if (reason := kernels.why_none(q.layer))}
+    possible = [n for n in range(len(questions)) if n not in refused]
+    expected = dict(zip(possible, _apart(kernels, [questions[n] for n in possible]), strict=True))
+    refused |= {n: why for n, outcomes in expected.items() if (why := _why(outcomes))}
+    runnable = [n for n in possible if n not in refused]
+    traced = kernels.trace([questions[n].layer for n in runnable], seed=0) if runnable else []
+    found: list[tuple[int, Finding]] = []
+    for n, trace in zip(runnable, traced, strict=True):
         if trace.stopped:
-            findings.append(_blank(kernels, question, trace.stopped))
+            refused[n] = trace.stopped
         else:
-            open_ += [(number, one) for one in _figures(kernels, question, trace.pairs)]
-    return findings + _run_overlapped(kernels, runnable, expected, open_)
+            found += [(n, one) for one in _figures(kernels, questions[n], trace.pairs)]
+    judged = _run_overlapped(kernels, questions, expected, found)
+    judged += [(n, _blank(kernels, questions[n], reason)) for n, reason in refused.items()]
+    return sorted(judged, key=lambda entry: entry[0])
 
 
 def _apart(kernels: KernelSet, questions: Sequence[Question]) -> list[list[Outcome]]:
@@ -139,7 +135,9 @@ def _blank(kernels: KernelSet, question: Question, refused: str = "") -> Finding
     )
 
 
-def _figures(kernels: KernelSet, question: Question, traced: Sequence[Overlap]) -> Iterator[Finding]:
+def _figures(
+    kernels: KernelSet, question: Question, traced: Sequence[Overlap]
+) -> Iterator[Finding]:
     """The methods side by side, one finding for each pair."""
     layer = question.layer
     order = kernels.order(layer)
@@ -170,9 +168,9 @@ def _figures(kernels: KernelSet, question: Question, traced: Sequence[Overlap]) 
 def _run_overlapped(
     kernels: KernelSet,
     questions: Sequence[Question],
-    expected: Sequence[Sequence[Outcome]],
+    expected: Mapping[int, Sequence[Outcome]],
     found: Sequence[tuple[int, Finding]],
-) -> list[Finding]:
+) -> list[tuple[int, Finding]]:
     """Run each pair at its D and one element below, on all inputs."""
     runs: list[Run] = []
     for number, one in found:
@@ -189,13 +187,8 @@ def _run_overlapped(
         same = [
             _same(right, seen) for right, seen in zip([*expected[number]] * 2, mine, strict=True)
         ]
-        judged.append(
-            replace(
-                one,
-                overlapped_equal=all(same[:SEEDS]),
-                tight=one.displacement == 0 or not all(same[SEEDS:]),
-            )
-        )
+        tight = one.displacement == 0 or not all(same[SEEDS:])
+        judged.append((number, replace(one, overlapped_equal=all(same[:SEEDS]), tight=tight)))
     return judged
 
 

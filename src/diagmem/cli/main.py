@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "info": "what a trace holds",
     "validate": "check a trace file against the format's invariants",
     "export": "write the events as Parquet or CSV",
+    "check": "the formulas against traced kernels and overlapped runs, on random layers",
     "doctor": "what is installed, what is missing, and the command that mends it",
 }
 

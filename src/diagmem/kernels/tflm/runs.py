@@ -148,8 +148,7 @@ class _Session:
         if not records:
             raise DiagmemError(f"TFLM did not start: {how or self._printed() or 'no reason given'}")
         outcomes = [
-            _outcome(case, record)
-            for case, record in zip(self._cases, records[1:], strict=False)
+            _outcome(case, record) for case, record in zip(self._cases, records[1:], strict=False)
         ]
         if len(outcomes) < len(self._cases):
             said = "; ".join(text for text in (how, self._printed()) if text)

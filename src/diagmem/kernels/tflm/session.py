@@ -99,9 +99,7 @@ def _interpret(runtime: Any, windows: _Windows, case: dict[str, Any]) -> dict[st
     _check_inputs(case, places)
     with windows.over(places):
         interpreter.Invoke()
-    memory = {
-        name: ctypes.string_at(places[name], size) for name, size in case["sizes"].items()
-    }
+    memory = {name: ctypes.string_at(places[name], size) for name, size in case["sizes"].items()}
     for number, name in enumerate(case["outputs"]):
         if interpreter.GetOutputTensor(number).tobytes() != memory[name]:
             raise RefusedError(f"tensor {name!r} does not lie where it was planned")

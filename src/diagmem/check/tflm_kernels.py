@@ -1,0 +1,73 @@
+"""The kernels of the ``tflite-micro`` wheel as a set, one process for many layers."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diagmem.api import open_trace
+from diagmem.check.sets import Outcome, Run, Traced
+from diagmem.errors import DiagmemError
+
+
+def supports(layer: Layer) -> str:
+    return ""
+
+
+from diagmem.kernels.tflm.runs import Outcome as TflmOutcome
+from diagmem.kernels.tflm.runs import TflmCase, run_layers, trace_layers
+from diagmem.ops import find_operator
+from diagmem.ops.layer import Layer
+from diagmem.ops.operator import REFERENCE
+
+
+@dataclass(frozen=True)
+class TflmKernels:
+    """TFLM's portable kernels."""
+
+    name: str = "tflm"
+
+    def order(self, layer: Layer) -> str:
+        """Where TFLM's kernel parts from the reference, there is an order of its own."""
+        return self.name if self.name in find_operator(layer.operator).orders else REFERENCE
+
+    def why_none(self, layer: Layer) -> str:
+        if any(tensor.elements == 0 for tensor in (*layer.inputs, *layer.outputs)):
+            return "a tensor is empty"
+        return supports(layer)
+
+    def run(self, runs: Sequence[Run]) -> list[Outcome]:
+        return [_outcome(found) for found in run_layers([_case(run) for run in runs])]
+
+    def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
+        with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
+            path = Path(name) / "layers.dmt"
+            _, outcomes = trace_layers([TflmCase(layer, seed) for layer in layers], path)
+            with open_trace(path) as trace:
+                windows = trace.overlaps(isolated=False)
+        if len(windows) < len(layers) and not any(found.refused for found in outcomes):
+            raise DiagmemError(
+                f"the trace of TFLM has {len(windows)} windows for {len(layers)} layers"
+            )
+        found = [
+            Traced((), outcome.refused) if outcome.refused else Traced(window.pairs)
+            for outcome, window in zip(outcomes, windows, strict=False)
+        ]
+        return found + [Traced((), "not reached")] * (len(layers) - len(found))
+
+
+def _case(run: Run) -> TflmCase:
+    placed = run.placed
+    at = placed and (placed.input, placed.output, placed.displacement_bytes)
+    return TflmCase(run.layer, run.seed, at)
+
+
+def _outcome(found: TflmOutcome) -> Outcome:
+    tensors = {**found.inputs, **found.outputs}
+    return Outcome(
+        {name: np.frombuffer(data, np.uint8) for name, data in tensors.items()}, found.refused
+    )

@@ -1,0 +1,200 @@
+"""``diagmem check``: the formulas against compiled kernels, on random layers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diagmem.cli.common import (
+    add_json,
+    add_output,
+    check_output,
+    hint,
+    not_negative,
+    print_json,
+    quoted,
+    say,
+)
+from diagmem.errors import DiagmemError
+
+if TYPE_CHECKING:
+    from diagmem.check.judge import Finding
+    from diagmem.check.results import Count
+
+DEFAULT_KERNELS = "c,tflm"
+
+_EPILOG = """\
+For each random layer: D by closed form, by loop nest and by the paper's bound; D
+traced from the compiled kernel; and the kernel run with its buffers truly
+overlapped, at the largest D and one element below it.
+
+  equal       closed form, loop nest and trace say the same
+  looser      the formula asks for more than the trace (mean and largest gap)
+  unsafe      the formula asks for less: that is a fault, the exit code is 1
+  overlapped  at D every bit is that of a run apart; if not, the exit code is 1
+  tight       one element less, and some bit is wrong
+
+kernels: c (our C kernels at -O2), c-O0, c-O3, two-columns (a convolution in another
+loop order), tflm (TensorFlow Lite Micro's, from the tflite-micro wheel)
+
+  diagmem check --op CONV_2D --op ADD --cases 100 -o results.csv
+  diagmem check --replay results.csv:17
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "--op", action="append", default=[], metavar="OPERATOR", help="only this one; repeatable"
+    )
+    parser.add_argument(
+        "--kernels",
+        default=DEFAULT_KERNELS,
+        metavar="SETS",
+        help="sets of compiled kernels, with commas [%(default)s]",
+    )
+    parser.add_argument(
+        "--cases", type=_positive, default=20, metavar="N", help="layers per operator [%(default)s]"
+    )
+    parser.add_argument("--seed", type=not_negative, default=0, help="of the layers [%(default)s]")
+    parser.add_argument("--jobs", type=_positive, metavar="J", help="processes [one per core]")
+    parser.add_argument(
+        "--replay", metavar="CSV:ROW", help="one case again, in full: a row of -o's file, from 1"
+    )
+    add_output(parser, "write all cases as CSV")
+    add_json(parser)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def run(args: argparse.Namespace) -> int:
+    from diagmem.check.results import as_json, count, write_csv
+
+    if args.output is not None:
+        check_output(args.output, args.force)
+    findings = _replayed(args.replay) if args.replay else _checked(args)
+    if args.output is not None:
+        write_csv(findings, args.output)
+    if args.json:
+        print_json(as_json(findings))
+    elif args.replay:
+        print("\n".join(line for finding in findings for line in _in_full(finding)))
+    else:
+        print("\n".join(_table(count(findings))))
+    _say_next(args, findings)
+    return 1 if any(finding.wrong for finding in findings) else 0
+
+
+def _checked(args: argparse.Namespace) -> list[Finding]:
+    from diagmem.check.run import check
+    from diagmem.ops import OPERATORS, find_operator
+
+    operators = list(dict.fromkeys(find_operator(name).name for name in args.op))
+    from diagmem.progress import Progress
+
+    progress = Progress("checking")
+    found = check(
+        operators or list(OPERATORS),
+        _sets(args.kernels, args.kernels == DEFAULT_KERNELS),
+        cases=args.cases,
+        seed=args.seed,
+        jobs=args.jobs or len(os.sched_getaffinity(0)),
+        advance=progress.share,
+    )
+    progress.done()
+    return found
+
+
+def _sets(text: str, default: bool) -> list[str]:
+    """The sets named; of the default ones only those that are there."""
+    from diagmem.check.sets import kernel_set
+
+    names = list(dict.fromkeys(text.split(",")))
+    found = []
+    for name in names:
+        try:
+            kernel_set(name)
+        except DiagmemError as error:
+            if not default:
+                raise
+            say(f"left out: {error}")
+            continue
+        found.append(name)
+    return found
+
+
+def _replayed(text: str) -> list[Finding]:
+    from diagmem.check.judge import judge
+    from diagmem.check.results import read_question
+    from diagmem.check.sets import kernel_set
+
+    name, question = read_question(text)
+    return [finding for _, finding in judge(kernel_set(name), [question])]
+
+
+def _in_full(found: Finding) -> list[str]:
+    lines = [
+        f"{found.operator} {found.attributes}",
+        f"  kernels {found.kernels}, loop order: {found.order or 'none'}, seed {found.seed}",
+    ]
+    if found.refused:
+        return [*lines, f"  not checked: {found.refused}"]
+    paper = "no claim" if found.paper is None else f"{found.paper:,} B"
+    verdict = "unsafe" if found.unsafe else "equal" if found.equal else "looser"
+    same = "every bit is right" if found.overlapped_equal else "BITS DIFFER"
+    below = "0 is the least" if found.displacement == 0 else "one element less is wrong"
+    return [
+        *lines,
+        f"  {found.input} ({found.input_bytes:,} B) over {found.output} ({found.output_bytes:,} B)",
+        f"    closed form  D = {found.exact:,} B",
+        f"    loop nest    D = {found.algorithmic:,} B",
+        f"    paper        D = {paper}",
+        f"    traced       D = {found.traced:,} B",
+        f"    the formula is {verdict}",
+        f"    run overlapped at {found.displacement:,} B: {same};"
+        f" {below if found.tight else 'one element less does no harm that shows'}",
+        *(f"    note: {note}" for note in found.notes.split("; ") if note),
+    ]
+
+
+def _table(counts: list[Count]) -> list[str]:
+    heads = ["operator", "kernels", "cases", "equal", "looser", "unsafe", "overlapped", "tight"]
+    rows = [[*heads, "gap (mean, largest)", "not checked"]]
+    for one in counts:
+        gap = f"{one.mean_gap_bytes:,.0f} B, {one.largest_gap_bytes:,} B" if one.looser else ""
+        numbers = (one.cases, one.equal, one.looser, one.unsafe, one.overlapped_equal, one.tight)
+        refused = f"{one.refused}" if one.refused else ""
+        rows.append([one.operator, one.kernels, *(f"{n:,}" for n in numbers), gap, refused])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < 2 or i > 7 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _say_next(args: argparse.Namespace, findings: list[Finding]) -> None:
+    reasons: dict[tuple[str, str], int] = {}
+    for finding in findings:
+        if finding.refused and not args.replay:
+            key = (finding.kernels, f"{finding.operator}: {finding.refused}")
+            reasons[key] = reasons.get(key, 0) + 1
+    for (kernels, reason), number in list(reasons.items())[:10]:
+        say(f"not checked on {kernels}: {number} of {reason}")
+    if len(reasons) > 10:
+        say(f"... and {len(reasons) - 10} more reasons; --json and -o have all of them")
+    wrong = next((i for i, finding in enumerate(findings, 1) if finding.wrong), None)
+    if args.output is not None:
+        output: Path = args.output
+        hint(f"diagmem check --replay {quoted(output)}:{wrong or 1}   (one case in full)")
+    elif wrong is not None and not args.replay:
+        hint("the same with -o results.csv, and --replay results.csv:ROW for a case in full")
