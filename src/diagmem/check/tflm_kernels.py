@@ -12,12 +12,6 @@ import numpy as np
 from diagmem.api import open_trace
 from diagmem.check.sets import Outcome, Run, Traced
 from diagmem.errors import DiagmemError
-
-
-def supports(layer: Layer) -> str:
-    return ""
-
-
 from diagmem.kernels.tflm.runs import Outcome as TflmOutcome
 from diagmem.kernels.tflm.runs import TflmCase, run_layers, trace_layers
 from diagmem.ops import find_operator
@@ -38,7 +32,13 @@ class TflmKernels:
     def why_none(self, layer: Layer) -> str:
         if any(tensor.elements == 0 for tensor in (*layer.inputs, *layer.outputs)):
             return "a tensor is empty"
-        return supports(layer)
+        from diagmem.kernels.tflm.operators import recipe
+
+        try:
+            recipe(layer, seed=0)
+        except DiagmemError as error:
+            return str(error).removeprefix(f"{layer.operator}: ")
+        return ""
 
     def run(self, runs: Sequence[Run]) -> list[Outcome]:
         return [_outcome(found) for found in run_layers([_case(run) for run in runs])]

@@ -14,6 +14,7 @@ from diagmem.ops import elementwise
 from diagmem.ops.layer import Layer
 from diagmem.ops.moving import taken
 from diagmem.ops.operator import REFERENCE
+from diagmem.ops.reducing import takes_pictures
 from diagmem.ops.windows import scatter_geometry
 
 AXES = 5
@@ -343,12 +344,12 @@ def _reduction(layer: Layer) -> Parameters:
 def _reduce(layer: Layer) -> tuple[str, Parameters]:
     dtype = layer.inputs[0].dtype
     shape = layer.inputs[0].shape
-    if layer.operator == "MEAN" and len(shape) == 4 and layer.attributes["axes"] == (1, 2):
+    if takes_pictures(layer):
         names = ("batches", "height", "width", "channels")
         found = dict(zip(names, shape, strict=True))
         # The mean of many is near 0.
         scale = min(sqrt(shape[1] * shape[2]), 20.0) * 0.5
-        return "mean", {**found, "dtype": dtype, "scale": scale}
+        return "mean", {**found, "scale": scale}
     if layer.operator == "REDUCE_MAX":
         return "reduce_max", {**_reduction(layer), "dtype": dtype}
     if layer.operator == "SUM" and dtype == "float32":

@@ -56,6 +56,13 @@ def reshape(layer: Layer) -> Nest:
     )
 
 
+def expand_by_element(layer: Layer) -> Nest:
+    """TFLM's EXPAND_DIMS copies element by element, without the library."""
+    elements = layer.inputs[0].elements
+    copy = read("input", axis(elements, "i")), write("output", axis(elements, "i"))
+    return (loop("i", elements, *copy),)
+
+
 # ---- concatenation ----
 
 
@@ -240,8 +247,9 @@ OPERATORS = (
             one_to_one(_reshaped),
             reshape,
             _draw_ones,
+            orders,
         )
-        for name in ("SQUEEZE", "EXPAND_DIMS")
+        for name, orders in (("SQUEEZE", {}), ("EXPAND_DIMS", {"tflm": expand_by_element}))
     ),
     Operator(
         "CONCATENATION",

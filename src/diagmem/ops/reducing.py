@@ -42,10 +42,23 @@ def accumulate(layer: Layer) -> Nest:
     return fill, through, loop("o", target, write("output", axis(target, "o")))
 
 
+def takes_pictures(layer: Layer) -> bool:
+    """Is it a mean that TFLite's kernels have a loop nest of its own for?"""
+    source = layer.inputs[0]
+    return (
+        layer.operator == "MEAN"
+        and source.dtype == "float32"
+        and len(source.shape) == 4
+        and layer.attributes["axes"] == (1, 2)
+        and bool(layer.attributes["keep_dims"])
+    )
+
+
 def mean(layer: Layer) -> Nest:
-    """Over height and width of a picture: each batch and channel by itself."""
+    """Floats over height and width of a picture that stays one: each batch and
+    channel by itself.  All else goes through the input from end to end, as sums do."""
     shape = layer.inputs[0].shape
-    if len(shape) != 4 or layer.attributes["axes"] != (1, 2):
+    if not takes_pictures(layer):
         return accumulate(layer)
     batches, height, width, channels = shape
     return (

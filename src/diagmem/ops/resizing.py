@@ -1,7 +1,7 @@
 """Operators that resize a picture.
 
-Source rows and columns are computed in 32-bit floats, as the kernels do: the
-rounding decides which element is read.
+Source rows and columns are computed as the kernels do, in 32-bit floats or, for
+integers between two of them, in 1/1024ths: the rounding decides which is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from diagmem.ops.nest import Int64Array, Nest, axis, axis_by_table, loop, loops,
 from diagmem.ops.operator import Given, Operator, need_rank, one_to_one
 
 TYPES = ("float32", "int8", "int16")
-MAX_ROWS = 1 << 24
+ONE = 1 << 10
+"""What integer kernels take steps in."""
+MAX_ROWS = 1 << 20
 """Of rows and columns a table is made."""
 
 
@@ -55,6 +57,8 @@ def nearest(layer: Layer, along: int) -> Int64Array:
 def between(layer: Layer, along: int) -> Int64Array:
     """The two sources of each row (0) or column (1), int64 [extent, 2]."""
     source, target = (t.shape[1 + along] for t in (layer.inputs[0], layer.outputs[0]))
+    if layer.inputs[0].dtype != "float32":
+        return _between_in_integers(layer, source, target)
     scale, half = _scale(layer, along), np.float32(0.5)
     place = np.arange(target, dtype=np.float32)
     if layer.attributes["half_pixel_centers"]:
@@ -63,6 +67,21 @@ def between(layer: Layer, along: int) -> Int64Array:
         place = place * scale
     low = np.maximum(np.floor(place).astype(np.int64), 0)
     high = np.minimum(np.ceil(place).astype(np.int64), source - 1)
+    return np.stack([low, high], axis=1)
+
+
+def _between_in_integers(layer: Layer, source: int, target: int) -> Int64Array:
+    """The same in fixed point: a step is a whole number of 1/1024ths, rounded."""
+    part, whole = source, target
+    if layer.attributes["align_corners"] and target > 1:
+        part, whole = source - 1, target - 1
+    step = (ONE * part + whole // 2) // max(whole, 1)
+    place = np.arange(target, dtype=np.int64) * step
+    if layer.attributes["half_pixel_centers"]:
+        place += step // 2 - ONE // 2
+    # C divides towards zero; what is negative ends up at 0 either way.
+    low = np.clip(place // ONE, 0, source - 1)
+    high = np.clip((place + ONE - 1) // ONE, 0, source - 1)
     return np.stack([low, high], axis=1)
 
 

@@ -10,7 +10,7 @@ from diagmem.ops.attributes import Attribute, dtype, show
 from diagmem.ops.broadcast import broadcast, spread
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Tensor, Value
-from diagmem.ops.nest import Nest, loop, loops, read, walk, write
+from diagmem.ops.nest import Nest, Node, loop, loops, read, walk, write
 from diagmem.ops.operator import Given, Operator, one_to_one
 
 TYPES = ("float32", "int8", "int16")
@@ -62,6 +62,31 @@ def _matrices(name: str, given: Given) -> tuple[list[Tensor], list[Tensor]]:
 
 def batch_matmul(layer: Layer) -> Nest:
     """batches, row, column; then the sum."""
+    return (_products(layer, copied=()),)
+
+
+def batch_matmul_tflm(layer: Layer) -> Nest:
+    """A factor that does not lie as the sum runs is first copied to memory that is
+    kept for it: input2 unless adj_y, input1 if adj_x."""
+    copied = [
+        tensor
+        for tensor, turned in zip(
+            layer.inputs, (layer.attributes["adj_x"], not layer.attributes["adj_y"]), strict=True
+        )
+        if turned
+    ]
+    copies = [
+        loop(
+            f"c{tensor.name}",
+            tensor.elements,
+            read(tensor.name, *walk([tensor.elements], f"c{tensor.name}")),
+        )
+        for tensor in copied
+    ]
+    return (*copies, _products(layer, copied=[tensor.name for tensor in copied]))
+
+
+def _products(layer: Layer, copied: Sequence[str]) -> Node:
     left, right = layer.inputs[0].shape, layer.inputs[1].shape
     *batches, rows, columns = layer.outputs[0].shape
     turned = layer.attributes["adj_x"], layer.attributes["adj_y"]
@@ -69,17 +94,14 @@ def batch_matmul(layer: Layer) -> Nest:
     inner = left[-2] if turned[0] else left[-1]
     first = ("k", "i") if turned[0] else ("i", "k")
     second = ("j", "k") if turned[1] else ("k", "j")
-    return (
-        loops(
-            {**dict(zip(names, batches, strict=True)), "i": rows, "j": columns},
-            loop(
-                "k",
-                inner,
-                read("input1", *spread(left[:-2], names), *walk(left[-2:], *first)),
-                read("input2", *spread(right[:-2], names), *walk(right[-2:], *second)),
-            ),
-            write("output", *walk(layer.outputs[0].shape, *names, "i", "j")),
-        ),
+    reads = [
+        read("input1", *spread(left[:-2], names), *walk(left[-2:], *first)),
+        read("input2", *spread(right[:-2], names), *walk(right[-2:], *second)),
+    ]
+    return loops(
+        {**dict(zip(names, batches, strict=True)), "i": rows, "j": columns},
+        loop("k", inner, *(access for access in reads if access.tensor not in copied)),
+        write("output", *walk(layer.outputs[0].shape, *names, "i", "j")),
     )
 
 
@@ -179,6 +201,7 @@ OPERATORS = (
         _matrices,
         batch_matmul,
         _draw_matrices,
+        {"tflm": batch_matmul_tflm},
     ),
     *(
         Operator(name, "input=6x11 dtype=int8", _ROWS, one_to_one(_same), nest, _draw_rows)

@@ -38,18 +38,20 @@ static inline void kept(const struct reduction *r, ptrdiff_t stride[AXES])
     for (int32_t d4 = 0; d4 < (r)->extent[4]; d4++)
 #define PLACE(s) (d0 * (s)[0] + d1 * (s)[1] + d2 * (s)[2] + d3 * (s)[3] + d4 * (s)[4])
 
-void OF(mean_of_picture)(const T *input, T *output, int32_t batches, int32_t height,
-                         int32_t width, int32_t channels, float scale)
+#if IS_FLOAT
+void mean_of_picture_float32(const float *input, float *output, int32_t batches,
+                             int32_t height, int32_t width, int32_t channels, float scale)
 {
     for (int32_t b = 0; b < batches; b++)
     for (int32_t c = 0; c < channels; c++) {
         float sum = 0.0f;
         for (int32_t y = 0; y < height; y++)
         for (int32_t x = 0; x < width; x++)
-            sum += REAL(input[(((ptrdiff_t)b * height + y) * width + x) * channels + c]);
-        *output++ = STORE(sum / (float)(height * width), scale);
+            sum += input[(((ptrdiff_t)b * height + y) * width + x) * channels + c];
+        *output++ = sum / (float)(height * width) * scale;
     }
 }
+#endif
 
 void OF(reduce_max)(const T *input, T *output, const struct reduction *r)
 {

@@ -26,8 +26,9 @@ static inline int32_t nearest_of(const struct resize *r, int32_t i, int32_t in, 
     return clamp_int32(found, 0, in - 1);
 }
 
-/* The two neighbours, and how far it is from the first to the second. */
-static inline float between(const struct resize *r, int32_t i, int32_t in, int32_t out,
+/* The two neighbours, and how far it is from the first to the second: for floats, and
+ * for integers in 1/1024ths. */
+static inline float between_floats(const struct resize *r, int32_t i, int32_t in, int32_t out,
                             int32_t *low, int32_t *high)
 {
     float step = step_of(r, in, out);
@@ -38,6 +39,24 @@ static inline float between(const struct resize *r, int32_t i, int32_t in, int32
     return place - (float)*low;
 }
 
+static inline float between_integers(const struct resize *r, int32_t i, int32_t in, int32_t out,
+                                     int32_t *low, int32_t *high)
+{
+    int corners = r->align_corners && out > 1;
+    int32_t part = corners ? in - 1 : in, whole = corners ? out - 1 : out;
+    int32_t step = (1024 * part + whole / 2) / whole;
+    int32_t place = i * step + (r->half_pixel_centers ? step / 2 - 512 : 0);
+    *low = clamp_int32(place / 1024, 0, in - 1);
+    *high = clamp_int32((place + 1023) / 1024, 0, in - 1);
+    return (float)(place - 1024 * *low) / 1024.0f;
+}
+
+#endif
+
+#if IS_FLOAT
+#define BETWEEN between_floats
+#else
+#define BETWEEN between_integers
 #endif
 
 void OF(resize_nearest)(const T *input, T *output, const struct resize *r)
@@ -60,8 +79,8 @@ void OF(resize_bilinear)(const T *input, T *output, const struct resize *r)
     for (int32_t y = 0; y < r->out_h; y++)
     for (int32_t x = 0; x < r->out_w; x++) {
         int32_t y0, y1, x0, x1;
-        float dy = between(r, y, r->in_h, r->out_h, &y0, &y1);
-        float dx = between(r, x, r->in_w, r->out_w, &x0, &x1);
+        float dy = BETWEEN(r, y, r->in_h, r->out_h, &y0, &y1);
+        float dx = BETWEEN(r, x, r->in_w, r->out_w, &x0, &x1);
         ptrdiff_t top = ((ptrdiff_t)b * r->in_h + y0) * r->in_w;
         ptrdiff_t bottom = ((ptrdiff_t)b * r->in_h + y1) * r->in_w;
         for (int32_t c = 0; c < r->depth; c++) {
@@ -73,3 +92,5 @@ void OF(resize_bilinear)(const T *input, T *output, const struct resize *r)
         }
     }
 }
+
+#undef BETWEEN

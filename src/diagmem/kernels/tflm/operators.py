@@ -84,7 +84,7 @@ def _padding(layer: Layer) -> int:
     if padding == "VALID":
         return int(schema.Padding.VALID)
     raise DiagmemError(
-        f'{layer.operator}: TFLite has no explicit padding {padding}, expected "SAME" or "VALID"'
+        f"{layer.operator}: TFLite has no explicit padding, expected padding=SAME or VALID"
     )
 
 

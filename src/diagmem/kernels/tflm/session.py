@@ -142,7 +142,7 @@ class _Windows:
 
     @contextmanager
     def over(self, places: dict[str, int]) -> Iterator[None]:
-        requests, sizes = self._requests, self._case["sizes"]
+        requests, sizes = self._requests, self._case.get("sizes", {})
         for name, address in places.items():
             role = OUTPUT if name in self._case["outputs"] else INPUT
             requests.declare_buffer(
