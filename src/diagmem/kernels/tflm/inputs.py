@@ -54,17 +54,21 @@ def _values(layer: Layer, tensor: Tensor, seed: int, zero_point: int) -> Array:
 
 def _above(values: Array, near: Any, zero_point: int) -> Array:
     if values.dtype == np.float32:
-        return (np.abs(values) * (1 - near) + near).astype(values.dtype)
+        shrunk: Array = (np.abs(values) * (1 - near) + near).astype(values.dtype)
+        return shrunk
     limits = np.iinfo(values.dtype)
     lowest = zero_point + int(near)
-    return (lowest + (values.astype(np.int64) - limits.min) % (limits.max - lowest + 1)).astype(
-        values.dtype
-    )
+    above: Array = (
+        lowest + (values.astype(np.int64) - limits.min) % (limits.max - lowest + 1)
+    ).astype(values.dtype)
+    return above
 
 
 def _apart_from(values: Array, near: Any, zero_point: int) -> Array:
     if values.dtype == np.float32:
-        return np.where(values < 0, values - near, values + near).astype(values.dtype)
+        moved: Array = np.where(values < 0, values - near, values + near).astype(values.dtype)
+        return moved
     distance = values.astype(np.int64) - zero_point
     moved = np.where(distance < 0, np.minimum(distance, -near), np.maximum(distance, near))
-    return (moved + zero_point).astype(values.dtype)
+    apart: Array = (moved + zero_point).astype(values.dtype)
+    return apart

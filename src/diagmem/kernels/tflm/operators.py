@@ -110,16 +110,15 @@ def _weights(
         bias = random.uniform(-1, 1, channels).astype(np.float32)
         return Constant(name, values), Constant("bias", bias)
     values = random.integers(-127, 128, shape).astype(np.int8)
-    scales = (weight_scale(2),)
-    if axis is not None:
-        scales = tuple(weight_scale(channel) for channel in range(channels))
+    slices = [2] if axis is None else range(channels)
+    scales = tuple(weight_scale(channel) for channel in slices)
     input_scale = activation_quantisations(layer)[layer.inputs[0].name].scale
     largest = accumulator_spread(layer) / 2
-    bias = random.uniform(-largest, largest, channels)
-    bias = bias.astype(np.int64 if dtype == "int16" else np.int32)
+    wide = np.int64 if dtype == "int16" else np.int32
+    sums = random.uniform(-largest, largest, channels).astype(wide)
     return (
         Constant(name, values, Quantisation(scales, axis=axis or 0)),
-        Constant("bias", bias, Quantisation(tuple(input_scale * scale for scale in scales))),
+        Constant("bias", sums, Quantisation(tuple(input_scale * scale for scale in scales))),
     )
 
 

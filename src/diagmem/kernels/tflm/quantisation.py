@@ -121,26 +121,17 @@ def _zero(tensor: Tensor, zero_point: int) -> int:
 
 def _scale(layer: Layer, tensor: Tensor, first: Quantisation) -> tuple[float, int]:
     """The output's scale and, for int8, its zero point."""
+    deviation = _deviation(layer, first)
+    if deviation is not None:
+        return deviation * OUTPUT_SPREAD / LEVELS[tensor.dtype], 4
     levels = LEVELS[tensor.dtype]
-    deviation = spread(layer.inputs[0].dtype) * first.scale
-    keep = OUTPUT_SPREAD / levels
     match layer.operator:
-        case "CONV_2D" | "DEPTHWISE_CONV_2D" | "TRANSPOSE_CONV" | "FULLY_CONNECTED":
-            return accumulator_spread(layer) * first.scale * weight_scale(2) * keep, 4
-        case "BATCH_MATMUL":
-            return deviation**2 * sqrt(fan_in(layer)) * keep, 4
-        case "MUL":
-            return deviation**2 * keep, 4
         case "ADD" | "SUB":
             return 2 * first.scale, 4
         case "DIV":
             return 8 / levels, 4
         case "SQUARED_DIFFERENCE":
-            return 8 * deviation**2 / levels, -128
-        case "MEAN":
-            return deviation / sqrt(_reduced(layer)) * keep, 4
-        case "SUM":
-            return deviation * sqrt(_reduced(layer)) * keep, 4
+            return 8 * (spread(layer.inputs[0].dtype) * first.scale) ** 2 / levels, -128
         case "ABS":
             return 0.55 * first.scale, -128
         case "SQRT":
@@ -154,6 +145,23 @@ def _scale(layer: Layer, tensor: Tensor, first: Quantisation) -> tuple[float, in
         case "QUANTIZE":
             return first.scale * LEVELS[layer.inputs[0].dtype] / levels * 1.3, 5
     return first.scale, first.zero_point
+
+
+def _deviation(layer: Layer, first: Quantisation) -> float | None:
+    """The standard deviation of an output that is a sum of many, in real numbers."""
+    deviation = spread(layer.inputs[0].dtype) * first.scale
+    match layer.operator:
+        case "CONV_2D" | "DEPTHWISE_CONV_2D" | "TRANSPOSE_CONV" | "FULLY_CONNECTED":
+            return accumulator_spread(layer) * first.scale * weight_scale(2)
+        case "BATCH_MATMUL":
+            return deviation**2 * sqrt(fan_in(layer))
+        case "MUL":
+            return deviation**2
+        case "MEAN":
+            return deviation / sqrt(_reduced(layer))
+        case "SUM":
+            return deviation * sqrt(_reduced(layer))
+    return None
 
 
 def _reduced(layer: Layer) -> float:

@@ -8,29 +8,28 @@ outcome like any other.
 from __future__ import annotations
 
 import pickle
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.inputs import input_values
 from diagmem.kernels.tflm.placing import Displacement, place
+from diagmem.kernels.tflm.processes import (
+    TIMEOUT_SECONDS,
+    child_command,
+    how_ended,
+    kernels_name,
+    printed,
+    read_records,
+    run_natively,
+    runtime_file,
+)
 from diagmem.kernels.tflm.requests import requests_library
 from diagmem.ops.layer import Layer
 from diagmem.record.recorder import Mode, Recorded, Request, record
-
-SESSION = Path(__file__).parent / "session.py"
-PACKAGE = "tflite-micro"
-TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def run_layers(
     while len(outcomes) < len(cases):
         with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
             session = _Session(Path(directory), cases[len(outcomes) :])
-            how = session.run(timeout_seconds)
+            how = run_natively(session.command, timeout_seconds)
             outcomes += session.outcomes(how)
     return outcomes
 
@@ -93,12 +92,12 @@ def trace_layers(
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         session = _Session(Path(directory), cases)
         about = {
-            "kernels": f"{PACKAGE} {version(PACKAGE)}",
+            "kernels": kernels_name(),
             "operators": [case.layer.operator for case in cases],
         }
         request = Request(command=session.command, mode=mode, about=about)
         recorded = record(request, output, progress=progress)
-        outcomes = session.outcomes(_ended(recorded.exit_code))
+        outcomes = session.outcomes(how_ended(recorded.exit_code))
     behind = Outcome(refused="refused: an earlier case ended the process")
     return recorded, outcomes + [behind] * (len(cases) - len(outcomes))
 
@@ -110,7 +109,7 @@ class _Session:
         self._cases = cases
         self._results = directory / "results"
         head = {
-            "runtime": str(_runtime()),
+            "runtime": str(runtime_file()),
             "requests": str(requests_library()),
             "count": len(cases),
         }
@@ -118,58 +117,22 @@ class _Session:
             pickle.dump(head, file)
             for case in cases:
                 pickle.dump(_job(case), file)
-        # -P: the session's own folder would hide modules of the same names.
-        self.command = [
-            sys.executable,
-            "-P",
-            str(SESSION),
-            str(directory / "cases"),
-            str(self._results),
-        ]
-
-    def run(self, timeout_seconds: float) -> str:
-        """Run it natively; how it ended, empty if as it should."""
-        try:
-            done = subprocess.run(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"took more than {timeout_seconds:g} s"
-        return _ended(done.returncode)
+        self.command = child_command("one_operator", directory / "cases", self._results)
 
     def outcomes(self, how: str) -> list[Outcome]:
         """One for each case that was begun; ``how`` the process ended is the last one's."""
-        records = _records(self._results)
+        records = read_records(self._results)
         if not records:
-            raise DiagmemError(f"TFLM did not start: {how or self._printed() or 'no reason given'}")
+            raise DiagmemError(
+                f"TFLM did not start: {how or printed(self._results) or 'no reason given'}"
+            )
         outcomes = [
             _outcome(case, record) for case, record in zip(self._cases, records[1:], strict=False)
         ]
         if len(outcomes) < len(self._cases):
-            said = "; ".join(text for text in (how, self._printed()) if text)
+            said = "; ".join(text for text in (how, printed(self._results)) if text)
             outcomes.append(Outcome(refused=f"refused: {said}"))
         return outcomes
-
-    def _printed(self) -> str:
-        """What TFLM printed during the case that was the last."""
-        log = self._results.with_name(self._results.name + ".log")
-        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-        return " ".join(text.split())[:300]
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """All records that a results file holds whole."""
-    records: list[dict[str, Any]] = []
-    if path.is_file():
-        with path.open("rb") as file, suppress(EOFError, pickle.UnpicklingError):
-            while True:
-                records.append(pickle.load(file))
-    return records
 
 
 def _outcome(case: TflmCase, record: Mapping[str, Any]) -> Outcome:
@@ -182,12 +145,6 @@ def _outcome(case: TflmCase, record: Mapping[str, Any]) -> Outcome:
         outputs={tensor.name: memory[tensor.name] for tensor in case.layer.outputs},
         inputs={t.name: memory[t.name] for t in case.layer.inputs if t.name != covered},
     )
-
-
-def _ended(exit_code: int) -> str:
-    if exit_code < 0:
-        return f"stopped by {signal.Signals(-exit_code).name}"
-    return f"ended with exit code {exit_code}" if exit_code else ""
 
 
 def _job(case: TflmCase) -> dict[str, Any]:
@@ -222,12 +179,3 @@ def _job(case: TflmCase) -> dict[str, Any]:
             for tensor in layer.inputs
         ],
     }
-
-
-@cache
-def _runtime() -> Path:
-    """The wheel's extension module; found without importing what is around it."""
-    found = find_spec("tflite_micro")
-    if found is None or found.origin is None:
-        raise DiagmemError("tflite-micro is not installed; pip install 'diagmem[tflm]'")
-    return Path(found.origin).parent / "python" / "tflite_micro" / "_runtime.so"
