@@ -1,0 +1,39 @@
+"""All planners by name, and the one that picks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from types import MappingProxyType
+
+from diagmem.arena.baseline import first_fit, tflm_greedy
+from diagmem.arena.exact import exact
+from diagmem.arena.heuristic import heuristic
+from diagmem.arena.problem import Options, Plan, Problem
+
+AUTO_TIME_LIMIT_S = 10.0
+"""The most that `auto` gives the exact planner."""
+
+Planner = Callable[[Problem, Options], Plan]
+
+
+def auto(problem: Problem, options: Options) -> Plan:
+    """The heuristic; where that is not proven optimal and OR-tools is installed, the
+    exact planner for a few seconds."""
+    plan = heuristic(problem, options)
+    if plan.optimal or find_spec("ortools") is None:
+        return plan
+    limit = min(options.time_limit_s, AUTO_TIME_LIMIT_S)
+    return exact(problem, replace(options, time_limit_s=limit))
+
+
+PLANNERS: Mapping[str, Planner] = MappingProxyType(
+    {
+        "auto": auto,
+        "heuristic": heuristic,
+        "exact": exact,
+        "tflm-greedy": tflm_greedy,
+        "first-fit": first_fit,
+    }
+)

@@ -1,0 +1,204 @@
+"""Is a plan safe?  Asked without any of the planners' code.
+
+The verifier takes its own view of a plan: an array with one entry for each byte of the
+arena, saying whose value is there, and the operators run over it one by one.  When a
+tensor is needed last it reads off the operators, not off the blocks' lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from diagmem.arena.problem import Permission, Plan, Problem, Step
+
+_NOBODY = -1
+_FOREVER = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A plan as it is to be verified.
+
+    Attributes
+    ----------
+    names, sizes, offsets : for each tensor number (scratch buffers among them), sizes
+        and offsets in bytes.
+    steps : the operators in execution order, each with the tensors it reads and writes.
+    inputs : tensors that hold their values before the first operator.
+    outputs : tensors whose values are needed after the last.
+    pinned : tensors whose bytes are nobody else's at any time.
+    permissions : the overlaps that are allowed.
+    """
+
+    names: Mapping[int, str]
+    sizes: Mapping[int, int]
+    offsets: Mapping[int, int]
+    steps: Sequence[Step]
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+    pinned: Sequence[int]
+    permissions: Sequence[Permission]
+    arena_bytes: int
+    align_bytes: int
+
+
+def verify_plan(problem: Problem, plan: Plan) -> list[str]:
+    """What is wrong with a plan, one line each; nothing if it is safe."""
+    return verify(
+        Claim(
+            names={b.tensor: b.name for b in problem.blocks},
+            sizes={b.tensor: b.size_bytes for b in problem.blocks},
+            offsets=plan.offsets,
+            steps=problem.steps,
+            inputs=[b.tensor for b in problem.blocks if b.role == "input"],
+            outputs=[b.tensor for b in problem.blocks if b.role == "output"],
+            pinned=sorted(problem.pinned),
+            permissions=problem.permissions,
+            arena_bytes=plan.arena_bytes,
+            align_bytes=problem.align_bytes,
+        )
+    )
+
+
+def verify(claim: Claim) -> list[str]:
+    """What is wrong, one line each: misplaced tensors, or, if there is none, what
+    happens to their values."""
+    misplaced = _misplaced(claim)
+    if misplaced:
+        return misplaced
+    walk = _Walk(claim)
+    walk.fill_inputs()
+    for k, step in enumerate(claim.steps):
+        walk.run(k, step)
+    walk.read_outputs()
+    return _trespasses(claim) + walk.violations
+
+
+def _misplaced(claim: Claim) -> list[str]:
+    found = []
+    for tensor, size in claim.sizes.items():
+        name = claim.names[tensor]
+        offset = claim.offsets.get(tensor)
+        if offset is None:
+            found.append(f"{name} has no place")
+        elif offset < 0:
+            found.append(f"{name} lies at {offset}, before the arena")
+        elif offset % claim.align_bytes:
+            found.append(f"{name} lies at {offset}, no multiple of {claim.align_bytes}")
+        elif offset + size > claim.arena_bytes:
+            found.append(
+                f"{name} ends at byte {offset + size}, behind the arena of {claim.arena_bytes}"
+            )
+    return found
+
+
+def _trespasses(claim: Claim) -> list[str]:
+    """Tensors that lie, at whatever time, over a pinned one."""
+    found = []
+    for pinned in claim.pinned:
+        for tensor in claim.sizes:
+            first = max(claim.offsets[pinned], claim.offsets[tensor])
+            end = min(
+                claim.offsets[pinned] + claim.sizes[pinned],
+                claim.offsets[tensor] + claim.sizes[tensor],
+            )
+            if tensor != pinned and first < end:
+                found.append(
+                    f"{claim.names[tensor]} lies over bytes [{first}, {end}) of"
+                    f" {claim.names[pinned]}, which is pinned"
+                )
+    return found
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The arena while the operators run."""
+
+    claim: Claim
+    violations: list[str] = field(default_factory=list)
+    holder: np.ndarray[tuple[int], np.dtype[np.int32]] = field(init=False)
+    last_use: dict[int, int] = field(init=False)
+    allowed: dict[tuple[int, int, int], list[Permission]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        claim = self.claim
+        ends = [claim.offsets[t] + size for t, size in claim.sizes.items()]
+        self.holder = np.full(max(ends, default=0), _NOBODY, np.int32)
+        self.last_use = {}
+        for k, step in enumerate(claim.steps):
+            self.last_use.update(dict.fromkeys((*step.reads, *step.writes), k))
+        self.last_use.update(dict.fromkeys(claim.outputs, _FOREVER))
+        self.allowed = {}
+        for p in claim.permissions:
+            self.allowed.setdefault((p.operator, p.input, p.output), []).append(p)
+
+    def bytes_of(self, tensor: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        start = self.claim.offsets[tensor]
+        return self.holder[start : start + self.claim.sizes[tensor]]
+
+    def fill_inputs(self) -> None:
+        for tensor in self.claim.inputs:
+            for other, where in self.others_in(tensor):
+                self.complain("before the first operator", "fills", tensor, other, where)
+            self.bytes_of(tensor)[:] = tensor
+
+    def run(self, k: int, step: Step) -> None:
+        """Inputs must be whole; outputs take their bytes."""
+        when = f"operator {k} {step.name}"
+        for tensor in step.reads:
+            for other, where in self.others_in(tensor, nobody=True):
+                self.complain(when, "reads", tensor, other, where)
+        for tensor in step.writes:
+            for other, where in self.others_in(tensor):
+                needed = self.last_use.get(other, -1) >= k
+                if needed and not self.is_allowed(k, step, other, tensor):
+                    self.complain(when, "writes", tensor, other, where)
+            self.bytes_of(tensor)[:] = tensor
+
+    def read_outputs(self) -> None:
+        for tensor in self.claim.outputs:
+            for other, where in self.others_in(tensor, nobody=True):
+                self.complain("after the last operator", "reads", tensor, other, where)
+
+    def others_in(self, tensor: int, nobody: bool = False) -> list[tuple[int, int]]:
+        """Who else holds bytes of a tensor, and the first such byte of the arena."""
+        held = self.bytes_of(tensor)
+        if len(held) == 0:
+            return []
+        # Values lie in few runs of bytes: looking at where each begins is enough.
+        begins = np.concatenate([[0], np.flatnonzero(held[1:] != held[:-1]) + 1])
+        first: dict[int, int] = {}
+        for at, holder in zip(begins.tolist(), held[begins].tolist(), strict=True):
+            first.setdefault(holder, self.claim.offsets[tensor] + at)
+        return [
+            (holder, where)
+            for holder, where in first.items()
+            if holder != tensor and (nobody or holder != _NOBODY)
+        ]
+
+    def is_allowed(self, k: int, step: Step, source: int, target: int) -> bool:
+        """May the output ``target`` of operator k share bytes with ``source``?"""
+        if source not in step.reads or self.last_use[source] != k:
+            return False
+        away = self.claim.offsets[source] - self.claim.offsets[target]
+        for p in self.allowed.get((k, source, target), []):
+            mirror = p.mirror_displacement_bytes
+            if away >= p.min_displacement_bytes or (away == 0 and p.in_place):
+                return True
+            if mirror is not None and -away >= mirror:
+                return True
+        return False
+
+    def complain(self, when: str, what: str, tensor: int, other: int, where: int) -> None:
+        names, offsets = self.claim.names, self.claim.offsets
+        if other == _NOBODY:
+            held = "which nothing was written to"
+        else:
+            held = f"which holds {names[other]} (at {offsets[other]})"
+        self.violations.append(
+            f"{when} {what} {names[tensor]} (at {offsets[tensor]}): byte {where} of the arena,"
+            f" {held}"
+        )
