@@ -19,7 +19,7 @@ PLAN_NAME = "OfflineMemoryAllocation"
 tensors, offset of each], -1 for tensors that are placed at run time."""
 PLANNED_ONLINE = -1
 IN_MEMORY = "<memory>"
-"""The path of a model that was read from bytes."""
+"""What a model that was read from bytes is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,10 @@ class Lifetime:
     end: int
 
 
-def read_model(source: str | os.PathLike[str] | bytes) -> Model:
+def read_model(source: str | os.PathLike[str] | bytes, name: str = IN_MEMORY) -> Model:
     """The graph of a ``.tflite`` file, given by its path or as its bytes.
+
+    ``name`` is what complaints call bytes.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def read_model(source: str | os.PathLike[str] | bytes) -> Model:
         before it is written or written twice.
     """
     if isinstance(source, bytes):
-        path, data = IN_MEMORY, memoryview(source)
+        path, data = name, memoryview(source)
     else:
         path, data = os.fspath(source), _mapped(source)
     decoded = decode(Flat(data, path))
