@@ -13,6 +13,7 @@ from diagmem.cli.common import (
     check_output,
     hint,
     not_negative,
+    positive,
     print_json,
     quoted,
     say,
@@ -56,22 +57,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="sets of compiled kernels, with commas [%(default)s]",
     )
     parser.add_argument(
-        "--cases", type=_positive, default=20, metavar="N", help="layers per operator [%(default)s]"
+        "--cases", type=positive, default=20, metavar="N", help="layers per operator [%(default)s]"
     )
     parser.add_argument("--seed", type=not_negative, default=0, help="of the layers [%(default)s]")
-    parser.add_argument("--jobs", type=_positive, metavar="J", help="processes [one per core]")
+    parser.add_argument("--jobs", type=positive, metavar="J", help="processes [one per core]")
     parser.add_argument(
         "--replay", metavar="CSV:ROW", help="one case again, in full: a row of -o's file, from 1"
     )
     add_output(parser, "write all cases as CSV")
     add_json(parser)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def run(args: argparse.Namespace) -> int:

@@ -95,5 +95,13 @@ def not_negative(text: str) -> int:
     return number
 
 
+def positive(text: str) -> int:
+    """For argparse: a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr)

@@ -25,10 +25,15 @@ VERBS: dict[str, str] = {
     "heatmap": "draw a trace: when each byte is loaded, stored and still needed",
     "prove": "run a kernel truly overlapped and compare the bits",
     "formula": "the minimum displacement and safe overlap of an operator, from its shapes",
+    "check": "the formulas against traced kernels and overlapped runs, on random layers",
+    "zoo": "eleven well-known networks to try things on",
+    "measure": "a network's overlaps, on the compiled kernels that run it",
+    "plan": "place a network's tensors in the smallest arena, overlapped where that is safe",
+    "verify": "run a planned network beside the original on TFLM and compare the bits",
+    "fit": "which micro-controllers a network fits, with and without overlap",
     "info": "what a trace holds",
     "validate": "check a trace file against the format's invariants",
     "export": "write the events as Parquet or CSV",
-    "check": "the formulas against traced kernels and overlapped runs, on random layers",
     "doctor": "what is installed, what is missing, and the command that mends it",
 }
 

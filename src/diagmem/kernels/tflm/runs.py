@@ -27,7 +27,7 @@ from diagmem.kernels.tflm.processes import (
     run_natively,
     runtime_file,
 )
-from diagmem.kernels.tflm.requests import requests_library
+from diagmem.kernels.tflm.requests import client_library
 from diagmem.ops.layer import Layer
 from diagmem.record.recorder import Mode, Recorded, Request, record
 
@@ -110,7 +110,7 @@ class _Session:
         self._results = directory / "results"
         head = {
             "runtime": str(runtime_file()),
-            "requests": str(requests_library()),
+            "requests": str(client_library("requests")),
             "count": len(cases),
         }
         with (directory / "cases").open("wb") as file:

@@ -1,0 +1,227 @@
+"""``diagmem plan``: all tensors of a network in the smallest arena."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diagmem.cli.common import (
+    add_json,
+    add_output,
+    check_output,
+    hint,
+    not_negative,
+    positive,
+    print_json,
+    quoted,
+    say,
+)
+
+if TYPE_CHECKING:
+    from diagmem.networks.planning import NetworkPlan
+
+SHOWN = 10
+"""Tensors, and operators over a limit, that are listed."""
+
+_EPILOG = """\
+overlaps:
+  exact     closed forms for the loop order of TFLite's reference kernels
+  paper     the bound that the authors of diagonal memory optimisation published
+  none      no overlap: the smallest ordinary arena
+  FILE      what diagmem measure has found on compiled kernels; trust this one
+
+solvers: auto (the heuristic, and the exact one where that is not proven best),
+heuristic, exact (needs OR-tools), first-fit, tflm-greedy
+
+  diagmem plan net.tflite                                how much would it save?
+  diagmem plan net.tflite --overlaps overlaps.json -o planned.tflite
+  diagmem plan net.tflite --arena 262144                 does it fit? if not, why?
+
+The written model carries the plan in its metadata, where TensorFlow Lite Micro looks
+for it.  A plan is for the kernels that its overlaps were measured on.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.add_argument("model", type=Path, metavar="MODEL.tflite", help="what to plan")
+    parser.add_argument(
+        "--overlaps", default="exact", metavar="FILE|exact|paper|none", help="[%(default)s]"
+    )
+    parser.add_argument(
+        "--solver",
+        choices=("auto", "heuristic", "exact", "first-fit", "tflm-greedy"),
+        default="auto",
+        help="[%(default)s]",
+    )
+    parser.add_argument(
+        "--align", type=positive, default=16, metavar="BYTES", help="of every tensor [%(default)s]"
+    )
+    parser.add_argument(
+        "--pin-io",
+        action="store_true",
+        help="keep the model's inputs and outputs to themselves from beginning to end",
+    )
+    parser.add_argument(
+        "--arena", type=positive, metavar="BYTES", help="does the plan fit? exit code 1 if not"
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=positive,
+        default=60,
+        metavar="S",
+        help="of the exact solver, in seconds [%(default)s]",
+    )
+    parser.add_argument("--seed", type=not_negative, default=0, help="of the search [%(default)s]")
+    add_output(parser, "write the model with the plan in it")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from diagmem.arena import Options
+    from diagmem.model.graph import read_model
+    from diagmem.networks.overlaps import read_overlaps
+    from diagmem.networks.planning import NO_OVERLAPS, plan_network, write_plan
+    from diagmem.networks.problem import FORMULAS
+
+    if args.output is not None:
+        check_output(args.output, args.force, args.model)
+    model = read_model(args.model)
+    by_formula = args.overlaps in (*FORMULAS, NO_OVERLAPS)
+    found = plan_network(
+        model,
+        args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model),
+        solver=args.solver,
+        align_bytes=args.align,
+        pin_io=args.pin_io,
+        options=Options(time_limit_s=args.time_limit, seed=args.seed),
+    )
+    if args.output is not None:
+        write_plan(found, args.output)
+    if args.json:
+        print_json(as_json(found, args.arena))
+    else:
+        print("\n".join(_lines(found, args.arena)))
+    _say_next(args, found)
+    return 1 if args.arena is not None and found.in_the_way(args.arena) else 0
+
+
+def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
+    plan = found.plan
+    data: dict[str, Any] = {
+        "model": found.model.path,
+        "arena_bytes": plan.arena_bytes,
+        "lower_bound_bytes": plan.lower_bound_bytes,
+        "optimal": plan.optimal,
+        "solver": plan.solver,
+        "baseline_bytes": dict(found.baselines),
+        "saving_percent": {name: round(found.saving_percent(name), 2) for name in found.baselines},
+        "provenance": found.provenance,
+        "tensors": [
+            {
+                "index": block.tensor,
+                "name": block.name,
+                "role": block.role,
+                "offset": plan.offsets[block.tensor],
+                "bytes": block.size_bytes,
+                "first_operator": block.first,
+                "last_operator": block.end - 1,
+            }
+            for block in found.problem.blocks
+        ],
+        "overlaps": [
+            {
+                "operator": shared.permission.operator,
+                "output": shared.permission.output,
+                "input": shared.permission.input,
+                "bytes": shared.shared_bytes,
+                "displacement_bytes": shared.displacement_bytes,
+                "min_displacement_bytes": shared.permission.min_displacement_bytes,
+                "source": shared.permission.source,
+            }
+            for shared in found.shared
+        ],
+    }
+    if limit is not None:
+        crowded = found.in_the_way(limit)
+        data["fits"] = not crowded
+        data["in_the_way"] = [
+            {
+                "operator": one.operator,
+                "name": one.name,
+                "top_bytes": one.top_bytes,
+                "tensors": [block.tensor for block in one.blocks],
+            }
+            for one in crowded
+        ]
+    return data
+
+
+def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
+    plan = found.plan
+    state = "proven optimal" if plan.optimal else _gap(found)
+    shared = sum(one.shared_bytes for one in found.shared)
+    lines = [
+        f"{found.model.path}: {len(found.model.operators)} operators,"
+        f" {len(found.problem.blocks)} tensors to place",
+        f"  arena        {plan.arena_bytes:>12,} B   ({plan.solver}; {state})",
+        f"  lower bound  {plan.lower_bound_bytes:>12,} B",
+    ]
+    lines += [
+        f"  {name:16} {size:>8,} B   saves {found.saving_percent(name):.1f} %"
+        for name, size in found.baselines.items()
+    ]
+    lines += [
+        f"  overlaps     {found.overlaps}: {len(found.shared)} pairs share {shared:,} B",
+        *(f"  measured on  {kernels}" for kernels in _kernels(found)),
+    ]
+    if limit is not None:
+        lines += _fits(found, limit)
+    return lines
+
+
+def _gap(found: NetworkPlan) -> str:
+    plan = found.plan
+    gap = 100 * (plan.arena_bytes - plan.lower_bound_bytes) / max(plan.arena_bytes, 1)
+    return f"at most {gap:.1f} % above the best"
+
+
+def _kernels(found: NetworkPlan) -> list[str]:
+    if not found.kernels:
+        return []
+    return [f"{found.kernels.get('kernels', '?')}, {found.kernels.get('target', '?')}"]
+
+
+def _fits(found: NetworkPlan, limit: int) -> list[str]:
+    crowded = found.in_the_way(limit)
+    if not crowded:
+        return [
+            f"  fits         an arena of {limit:,} B, {limit - found.plan.arena_bytes:,} B left"
+        ]
+    lines = [
+        f"  does not fit an arena of {limit:,} B: {found.plan.arena_bytes - limit:,} B too much,"
+        f" at {len(crowded)} operators"
+    ]
+    for one in crowded[:SHOWN]:
+        lines.append(f"    operator {one.operator} {one.name} reaches {one.top_bytes:,} B:")
+        lines += [
+            f"      {block.size_bytes:>12,} B at {found.plan.offsets[block.tensor]:>12,}"
+            f"  {block.name[:60]}"
+            for block in one.blocks[:SHOWN]
+        ]
+    if len(crowded) > SHOWN:
+        lines.append(f"    ... and {len(crowded) - SHOWN} more operators; --json has all")
+    return lines
+
+
+def _say_next(args: argparse.Namespace, found: NetworkPlan) -> None:
+    if found.overlaps in ("exact", "paper") and found.shared:
+        say(
+            "these overlaps are a formula's, for the loop order of TFLite's reference kernels;"
+            f" measure yours: diagmem measure {quoted(args.model)} -o overlaps.json"
+        )
+    if args.output is not None:
+        hint(f"diagmem verify {quoted(args.model)} {quoted(args.output)}   (bit by bit, on TFLM)")
+    else:
+        hint(f"diagmem plan {quoted(args.model)} -o planned.tflite   (write the plan)")

@@ -1,0 +1,121 @@
+"""``diagmem verify``: a planned model against the model itself, on stock TFLM."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diagmem.cli.common import add_json, hint, not_negative, positive, print_json, quoted, say
+
+if TYPE_CHECKING:
+    from diagmem.kernels.tflm.network import Arena
+    from diagmem.networks.verify import Verdict
+
+_EPILOG = """\
+Runs both models on stock TensorFlow Lite Micro (the tflite-micro wheel), several
+inferences in a row on seeded inputs, and compares every output bit by bit.  The
+arena's head is what TFLM itself reports: tensors, and scratch that it places around
+the plan; the total adds what the interpreter keeps.
+
+  diagmem verify net.tflite planned.tflite
+  diagmem verify net.tflite planned.tflite --inputs samples.npz
+
+Exit codes: 0 identical, 1 not, 2 the input or the call is wrong.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.add_argument("model", type=Path, metavar="MODEL.tflite", help="the model")
+    parser.add_argument("planned", type=Path, metavar="PLANNED.tflite", help="the same, planned")
+    parser.add_argument(
+        "--runs", type=positive, default=3, metavar="N", help="random inputs [%(default)s]"
+    )
+    parser.add_argument("--seed", type=not_negative, default=0, help="of the first [%(default)s]")
+    parser.add_argument(
+        "--inputs",
+        default="random",
+        metavar="random|FILE.npz",
+        help="the model's inputs; arrays by the tensors' names [%(default)s]",
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from diagmem.kernels.tflm.network import random_inputs, read_inputs
+    from diagmem.model.graph import read_model
+    from diagmem.networks.verify import kernels_differ, unplanned, verify_network
+
+    model, planned = read_model(args.model), read_model(args.planned)
+    if args.inputs == "random":
+        inputs = [random_inputs(model, args.seed + i) for i in range(args.runs)]
+    else:
+        inputs = [read_inputs(model, Path(args.inputs))] * args.runs
+    verdict = verify_network(model, planned, inputs)
+    if args.json:
+        print_json(_as_json(args, verdict))
+    else:
+        print("\n".join(_lines(args, verdict)))
+    warning = kernels_differ(verdict.provenance)
+    if warning:
+        say(f"{args.planned}: {warning}; what is identical here need not be elsewhere")
+    left = unplanned(planned)
+    if left:
+        say(f"{args.planned}: the plan leaves {left} tensors to the runtime")
+    hint(f"diagmem fit {quoted(args.planned)}   (which boards does it reach?)")
+    return 0 if verdict.identical else 1
+
+
+def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
+    arenas = (verdict.arena, verdict.planned_arena)
+    return {
+        "model": str(args.model),
+        "planned": str(args.planned),
+        "identical": verdict.identical,
+        "difference": verdict.difference,
+        "runs": verdict.runs,
+        "arena_head_bytes": [arena and arena.head_bytes for arena in arenas],
+        "arena_total_bytes": [arena and arena.total_bytes for arena in arenas],
+        "predicted_head_bytes": verdict.predicted_bytes,
+        "provenance": dict(verdict.provenance),
+    }
+
+
+def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
+    lines = [
+        f"identical: {verdict.runs} runs, every bit of every output"
+        if verdict.identical
+        else f"DIFFERENT: {verdict.difference}"
+    ]
+    lines += [
+        f"  {path}: arena head {arena.head_bytes:,} B, total {arena.total_bytes:,} B"
+        for path, arena in ((args.model, verdict.arena), (args.planned, verdict.planned_arena))
+        if arena is not None
+    ]
+    if verdict.arena and verdict.planned_arena:
+        saved = 100 * (1 - verdict.planned_arena.head_bytes / max(verdict.arena.head_bytes, 1))
+        lines.append(f"  head smaller by {saved:.1f} %, as TFLM reports it")
+        lines += _prediction(verdict, verdict.planned_arena)
+    return lines + _made(verdict)
+
+
+def _prediction(verdict: Verdict, arena: Arena) -> list[str]:
+    if verdict.predicted_bytes is None:
+        return []
+    if verdict.predicted_bytes == arena.head_bytes:
+        return ["  head as the plan predicted"]
+    more = arena.head_bytes - verdict.predicted_bytes
+    return [
+        f"  head predicted {verdict.predicted_bytes:,} B, {abs(more):,} B"
+        f" {'less' if more > 0 else 'more'} than it is: scratch that TFLM places around the plan"
+    ]
+
+
+def _made(verdict: Verdict) -> list[str]:
+    said = verdict.provenance
+    if not said:
+        return ["  the file does not say how its plan was made"]
+    kernels = said.get("kernels") or {}
+    where = f" on {kernels.get('kernels')}, {kernels.get('target')}" if kernels else ""
+    return [f"  plan by {said.get('made_by')}: overlaps {said.get('overlaps')}{where}"]

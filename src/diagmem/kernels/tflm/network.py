@@ -1,0 +1,242 @@
+"""Whole models run by stock TFLM: natively, or under the tool with a window for each
+operator's call."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from diagmem.errors import DiagmemError
+from diagmem.kernels.tflm.inputs import generator
+from diagmem.kernels.tflm.processes import (
+    child_command,
+    how_ended,
+    kernels_name,
+    printed,
+    read_records,
+    run_natively,
+    runtime_file,
+)
+from diagmem.kernels.tflm.requests import client_library
+from diagmem.model.graph import PLANNED_ONLINE, Model
+from diagmem.record.recorder import Recorded, Request, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diagmem.model.elements import ModelTensor
+
+NATIVE_SECONDS = 3600.0
+SPARE_BYTES = 32 << 20
+BYTES_PER_OPERATOR = 8 << 10
+"""For what the interpreter keeps of each, with room."""
+
+Array = npt.NDArray[Any]
+Inputs = Sequence[Array]
+"""One array for each of a model's inputs."""
+
+_ROLES = {"input": 0, "output": 1, "weights": 2, "scratch": 3}
+"""`DiagmemRole` in diagmem.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """Bytes of the arena that TFLM says it uses: head for tensors and scratch, tail
+    for what the interpreter keeps."""
+
+    total_bytes: int
+    head_bytes: int
+    tail_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRun:
+    """One inference: the outputs as they were in memory, and the time it took."""
+
+    outputs: tuple[bytes, ...]
+    seconds: float
+    call_seconds: tuple[float, ...]
+    """Of each operator; empty where its calls were not told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOutcome:
+    """``refused`` says why there are not as many runs as inputs; empty if there are."""
+
+    arena: Arena | None
+    runs: tuple[NetworkRun, ...]
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A buffer of an operator's call: where it lies, from the start of the arena or
+    of the model."""
+
+    name: str
+    role: str
+    where: str
+    offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator by the name that TFLM calls it, and what it works on."""
+
+    name: str
+    places: tuple[Place, ...]
+
+
+def random_inputs(model: Model, seed: int) -> list[Array]:
+    """Floats from -1 to 1, 8-bit integers over their whole range, others small."""
+    return [_random(model.tensors[index], seed) for index in model.inputs]
+
+
+def _random(tensor: ModelTensor, seed: int) -> Array:
+    random = generator(f"{tensor.index}", seed)
+    if tensor.dtype.startswith("float"):
+        return random.uniform(-1, 1, tensor.shape).astype(tensor.dtype)
+    if tensor.dtype == "bool":
+        return random.integers(0, 2, tensor.shape).astype(np.bool_)
+    if tensor.dtype not in ("int8", "uint8", "int16", "int32", "int64"):
+        raise DiagmemError(f"input {tensor.name!r} is {tensor.dtype}: give its values by --inputs")
+    limits = np.iinfo(tensor.dtype)
+    low, high = (limits.min, limits.max + 1) if limits.bits <= 16 else (0, 2)
+    return random.integers(low, high, tensor.shape).astype(tensor.dtype)
+
+
+def read_inputs(model: Model, path: Path) -> list[Array]:
+    """Values from an ``.npz`` file: an array for each input, by its tensor's name.
+
+    Raises
+    ------
+    DiagmemError
+        The file cannot be read, or an array is missing or of another shape or type.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            held = {name: file[name] for name in file.files} if hasattr(file, "files") else {}
+    except (OSError, ValueError, EOFError) as error:
+        raise DiagmemError(f"{path}: cannot be read as .npz: {error}") from None
+    found = []
+    for index in model.inputs:
+        tensor = model.tensors[index]
+        if tensor.name not in held:
+            names = ", ".join(held) or "none"
+            raise DiagmemError(f"{path}: found {names}, expected an array {tensor.name!r}")
+        array = held[tensor.name]
+        if array.shape != tensor.shape or array.dtype.name != tensor.dtype:
+            raise DiagmemError(
+                f"{path}: {tensor.name!r} is {array.dtype.name} {array.shape},"
+                f" expected {tensor.dtype} {tensor.shape}"
+            )
+        found.append(array)
+    return found
+
+
+def run_network(
+    model: Model,
+    inputs: Sequence[Inputs],
+    *,
+    calls: Sequence[Call] = (),
+    timeout_seconds: float = NATIVE_SECONDS,
+) -> NetworkOutcome:
+    """Run a model natively in one interpreter, once for each set of inputs.
+
+    With ``calls`` each operator's time is taken.  A model that TFLM refuses, or that
+    takes the process down, is an outcome like any other.
+
+    Raises
+    ------
+    DiagmemError
+        tflite-micro is not there.
+    """
+    with _job(model, inputs, calls) as (command, results):
+        how = run_natively(command, timeout_seconds)
+        return _outcome(results, how, len(inputs))
+
+
+def trace_network(
+    model: Model, inputs: Inputs, calls: Sequence[Call], output: Path, *, progress: bool = False
+) -> tuple[Recorded, NetworkOutcome]:
+    """Run a planned model once under the tool: a summary with a window for each call.
+
+    Raises
+    ------
+    DiagmemError
+        tflite-micro or the tool is not there, or no operator was reached.
+    """
+    with _job(model, [inputs], calls) as (command, results):
+        request = Request(command=command, mode="summary", about={"kernels": kernels_name()})
+        try:
+            recorded = record(request, output, progress=progress)
+        except DiagmemError as error:
+            said = _outcome(results, "", 1).refused
+            raise DiagmemError(f"{model.path}: TFLM: {said}" if said else str(error)) from None
+        return recorded, _outcome(results, how_ended(recorded.exit_code), 1)
+
+
+@contextmanager
+def _job(
+    model: Model, inputs: Sequence[Inputs], calls: Sequence[Call]
+) -> Iterator[tuple[list[str], Path]]:
+    """The command that runs the model, and where its results will be."""
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        job, results = Path(directory, "job"), Path(directory, "results")
+        path = Path(model.path)
+        if not path.is_file():
+            path = Path(directory, "model.tflite")
+            path.write_bytes(model.data)
+        with job.open("wb") as file:
+            _write_job(model, path, inputs, calls, file)
+        yield child_command("network", job, results), results
+
+
+def _write_job(
+    model: Model, path: Path, inputs: Sequence[Inputs], calls: Sequence[Call], file: IO[bytes]
+) -> None:
+    held = sum(tensor.size_bytes for tensor in model.activations)
+    offsets = {i: at for i, at in enumerate(model.plan or ()) if at != PLANNED_ONLINE}
+    job = {
+        "runtime": str(runtime_file()),
+        "profiler": str(client_library("profiler")) if calls else "",
+        "model": str(path.resolve()),
+        "arena_bytes": held + SPARE_BYTES + BYTES_PER_OPERATOR * len(model.operators),
+        "offsets": offsets,
+        "inputs": list(model.inputs),
+        "outputs": list(model.outputs),
+        "runs": [[np.ascontiguousarray(array) for array in arrays] for arrays in inputs],
+        "calls": [
+            (
+                call.name,
+                [(p.name, _ROLES[p.role], p.where, p.offset, p.size_bytes) for p in call.places],
+            )
+            for call in calls
+        ],
+    }
+    pickle.dump(job, file)
+
+
+def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
+    records = read_records(results)[1:]
+    refused = next((" ".join(r["refused"].split())[:400] for r in records if r["refused"]), "")
+    done = [record for record in records if not record["refused"]]
+    if not refused and len(done) <= expected:
+        refused = "; ".join(text for text in (how, printed(results)) if text) or "no reason given"
+    runs = tuple(
+        NetworkRun(tuple(r["outputs"]), r["seconds"], tuple(r["call_seconds"])) for r in done[1:]
+    )
+    return NetworkOutcome(_arena(done[0]) if done else None, runs, refused)
+
+
+def _arena(said: Mapping[str, int]) -> Arena:
+    return Arena(*(said[f"arena_{part}_bytes"] for part in ("total", "head", "tail")))

@@ -1,0 +1,1 @@
+"""Whole networks: measured on the kernels that run them, planned, and verified."""

@@ -1,0 +1,240 @@
+"""Measured overlaps of a network, and the JSON file they are kept in.
+
+    {"format": "diagmem-overlaps", "version": 1, "model": {...}, "kernels": {...},
+     "operators": [{"index": 0, "operator": "CONV_2D", ..., "pairs": [{...}]}]}
+
+Fields are added, never renamed.  Sizes and displacements are bytes, times seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from diagmem.errors import DiagmemError
+from diagmem.model.graph import Model
+
+FORMAT = "diagmem-overlaps"
+VERSION = 1
+MAX_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPair:
+    """An input and an output of one operator: what the trace says, beside the formula.
+
+    Attributes
+    ----------
+    input, output : tensor numbers.
+    dies : nobody reads the input after this operator.
+    min_displacement_bytes, mirror_displacement_bytes : as `diagmem.overlap.Overlap`.
+    in_place : displacement 0 is safe.
+    formula_displacement_bytes : D of the closed form; None where there is none.
+    formula_says : equal, looser, unsafe, or why there is no formula.
+    notes : what about the trace a reader of D should know.
+    """
+
+    input: int
+    output: int
+    dies: bool
+    input_bytes: int
+    output_bytes: int
+    min_displacement_bytes: int
+    mirror_displacement_bytes: int
+    in_place: bool
+    safe_overlap_bytes: int
+    formula_displacement_bytes: int | None
+    formula_says: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredOperator:
+    """One operator's call.
+
+    Attributes
+    ----------
+    seconds : natively.
+    events : loads and stores that touched its tensors, weights or scratch.
+    scratch_bytes : bytes of the arena it touched outside of its tensors.
+    weights_read_bytes : bytes of constants it loaded.
+    live_bytes : tensors that the arena holds meanwhile.
+    needed_bytes : of these, the most that hold a value still needed at one time.
+    """
+
+    index: int
+    operator: str
+    seconds: float
+    events: int
+    scratch_bytes: int
+    weights_read_bytes: int
+    live_bytes: int
+    needed_bytes: int
+    pairs: tuple[MeasuredPair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All operators of a model, on one set of kernels.
+
+    Attributes
+    ----------
+    model : name, sha256 of the graph, and how many tensors and operators it has.
+    kernels : the set and its version, the target, and what measured it.
+    about : inputs, arena and times.
+    """
+
+    model: Mapping[str, Any]
+    kernels: Mapping[str, str]
+    about: Mapping[str, Any]
+    operators: tuple[MeasuredOperator, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "model": dict(self.model),
+            "kernels": dict(self.kernels),
+            **self.about,
+            "operators": [dataclasses.asdict(operator) for operator in self.operators],
+        }
+
+
+def identity(model: Model) -> dict[str, Any]:
+    """What tells one graph from another: tensors, operators and their order.
+
+    Weights and plans do not count: neither changes which overlaps are safe.
+    """
+    hashed = sha256()
+    for tensor in model.tensors:
+        hashed.update(repr((tensor.shape, tensor.dtype, tensor.constant, tensor.variable)).encode())
+    for operator in model.operators:
+        options = sorted(operator.options.items())
+        hashed.update(repr((operator.name, operator.inputs, operator.outputs, options)).encode())
+    hashed.update(repr((model.inputs, model.outputs)).encode())
+    return {
+        "name": Path(model.path).name,
+        "graph_sha256": hashed.hexdigest(),
+        "tensors": len(model.tensors),
+        "operators": len(model.operators),
+    }
+
+
+def write_overlaps(measured: Measured, path: Path) -> None:
+    """Write the file; an older one of that name is replaced at the end."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(json.dumps(measured.as_json(), indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise DiagmemError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read_overlaps(path: Path, model: Model) -> Measured:
+    """Overlaps that were measured on this very graph.
+
+    Raises
+    ------
+    DiagmemError
+        The file is no such file, or of another graph.
+    """
+    data = _load(path)
+    try:
+        found = Measured(
+            model=dict(data["model"]),
+            kernels={str(key): str(value) for key, value in data["kernels"].items()},
+            about={
+                key: value
+                for key, value in data.items()
+                if key not in ("format", "version", "model", "kernels", "operators")
+            },
+            operators=tuple(_operator(entry) for entry in data["operators"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DiagmemError(
+            f"{path}: found no usable {error}, expected overlaps that diagmem measure wrote"
+        ) from None
+    _check(path, found, model)
+    return found
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DiagmemError(f"{path}: is larger than {MAX_BYTES:,} bytes, expected overlaps")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise DiagmemError(f"{path}: cannot be read as overlaps: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise DiagmemError(f"{path}: expected overlaps that diagmem measure wrote")
+    if data.get("version") != VERSION:
+        raise DiagmemError(
+            f"{path}: is of version {data.get('version')!r}, this diagmem reads {VERSION}"
+        )
+    return data
+
+
+def _operator(entry: Mapping[str, Any]) -> MeasuredOperator:
+    pairs = tuple(_pair(pair) for pair in entry["pairs"])
+    return MeasuredOperator(**_values(MeasuredOperator, {**entry, "pairs": pairs}))
+
+
+def _pair(entry: Mapping[str, Any]) -> MeasuredPair:
+    return MeasuredPair(**_values(MeasuredPair, {**entry, "notes": tuple(entry["notes"])}))
+
+
+def _values(kind: type[MeasuredOperator | MeasuredPair], entry: Mapping[str, Any]) -> Any:
+    """Those of the entries that there is a field for, each of its type."""
+    values = {field.name: entry[field.name] for field in dataclasses.fields(kind)}
+    for field in dataclasses.fields(kind):
+        value = values[field.name]
+        if not isinstance(value, _TYPES[str(field.type)]):
+            raise ValueError(field.name)
+        counted = str(field.type).startswith("int")
+        if counted and (isinstance(value, bool) or (isinstance(value, int) and value < 0)):
+            raise ValueError(field.name)
+    return values
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "tuple[str, ...]": (tuple,),
+    "tuple[MeasuredPair, ...]": (tuple,),
+}
+
+
+def _check(path: Path, found: Measured, model: Model) -> None:
+    """The overlaps are this model's, operator by operator and tensor by tensor."""
+    mine = identity(model)
+    if found.model.get("graph_sha256") != mine["graph_sha256"]:
+        raise DiagmemError(
+            f"{path}: was measured on {str(found.model.get('name'))[:60]!r}, another graph than"
+            f" {model.path}: expected {mine['tensors']} tensors, {mine['operators']} operators,"
+            f" graph_sha256 {mine['graph_sha256'][:12]}..."
+        )
+    if [o.index for o in found.operators] != list(range(len(model.operators))):
+        raise DiagmemError(
+            f"{path}: found {len(found.operators)} operators, expected {len(model.operators)}"
+        )
+    for measured, operator in zip(found.operators, model.operators, strict=True):
+        for pair in measured.pairs:
+            if pair.input not in operator.inputs or pair.output not in operator.outputs:
+                raise DiagmemError(
+                    f"{path}: {operator.label}: found a pair of tensors {pair.input} and"
+                    f" {pair.output}, which are not its input and output"
+                )
+            sizes = model.tensors[pair.input].size_bytes, model.tensors[pair.output].size_bytes
+            if (pair.input_bytes, pair.output_bytes) != sizes:
+                raise DiagmemError(
+                    f"{path}: {operator.label}: found tensors of {pair.input_bytes} and"
+                    f" {pair.output_bytes} bytes, expected {sizes[0]} and {sizes[1]}"
+                )

@@ -1,0 +1,168 @@
+"""A network's arena: planned, compared with what plans without overlap need, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diagmem import __version__
+from diagmem.arena import (
+    PLANNERS,
+    Crowded,
+    Options,
+    Permission,
+    Plan,
+    Problem,
+    blocking,
+    largest_live_sum,
+    verify_plan,
+)
+from diagmem.arena.baseline import first_fit, tflm_greedy, without_overlap
+from diagmem.errors import DiagmemError
+from diagmem.model.graph import PLANNED_ONLINE, Model
+from diagmem.model.write import write_planned
+from diagmem.networks.overlaps import Measured, identity
+from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, permissions_of, problem_of, scratch_of
+
+NO_OVERLAPS = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """An input and an output that lie over each other in a plan."""
+
+    permission: Permission
+    displacement_bytes: int
+    shared_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPlan:
+    """Where a network's tensors lie, and what that saves.
+
+    Attributes
+    ----------
+    baselines : arenas without overlap in bytes, by the planner's name.
+    shared : pairs that do share bytes.
+    overlaps : where the overlaps come from: none, exact, paper or measured.
+    kernels : of measured overlaps, what they were measured on.
+    """
+
+    model: Model
+    problem: Problem
+    plan: Plan
+    baselines: Mapping[str, int]
+    shared: tuple[Shared, ...]
+    overlaps: str
+    kernels: Mapping[str, str]
+
+    def saving_percent(self, baseline: str) -> float:
+        whole = self.baselines[baseline]
+        return 100 * (1 - self.plan.arena_bytes / whole) if whole else 0.0
+
+    def in_the_way(self, arena_bytes: int) -> tuple[Crowded, ...]:
+        """The operators that need more than an arena of that size; none if it fits."""
+        return blocking(self.problem, self.plan, arena_bytes)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What is written beside the plan: how it was made, and for which kernels."""
+        return {
+            "made_by": f"diagmem {__version__}",
+            "graph_sha256": identity(self.model)["graph_sha256"],
+            "overlaps": self.overlaps,
+            "kernels": dict(self.kernels),
+            "solver": self.plan.solver,
+            "optimal": self.plan.optimal,
+            "align_bytes": self.problem.align_bytes,
+            "arena_bytes": self.plan.arena_bytes,
+            "overlapping_pairs": len(self.shared),
+            "proven": "no",
+        }
+
+
+def plan_network(
+    model: Model,
+    overlaps: str | Measured = "exact",
+    *,
+    solver: str = "auto",
+    align_bytes: int = ALIGN_BYTES,
+    pin_io: bool = False,
+    options: Options | None = None,
+) -> NetworkPlan:
+    """Place all tensors of a model; the plan has passed the verifier.
+
+    Parameters
+    ----------
+    overlaps : ``exact`` or ``paper``: by that formula, for the loop order of TFLite's
+        reference kernels; ``none``; or what `diagmem.networks.measure.measure` found.
+    solver : a name of `diagmem.arena.PLANNERS`.
+
+    Raises
+    ------
+    DiagmemError
+        The model cannot be planned, the solver is not there, or (a fault of ours) the
+        verifier rejects the plan.
+    """
+    permissions = [] if overlaps == NO_OVERLAPS else permissions_of(model, _known(overlaps))
+    measured = overlaps if isinstance(overlaps, Measured) else None
+    problem = problem_of(
+        model,
+        permissions,
+        align_bytes=align_bytes,
+        pin_io=pin_io,
+        scratch_bytes=scratch_of(measured) if measured else None,
+    )
+    given = options or Options()
+    plan = PLANNERS[solver](problem, given)
+    faults = verify_plan(problem, plan)
+    if faults:
+        raise DiagmemError(
+            f"{model.path}: the plan of {plan.solver} is not safe, so it is not used; please report"
+            f" this: {faults[0]}"
+        )
+    apart = without_overlap(problem)
+    return NetworkPlan(
+        model=model,
+        problem=problem,
+        plan=plan,
+        baselines={
+            "tflm-greedy": tflm_greedy(apart, given).arena_bytes,
+            "first-fit": first_fit(apart, given).arena_bytes,
+            "largest-live-sum": largest_live_sum(apart),
+        },
+        shared=tuple(_shared(problem, plan)),
+        overlaps="measured" if measured else str(overlaps),
+        kernels=measured.kernels if measured else {},
+    )
+
+
+def _known(overlaps: str | Measured) -> str | Measured:
+    if isinstance(overlaps, str) and overlaps not in FORMULAS:
+        raise DiagmemError(
+            f"unknown overlaps {overlaps!r}, expected {', '.join((*FORMULAS, NO_OVERLAPS))} or"
+            " measured ones"
+        )
+    return overlaps
+
+
+def _shared(problem: Problem, plan: Plan) -> list[Shared]:
+    sizes = {block.tensor: block.size_bytes for block in problem.blocks}
+    found = []
+    for permission in problem.permissions:
+        source, target = plan.offsets[permission.input], plan.offsets[permission.output]
+        low = max(source, target)
+        high = min(source + sizes[permission.input], target + sizes[permission.output])
+        if high > low:
+            found.append(Shared(permission, source - target, high - low))
+    return found
+
+
+def write_plan(found: NetworkPlan, output: Path) -> None:
+    """Write the model with the plan in it, and how it was made."""
+    offsets = [
+        found.plan.offsets.get(tensor.index, PLANNED_ONLINE) for tensor in found.model.tensors
+    ]
+    write_planned(found.model, offsets, output, found.provenance)
