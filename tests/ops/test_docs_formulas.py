@@ -10,11 +10,13 @@ import contextlib
 import io
 import re
 import shlex
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, prod
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -28,6 +30,7 @@ from diagmem.ops.moving import taken
 from diagmem.ops.paper import bound, raw
 from diagmem.ops.reducing import takes_pictures
 from diagmem.ops.windows import geometry
+from diagmem.record.tool import Tool
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("formulas.md", "add-an-operator.md")
@@ -327,12 +330,32 @@ class Tally:
     """Overlap that it misses inside, each as a part of the output, summed up."""
 
 
+def pictures(operator: str, cases: int) -> list[Layer]:
+    """Windows over one picture, of 1 to 40 rows and columns."""
+    random, found = Random(f"paper/{operator}"), OPERATORS[operator]
+    made = []
+    for _ in range(cases):
+        height, width, channels, more = (random.randint(1, most) for most in (40, 40, 8, 8))
+        taps = random.randint(1, min(7, height)), random.randint(1, min(7, width))
+        given: dict[str, Value] = {
+            "input": (1, height, width, channels),
+            "filter": taps,
+            "stride": (random.randint(1, 4), random.randint(1, 4)),
+            "padding": random.choice(["SAME", "VALID"]),
+            "dtype": "int8",
+        }
+        if operator == "CONV_2D":
+            given["output_channels"] = more
+        if operator == "DEPTHWISE_CONV_2D":
+            given["depth_multiplier"] = random.randint(1, 2)
+        made.append(found.of(given))
+    return made
+
+
 def tally(operator: str, cases: int) -> Tally:
     """The published O_s, rounded down and clamped, against the exact one."""
     found = Tally()
-    for layer in layers(operator, cases):
-        if layer.inputs[0].shape[0] != 1:
-            continue
+    for layer in pictures(operator, cases):
         source, target = layer.inputs[0].elements, layer.outputs[0].elements
         published = min(max(floor(raw(layer)), 0), source, target)
         (needed,) = window(layer) or [0]
@@ -365,6 +388,22 @@ def test_the_papers_bound_as_the_page_tells_it(operator: str) -> None:
     assert row in (DOCS / "formulas.md").read_text(encoding="utf-8")
 
 
+def test_the_papers_bound_on_two_layers() -> None:
+    beyond = OPERATORS["CONV_2D"].layer(
+        {"input": "1x5x9x3", "filter": "4x1", "stride": "1x4", "padding": "VALID"}
+        | {"output_channels": "3", "dtype": "int8"}
+    )
+    assert raw(beyond) == Fraction(52, 3)
+    large = OPERATORS["DEPTHWISE_CONV_2D"].layer(
+        {"input": "1x112x112x32", "filter": "3x3", "stride": "2x2"}
+    )
+    published = bound(large)
+    assert published is not None
+    assert published.min_displacement_bytes == 3616
+    assert displacements(large) == [0]
+    assert published.output_bytes == 401_408
+
+
 # ---- console blocks ----
 
 
@@ -382,13 +421,29 @@ def sessions(page: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("command", "shown"), [s for page in PAGES for s in sessions(page)])
-def test_console_block(command: str, shown: str) -> None:
+def test_console_block(command: str, shown: str, valgrind_tool: Tool) -> None:
+    """``check`` traces, so the tool is needed."""
     program, *words = shlex.split(command)
     assert program == "diagmem"
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
         assert main(words) == 0
     assert printed.getvalue() == shown
+
+
+def test_two_columns_never_ask_for_more() -> None:
+    for layer in layers("CONV_2D", SAMPLE):
+        other = answer(layer, order="two-columns")
+        assert other.min_displacement_bytes <= answer(layer).min_displacement_bytes
+
+
+def test_the_example_operator(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (DOCS / "add-an-operator.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^ *```python\n(.*?)^ *```$", page, re.DOTALL | re.MULTILINE)
+    exec(compile(textwrap.dedent(block), "add-an-operator.md", "exec"), {})
+    printed = capsys.readouterr().out.strip()
+    assert printed.startswith("10 Limit(")
+    assert f"`{printed}`" in page
 
 
 def test_pages_have_console_blocks() -> None:
