@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from diagmem.arena.bound import lower_bound_units
-from diagmem.arena.geometry import Geometry, Keep, geometry, make_plan
-from diagmem.arena.heuristic import search
+from diagmem.arena.geometry import Keep, geometry, make_plan
+from diagmem.arena.heuristic import heuristic
 from diagmem.arena.problem import Options, Plan, Problem
 from diagmem.errors import DiagmemError
 
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
 WORKERS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """Offsets in units, the units that no plan can go below, and whether the offsets
-    reach the least."""
-
-    offsets: tuple[int, ...]
-    bound: int
-    proven: bool
 
 
 def exact(problem: Problem, options: Options) -> Plan:
@@ -36,24 +26,19 @@ def exact(problem: Problem, options: Options) -> Plan:
     DiagmemError
         If OR-tools is not installed.
     """
-    require_ortools()
-    shape = geometry(problem)
-    bound = lower_bound_units(shape)
-    found = solve(shape, search(shape, bound, options), bound, options)
-    return make_plan(shape, found.offsets, found.bound, found.proven, "exact")
-
-
-def require_ortools() -> None:
-    try:
-        import ortools.sat.python.cp_model  # noqa: F401
-    except ImportError as error:
+    if not ortools_is_installed():
         raise DiagmemError(
             "the exact planner needs OR-tools; expected the extra: pip install 'diagmem[exact]'"
-        ) from error
+        )
+    return improved(problem, heuristic(problem, options), options)
 
 
-def solve(shape: Geometry, hint: Sequence[int], bound: int, options: Options) -> Solution:
-    """No arena larger than that of ``hint``, a valid plan, none smaller than ``bound``.
+def ortools_is_installed() -> bool:
+    return find_spec("ortools") is not None
+
+
+def improved(problem: Problem, plan: Plan, options: Options) -> Plan:
+    """A plan no larger than the given one, which must be valid.
 
     One integer per block, its offset; for each pair of lives that meet a choice of
     who lies above.  Searches are interleaved, so that a plan found within the time
@@ -61,16 +46,17 @@ def solve(shape: Geometry, hint: Sequence[int], bound: int, options: Options) ->
     """
     from ortools.sat.python import cp_model
 
-    top = max((o + s for o, s in zip(hint, shape.sizes, strict=True)), default=0)
+    shape = geometry(problem)
+    bound, top = lower_bound_units(shape), plan.arena_bytes // problem.align_bytes
     model = cp_model.CpModel()
     arena = model.new_int_var(bound, top, "arena")
     offsets = [model.new_int_var(0, top - size, f"block {a}") for a, size in enumerate(shape.sizes)]
-    for a, offset in enumerate(offsets):
-        model.add(offset + shape.sizes[a] <= arena)
-        model.add_hint(offset, hint[a])
+    for a, block in enumerate(problem.blocks):
+        model.add(offsets[a] + shape.sizes[a] <= arena)
+        model.add_hint(offsets[a], plan.offsets[block.tensor] // problem.align_bytes)
         for keep in shape.keeps[a]:
             if keep.other < a:
-                _keep_distance(model, offset, offsets[keep.other], keep)
+                _keep_distance(model, offsets[a], offsets[keep.other], keep)
     model.minimize(arena)
 
     solver = cp_model.CpSolver()
@@ -79,13 +65,13 @@ def solve(shape: Geometry, hint: Sequence[int], bound: int, options: Options) ->
     solver.parameters.random_seed = options.seed
     solver.parameters.max_time_in_seconds = options.time_limit_s
     status = solver.solve(model)
-    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        found = tuple(solver.value(offset) for offset in offsets)
-        reached = max(bound, int(solver.best_objective_bound))
-        return Solution(found, reached, status == cp_model.OPTIMAL)
     if status == cp_model.UNKNOWN:
-        return Solution(tuple(hint), bound, False)
-    raise AssertionError(f"CP-SAT says {solver.status_name(status)}, but the hint is a plan")
+        return replace(plan, solver="exact")
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        raise AssertionError(f"CP-SAT says {solver.status_name(status)}, but there is a plan")
+    found = [solver.value(offset) for offset in offsets]
+    reached = max(bound, int(solver.best_objective_bound))
+    return make_plan(shape, found, reached, status == cp_model.OPTIMAL, "exact")
 
 
 def _keep_distance(

@@ -12,14 +12,15 @@ blocks that stick out above it are kept as long as they make nothing worse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 from random import Random
 
 from diagmem.arena.bound import lower_bound_units
 from diagmem.arena.geometry import Geometry, geometry, make_plan
 from diagmem.arena.problem import Options, Plan, Problem
-from diagmem.arena.stacking import stack
+from diagmem.arena.stacking import placed
 
 STARTS = 4
 """How many of the first layouts the search starts from, with an equal share of it."""
@@ -53,17 +54,19 @@ def heuristic(problem: Problem, options: Options) -> Plan:
     """A plan close to the best one, in a second or so; optimal if it meets the bound."""
     shape = geometry(problem)
     bound = lower_bound_units(shape)
-    best = search(shape, bound, options)
+    best = _search(shape, bound, options)
     return make_plan(shape, best, bound, proven=False, solver="heuristic")
 
 
-def search(shape: Geometry, bound: int, options: Options) -> tuple[int, ...]:
+def _search(shape: Geometry, bound: int, options: Options) -> tuple[int, ...]:
     """Offsets in units; no further than to ``bound``."""
-    layouts = []
+    layouts: list[_Layout] = []
     for recipe in _first_recipes(shape, bound):
-        layouts.append(_place(shape, recipe, bound))
-        if layouts[-1].top <= bound:
-            return layouts[-1].offsets
+        layout = _place(shape, recipe, bound, limit=inf)
+        assert layout is not None
+        if layout.top <= bound:
+            return layout.offsets
+        layouts.append(layout)
     layouts.sort(key=lambda layout: layout.cost)
     best = layouts[0]
     rng = Random(options.seed)
@@ -82,30 +85,37 @@ def _first_recipes(shape: Geometry, bound: int) -> Iterator[_Recipe]:
         for k in range(block.first, block.end):
             live[k] += size
     busiest = [max(live[b.first : b.end]) for b in blocks]
-    everyone = range(len(blocks))
     life = [b.end - b.first for b in blocks]
+    filled = [a for a, size in enumerate(sizes) if size]
     # The index makes each a total order.
-    keys: list[list[tuple[int, ...]]] = [
-        [(-busiest[a], blocks[a].first, a) for a in everyone],
-        [(-busiest[a], -blocks[a].end, -a) for a in everyone],
-        [(-busiest[a], -sizes[a], -a) for a in everyone],
-        [(-life[a], -sizes[a], a) for a in everyone],
-        [(-life[a] * sizes[a], a) for a in everyone],
-        [(-sizes[a], a) for a in everyone],
-        [(blocks[a].first, a) for a in everyone],
-        [(-blocks[a].end, -a) for a in everyone],
+    keys: list[Callable[[int], tuple[int, ...]]] = [
+        lambda a: (-busiest[a], blocks[a].first, a),
+        lambda a: (-busiest[a], -blocks[a].end, -a),
+        lambda a: (-busiest[a], -sizes[a], -a),
+        lambda a: (-life[a], -sizes[a], a),
+        lambda a: (-life[a] * sizes[a], a),
+        lambda a: (-sizes[a], a),
+        lambda a: (blocks[a].first, a),
+        lambda a: (-blocks[a].end, -a),
     ]
     for key in keys:
-        order = tuple(sorted(everyone, key=key.__getitem__))
+        order = tuple(sorted(filled, key=key))
         for down in (False, True):
             yield _Recipe(order, (down,) * len(blocks), bound)
 
 
-def _place(shape: Geometry, recipe: _Recipe, bound: int) -> _Layout:
-    offsets = stack(shape, recipe.order, recipe.down, recipe.ceiling)
-    ends = [o + s for o, s in zip(offsets, shape.sizes, strict=True)]
-    excess = sum(end - bound for end in ends if end > bound)
-    return _Layout(recipe, tuple(offsets), max(ends, default=0), excess)
+def _place(shape: Geometry, recipe: _Recipe, bound: int, limit: float) -> _Layout | None:
+    """None as soon as a block ends above ``limit``."""
+    offsets = [0] * len(shape.sizes)
+    top = excess = 0
+    for a, offset in placed(shape, recipe.order, recipe.down, recipe.ceiling):
+        end = offset + shape.sizes[a]
+        if end > limit:
+            return None
+        offsets[a] = offset
+        top = max(top, end)
+        excess += max(end - bound, 0)
+    return _Layout(recipe, tuple(offsets), top, excess)
 
 
 def _improved(
@@ -115,8 +125,8 @@ def _improved(
     for _ in range(iterations):
         if layout.top <= bound:
             break
-        changed = _place(shape, _changed(shape, layout, bound, rng), bound)
-        if changed.cost <= layout.cost:
+        changed = _place(shape, _changed(shape, layout, bound, rng), bound, limit=layout.top)
+        if changed is not None and changed.cost <= layout.cost:
             layout = changed
     return layout
 

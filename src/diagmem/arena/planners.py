@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from types import MappingProxyType
 
 from diagmem.arena.baseline import first_fit, tflm_greedy
-from diagmem.arena.exact import exact
+from diagmem.arena.exact import exact, improved, ortools_is_installed
 from diagmem.arena.heuristic import heuristic
 from diagmem.arena.problem import Options, Plan, Problem
 
@@ -22,10 +21,10 @@ def auto(problem: Problem, options: Options) -> Plan:
     """The heuristic; where that is not proven optimal and OR-tools is installed, the
     exact planner for a few seconds."""
     plan = heuristic(problem, options)
-    if plan.optimal or find_spec("ortools") is None:
+    if plan.optimal or not ortools_is_installed():
         return plan
     limit = min(options.time_limit_s, AUTO_TIME_LIMIT_S)
-    return exact(problem, replace(options, time_limit_s=limit))
+    return improved(problem, plan, replace(options, time_limit_s=limit))
 
 
 PLANNERS: Mapping[str, Planner] = MappingProxyType(

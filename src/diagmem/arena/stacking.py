@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from diagmem.arena.geometry import Geometry
 
 _UNPLACED = -1
 
 
-def stack(
-    shape: Geometry, order: Sequence[int], down: Sequence[bool] | None = None, ceiling: int = 0
-) -> list[int]:
-    """Offsets in units, for each block, of blocks placed in ``order``.
+def stack(shape: Geometry, order: Iterable[int]) -> list[int]:
+    """Offsets in units, for each block; each takes the lowest place."""
+    offsets = [0] * len(shape.sizes)
+    for a, offset in placed(shape, order, [False] * len(shape.sizes), 0):
+        offsets[a] = offset
+    return offsets
+
+
+def placed(
+    shape: Geometry, order: Iterable[int], down: Sequence[bool], ceiling: int
+) -> Iterator[tuple[int, int]]:
+    """Each block of ``order`` with its offset in units.
 
     A block takes the lowest offset that keeps its distance from those placed before
     it; where ``down`` says so, the highest offset with which it ends no higher than
@@ -21,11 +29,11 @@ def stack(
     offsets = [_UNPLACED] * len(shape.sizes)
     for a in order:
         taken = _taken(shape, a, offsets)
-        offset = _UNPLACED
-        if down is not None and down[a]:
-            offset = _highest(taken, ceiling - shape.sizes[a])
-        offsets[a] = offset if offset >= 0 else _lowest(taken)
-    return offsets
+        offset = _highest(taken, ceiling - shape.sizes[a]) if down[a] else _UNPLACED
+        if offset < 0:
+            offset = _lowest(taken)
+        offsets[a] = offset
+        yield a, offset
 
 
 def _taken(shape: Geometry, a: int, offsets: Sequence[int]) -> list[tuple[int, int]]:
