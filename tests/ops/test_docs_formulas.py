@@ -193,7 +193,14 @@ def pad(layer: Layer) -> list[int]:
 
 def strided_slice(layer: Layer) -> list[int] | None:
     ranges = [taken(layer.operator, layer.attributes, i) for i in range(len(layer.inputs[0].shape))]
-    return [0] if all(r.step > 0 for r in ranges) else None
+    if any(r.step < 0 for r in ranges):
+        return None
+    if ranges[-1].step > 1:
+        return [0]
+    first = 0
+    for extent, taking in zip(layer.inputs[0].shape, ranges, strict=True):
+        first = first * extent + taking.start
+    return [max(0, len(ranges[-1]) - first)]
 
 
 def transpose(layer: Layer) -> list[int] | None:

@@ -12,7 +12,7 @@ from diagmem.kernels.description import load
 from diagmem.kernels.model import Kernel
 from diagmem.ops import elementwise
 from diagmem.ops.layer import Layer
-from diagmem.ops.moving import taken
+from diagmem.ops.moving import copies_rows, taken
 from diagmem.ops.operator import REFERENCE
 from diagmem.ops.reducing import takes_pictures
 from diagmem.ops.windows import scatter_geometry
@@ -303,6 +303,7 @@ def _slice(layer: Layer) -> tuple[str, Parameters]:
         **_axes("begin", begin, 0),
         **_axes("size", layer.outputs[0].shape),
         **_axes("stride", steps),
+        "copies_rows": int(copies_rows(layer)),
     }
 
 

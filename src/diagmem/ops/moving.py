@@ -8,7 +8,7 @@ from diagmem.errors import DiagmemError
 from diagmem.ops.attributes import Attribute, dtype
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
-from diagmem.ops.nest import Axis, Nest, Piece, axis, axis_in_pieces, loops, read, walk, write
+from diagmem.ops.nest import Axis, Nest, Piece, axis, axis_in_pieces, loop, loops, read, walk, write
 from diagmem.ops.operator import Given, Operator, need_rank, one_to_one
 
 TYPES = ("float32", "int8", "int16")
@@ -140,13 +140,34 @@ def taken(name: str, given: Given, number: int) -> range:
 
 
 def strided_slice(layer: Layer) -> Nest:
-    """Over the output: read, write."""
+    """Over the output: read, write.  Where the last axis has a stride of 1, its part is
+    one memcpy."""
 
     def place(number: int, name: str) -> Axis:
         elements = taken(layer.operator, layer.attributes, number)
         return axis(layer.inputs[0].shape[number], start=elements.start, **{name: elements.step})
 
-    return _over_output(layer, place)
+    if not copies_rows(layer):
+        return _over_output(layer, place)
+    shape = layer.outputs[0].shape
+    last = len(shape) - 1
+    names = [f"d{number}" for number in range(last)]
+    axes = [place(number, name) for number, name in enumerate(names)]
+    body = (
+        loop("w", shape[last], write("output", *walk(shape, *names, "w"))),
+        loop("r", shape[last], read("input", *axes, place(last, "r"))),
+    )
+    return (loops(dict(zip(names, shape, strict=False)), *body),) if names else body
+
+
+def copies_rows(layer: Layer) -> bool:
+    """Does STRIDED_SLICE take its elements from the last axis by memcpy?"""
+    rank = len(layer.inputs[0].shape)
+    return (
+        layer.operator == "STRIDED_SLICE"
+        and rank > 0
+        and taken(layer.operator, layer.attributes, rank - 1).step == 1
+    )
 
 
 # ---- transpose ----

@@ -3,5 +3,7 @@
  *
  * Operators that put each element elsewhere.
  */
+#include <string.h>
+
 #define TEMPLATE "moving_of.h"
 #include "for_types.h"

@@ -12,6 +12,8 @@ struct part {
     int32_t begin[AXES];
     int32_t size[AXES];
     int32_t stride[AXES];
+    /* Whether what is taken from the last axis, side by side, is one memcpy. */
+    int32_t copies_rows;
 };
 
 struct frame {
@@ -93,9 +95,16 @@ void OF(strided_slice)(const T *input, T *output, const struct part *p)
     for (int32_t d0 = 0, i0 = p->begin[0]; d0 < p->size[0]; d0++, i0 += p->stride[0])
     for (int32_t d1 = 0, i1 = p->begin[1]; d1 < p->size[1]; d1++, i1 += p->stride[1])
     for (int32_t d2 = 0, i2 = p->begin[2]; d2 < p->size[2]; d2++, i2 += p->stride[2])
-    for (int32_t d3 = 0, i3 = p->begin[3]; d3 < p->size[3]; d3++, i3 += p->stride[3])
-    for (int32_t d4 = 0, i4 = p->begin[4]; d4 < p->size[4]; d4++, i4 += p->stride[4])
-        *output++ = input[i0 * s[0] + i1 * s[1] + i2 * s[2] + i3 * s[3] + i4 * s[4]];
+    for (int32_t d3 = 0, i3 = p->begin[3]; d3 < p->size[3]; d3++, i3 += p->stride[3]) {
+        const T *row = input + i0 * s[0] + i1 * s[1] + i2 * s[2] + i3 * s[3];
+        if (p->copies_rows) {
+            memcpy(output, row + p->begin[4], (size_t)p->size[4] * sizeof(T));
+            output += p->size[4];
+            continue;
+        }
+        for (int32_t d4 = 0, i4 = p->begin[4]; d4 < p->size[4]; d4++, i4 += p->stride[4])
+            *output++ = row[i4];
+    }
 }
 
 void OF(transpose)(const T *input, T *output, const struct order *o)
