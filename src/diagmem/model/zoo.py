@@ -8,8 +8,10 @@ are; `diagmem.model.fill` makes weights so that they run.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from diagmem.errors import DiagmemError
 from diagmem.model.graph import Model, read_model
@@ -101,3 +103,36 @@ def open_zoo(name: str) -> Model:
         There is none of that name.
     """
     return read_model(network_bytes(name), name)
+
+
+def filled(name: str, seed: int = 0) -> bytes:
+    """A network with seeded weights, to be run; needs the ``tflm`` extra.
+
+    Raises
+    ------
+    DiagmemError
+        There is none of that name, or the extra is missing.
+    """
+    graph = network_bytes(name)
+    try:
+        from diagmem.model.fill import fill
+    except ImportError as error:
+        raise DiagmemError(
+            f"{name}: making weights needs {error.name}; pip install 'diagmem[tflm]'"
+        ) from None
+    return fill(graph, seed)
+
+
+def write_filled(name: str, path: str | os.PathLike[str], seed: int = 0) -> None:
+    """Write what `filled` makes.
+
+    Raises
+    ------
+    DiagmemError
+        As there, or the file cannot be written.
+    """
+    data = filled(name, seed)
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise DiagmemError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from None
