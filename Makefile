@@ -84,6 +84,18 @@ format: install ## put the Python files into ruff's format
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m ruff check --fix .
 
+CASES ?= 200
+CHECK_CSV ?= build/check.csv
+.PHONY: check
+check: install ## formulas against traced kernels and overlapped runs, CASES=200 an operator
+	@mkdir -p build
+	$(DIAGMEM) check --cases $(CASES) -o $(CHECK_CSV) --force
+
+FORMULA_CASES ?= 5000
+.PHONY: check-formulas
+check-formulas: install ## closed forms against loop nests, FORMULA_CASES=5000 an operator
+	$(VENV_PYTHON) scripts/check_formulas.py --cases $(FORMULA_CASES)
+
 KERNELS ?= 2000
 SEED ?= 1
 .PHONY: soak

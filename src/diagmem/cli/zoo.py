@@ -1,0 +1,107 @@
+"""``diagmem zoo``: well-known networks to try things on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from diagmem.cli.common import (
+    add_json,
+    add_output,
+    check_output,
+    hint,
+    not_negative,
+    print_json,
+    quoted,
+    say,
+)
+from diagmem.errors import DiagmemError
+
+_EPILOG = """\
+The networks are graphs as TensorFlow's converter wrote them, without weights: they
+plan as they are.  'write' fills in seeded weights and scales, so that TensorFlow Lite
+Micro runs them; what they compute means nothing.
+
+  diagmem zoo list
+  diagmem zoo write mobilenet_v1_0.25_128_int8 -o net.tflite
+  diagmem zoo write resnet50_v2_f32 --graph -o graph.tflite      without weights
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.add_argument("what", choices=("list", "write"), help="list them, or write one")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="which one to write")
+    parser.add_argument("--seed", type=not_negative, default=0, help="of weights [%(default)s]")
+    parser.add_argument("--graph", action="store_true", help="write the graph alone, small")
+    add_output(parser, "where it goes")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.what == "list":
+        return _list(args)
+    if args.name is None:
+        raise DiagmemError("zoo write: which one? diagmem zoo list names them")
+    output = args.output or Path(f"{args.name}.tflite")
+    return _write(args, output)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from diagmem.model.graph import lifetimes
+    from diagmem.model.zoo import NETWORKS, PAPER, open_zoo
+
+    if args.name is not None or args.output is not None:
+        raise DiagmemError("zoo list takes no name and no -o; it lists all networks")
+    rows = []
+    for name, network in NETWORKS.items():
+        model = open_zoo(name)
+        sizes = {t.index: t.size_bytes for t in model.activations}
+        live = [0] * len(model.operators)
+        for life in lifetimes(model):
+            for step in range(life.start, life.end):
+                live[step] += sizes[life.tensor]
+        rows.append(
+            {
+                "name": name,
+                "architecture": network.architecture,
+                "dtype": network.dtype,
+                "operators": len(model.operators),
+                "largest_live_sum_bytes": max(live),
+                "of_the_paper": name in PAPER,
+            }
+        )
+    if args.json:
+        print_json({"networks": rows})
+    else:
+        print(f"{'':29}{'operators':>9}  {'largest live sum':>16}")
+        for row in rows:
+            star = "*" if row["of_the_paper"] else " "
+            print(
+                f"{row['name']:27} {star}{row['operators']:9,}"
+                f"  {row['largest_live_sum_bytes']:14,} B  {row['architecture']}"
+            )
+        say("* one of the eleven of arXiv 2010.01668")
+    hint("diagmem zoo write NAME -o net.tflite")
+    return 0
+
+
+def _write(args: argparse.Namespace, output: Path) -> int:
+    from diagmem.model.zoo import network_bytes, write_filled
+
+    check_output(output, args.force)
+    if args.graph:
+        try:
+            output.write_bytes(network_bytes(args.name))
+        except OSError as error:
+            raise DiagmemError(f"{output}: cannot be written: {error.strerror}") from None
+    else:
+        write_filled(args.name, output, args.seed)
+    size = output.stat().st_size
+    if args.json:
+        print_json({"name": args.name, "path": str(output), "bytes": size, "graph": args.graph})
+    else:
+        print(f"{output}: {size:,} bytes")
+    verb = "plan" if args.graph else "measure"
+    hint(f"diagmem {verb} {quoted(output)}" + ("" if args.graph else " -o overlaps.json"))
+    return 0
