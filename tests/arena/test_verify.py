@@ -135,6 +135,18 @@ def test_a_permission_does_not_hold_for_an_input_that_is_read_again() -> None:
     assert said[1].startswith("operator 1 ADD reads image")
 
 
+def test_a_model_output_is_needed_to_the_end() -> None:
+    problem = convolution(8)
+    first = replace(problem.blocks[1], role="output")
+    object.__setattr__(problem, "blocks", (problem.blocks[0], first, problem.blocks[2]))
+    assert verify_plan(problem, at(problem, {0: 30, 1: 0, 2: 25})) == [
+        "operator 1 SOFTMAX writes scores (at 25): byte 25 of the arena, which holds features"
+        " (at 0)",
+        "after the last operator reads features (at 0): byte 25 of the arena, which holds"
+        " scores (at 25)",
+    ]
+
+
 def test_what_was_never_written() -> None:
     problem = convolution(8)
     object.__setattr__(problem, "steps", problem.steps[1:])
@@ -145,7 +157,7 @@ def test_what_was_never_written() -> None:
     ]
 
 
-def test_a_large_network_takes_a_second() -> None:
+def test_a_large_network_takes_less_than_a_second() -> None:
     """600 operators, each of 1 MB to 1 MB, in 5 MB."""
     steps = tuple(Step(f"OP_{k}", (k,), (k + 1,)) for k in range(600))
     blocks = tuple(
@@ -156,4 +168,4 @@ def test_a_large_network_takes_a_second() -> None:
     plan = at(problem, {t: (t % 5) << 20 for t in range(601)})
     began = time.process_time()
     assert verify_plan(problem, plan) == []
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 1

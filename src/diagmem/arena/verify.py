@@ -1,16 +1,14 @@
 """Is a plan safe?  Asked without any of the planners' code.
 
-The verifier takes its own view of a plan: an array with one entry for each byte of the
-arena, saying whose value is there, and the operators run over it one by one.  When a
-tensor is needed last it reads off the operators, not off the blocks' lives.
+The verifier takes its own view of a plan: it says of each byte of the arena whose value
+is there, and lets the operators run over them one by one.  When a tensor is needed last
+it reads off the operators, not off the blocks' lives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from diagmem.arena.problem import Permission, Plan, Problem, Step
 
@@ -115,18 +113,27 @@ def _trespasses(claim: Claim) -> list[str]:
 
 @dataclass(slots=True)
 class _Walk:
-    """The arena while the operators run."""
+    """The arena while the operators run.
+
+    Bytes between two neighbouring ``edges`` of tensors always have one fate: piece i
+    is [edges[i], edges[i + 1]), and ``holder[i]`` is the tensor whose value it holds.
+    """
 
     claim: Claim
     violations: list[str] = field(default_factory=list)
-    holder: np.ndarray[tuple[int], np.dtype[np.int32]] = field(init=False)
+    edges: list[int] = field(init=False)
+    holder: list[int] = field(init=False)
+    piece_at: dict[int, int] = field(init=False)
     last_use: dict[int, int] = field(init=False)
     allowed: dict[tuple[int, int, int], list[Permission]] = field(init=False)
 
     def __post_init__(self) -> None:
         claim = self.claim
-        ends = [claim.offsets[t] + size for t, size in claim.sizes.items()]
-        self.holder = np.full(max(ends, default=0), _NOBODY, np.int32)
+        starts = {claim.offsets[t] for t in claim.sizes}
+        ends = {claim.offsets[t] + size for t, size in claim.sizes.items()}
+        self.edges = sorted(starts | ends)
+        self.holder = [_NOBODY] * len(self.edges)
+        self.piece_at = {edge: i for i, edge in enumerate(self.edges)}
         self.last_use = {}
         for k, step in enumerate(claim.steps):
             self.last_use.update(dict.fromkeys((*step.reads, *step.writes), k))
@@ -135,15 +142,19 @@ class _Walk:
         for p in claim.permissions:
             self.allowed.setdefault((p.operator, p.input, p.output), []).append(p)
 
-    def bytes_of(self, tensor: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    def pieces_of(self, tensor: int) -> range:
         start = self.claim.offsets[tensor]
-        return self.holder[start : start + self.claim.sizes[tensor]]
+        return range(self.piece_at[start], self.piece_at[start + self.claim.sizes[tensor]])
+
+    def take(self, tensor: int) -> None:
+        for i in self.pieces_of(tensor):
+            self.holder[i] = tensor
 
     def fill_inputs(self) -> None:
         for tensor in self.claim.inputs:
             for other, where in self.others_in(tensor):
                 self.complain("before the first operator", "fills", tensor, other, where)
-            self.bytes_of(tensor)[:] = tensor
+            self.take(tensor)
 
     def run(self, k: int, step: Step) -> None:
         """Inputs must be whole; outputs take their bytes."""
@@ -156,7 +167,7 @@ class _Walk:
                 needed = self.last_use.get(other, -1) >= k
                 if needed and not self.is_allowed(k, step, other, tensor):
                     self.complain(when, "writes", tensor, other, where)
-            self.bytes_of(tensor)[:] = tensor
+            self.take(tensor)
 
     def read_outputs(self) -> None:
         for tensor in self.claim.outputs:
@@ -165,14 +176,9 @@ class _Walk:
 
     def others_in(self, tensor: int, nobody: bool = False) -> list[tuple[int, int]]:
         """Who else holds bytes of a tensor, and the first such byte of the arena."""
-        held = self.bytes_of(tensor)
-        if len(held) == 0:
-            return []
-        # Values lie in few runs of bytes: looking at where each begins is enough.
-        begins = np.concatenate([[0], np.flatnonzero(held[1:] != held[:-1]) + 1])
         first: dict[int, int] = {}
-        for at, holder in zip(begins.tolist(), held[begins].tolist(), strict=True):
-            first.setdefault(holder, self.claim.offsets[tensor] + at)
+        for i in self.pieces_of(tensor):
+            first.setdefault(self.holder[i], self.edges[i])
         return [
             (holder, where)
             for holder, where in first.items()
