@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from diagmem import __version__
 from diagmem.api import Trace, open_trace
@@ -29,6 +30,7 @@ from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes, read_model
 from diagmem.model.write import write_planned
 from diagmem.networks.formulas import ClosedForm, closed_forms
 from diagmem.networks.overlaps import (
+    FRONTIER_SAMPLES,
     Measured,
     MeasuredOperator,
     MeasuredPair,
@@ -183,7 +185,7 @@ def _measured(model: Model, trace: Trace, run: NetworkRun) -> Iterator[MeasuredO
                 [live[_name(tensor)] for tensor in dying if _name(tensor) in live],
                 [live[_name(tensor)] for tensor in operator.outputs if _name(tensor) in live],
             ),
-            pairs=tuple(_pair(pair, live, dying, form) for pair in window.pairs),
+            pairs=tuple(_pair(pair, live, dying, form, window.events) for pair in window.pairs),
         )
 
 
@@ -216,7 +218,11 @@ def most_needed(inputs: Sequence[BufferLiveness], outputs: Sequence[BufferLivene
 
 
 def _pair(
-    overlap: Overlap, live: Mapping[str, BufferLiveness], dying: set[int], form: ClosedForm
+    overlap: Overlap,
+    live: Mapping[str, BufferLiveness],
+    dying: set[int],
+    form: ClosedForm,
+    events: int,
 ) -> MeasuredPair:
     source, target = _number(overlap.input), _number(overlap.output)
     traced = overlap.min_displacement_bytes
@@ -240,7 +246,32 @@ def _pair(
         formula_displacement_bytes=formula,
         formula_says=says,
         notes=overlap.notes,
+        written=written_by(live[overlap.output], events),
+        needed=needed_from(live[overlap.input], events),
     )
+
+
+def written_by(output: BufferLiveness, events: int) -> tuple[int, ...]:
+    """Behind the highest byte written before each of the sampled times."""
+    highest = np.zeros(FRONTIER_SAMPLES + 1, np.int64)
+    cells = np.flatnonzero(output.stored)
+    np.maximum.at(highest, _sample_after(output.first_store[cells], events), cells + 1)
+    ends = np.maximum.accumulate(highest)[:FRONTIER_SAMPLES] * output.cell_bytes
+    return tuple(ends.tolist())
+
+
+def needed_from(input_: BufferLiveness, events: int) -> tuple[int, ...]:
+    """The lowest byte loaded at or after each of the sampled times; the size if none is."""
+    lowest = np.full(FRONTIER_SAMPLES + 1, input_.cells, np.int64)
+    cells = np.flatnonzero(input_.loaded)
+    np.minimum.at(lowest, _sample_after(input_.last_load[cells], events) - 1, cells)
+    starts = np.minimum.accumulate(lowest[::-1])[::-1][:FRONTIER_SAMPLES] * input_.cell_bytes
+    return tuple(starts.tolist())
+
+
+def _sample_after(ticks: npt.NDArray[np.int64], events: int) -> npt.NDArray[np.int64]:
+    """The first sample whose time, events * sample / (samples - 1), is after the tick."""
+    return ticks * (FRONTIER_SAMPLES - 1) // max(events, 1) + 1
 
 
 def _number(name: str) -> int:

@@ -22,6 +22,7 @@ from diagmem.model.graph import Model
 FORMAT = "diagmem-overlaps"
 VERSION = 1
 MAX_BYTES = 1 << 28
+FRONTIER_SAMPLES = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class MeasuredPair:
     in_place : displacement 0 is safe.
     formula_displacement_bytes : D of the closed form; None where there is none.
     formula_says : equal, looser, unsafe, or why there is no formula.
+    written, needed : the two frontiers at `FRONTIER_SAMPLES` evenly spaced times from
+        the call's beginning to its end: behind the highest output byte written so far,
+        and the lowest input byte needed from then on (its size if none is).
     notes : what about the trace a reader of D should know.
     """
 
@@ -51,6 +55,8 @@ class MeasuredPair:
     formula_displacement_bytes: int | None
     formula_says: str
     notes: tuple[str, ...]
+    written: tuple[int, ...]
+    needed: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +191,8 @@ def _operator(entry: Mapping[str, Any]) -> MeasuredOperator:
 
 
 def _pair(entry: Mapping[str, Any]) -> MeasuredPair:
-    return MeasuredPair(**_values(MeasuredPair, {**entry, "notes": tuple(entry["notes"])}))
+    listed = {name: tuple(entry[name]) for name in ("notes", "written", "needed")}
+    return MeasuredPair(**_values(MeasuredPair, {**entry, **listed}))
 
 
 def _values(kind: type[MeasuredOperator | MeasuredPair], entry: Mapping[str, Any]) -> Any:
@@ -208,6 +215,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "str": (str,),
     "tuple[str, ...]": (tuple,),
+    "tuple[int, ...]": (tuple,),
     "tuple[MeasuredPair, ...]": (tuple,),
 }
 
