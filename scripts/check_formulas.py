@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from diagmem.cli.common import not_negative, positive
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import exact
 from diagmem.ops.answer import by_loop_nest
@@ -133,19 +134,12 @@ def table(results: dict[tuple[str, str], list[Result]]) -> list[str]:
     ]
 
 
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="closed forms against loop nests")
     parser.add_argument(
         "--cases", type=positive, default=5000, metavar="N", help="layers of each [%(default)s]"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the layers [%(default)s]")
+    parser.add_argument("--seed", type=not_negative, default=1, help="of the layers [%(default)s]")
     parser.add_argument(
         "--jobs", type=positive, default=len(os.sched_getaffinity(0)), help="[one per core]"
     )

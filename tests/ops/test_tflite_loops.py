@@ -17,7 +17,7 @@ from tests.ops.interpreter import Ticks, minimum_displacement, run
 from tests.ops.layers import small_layers
 from tests.ops.tflite_loops import KERNELS, watch
 
-CASES = 40
+CASES = 30
 
 Place = tuple[str, int]
 
