@@ -136,14 +136,21 @@ def test_a_permission_does_not_hold_for_an_input_that_is_read_again() -> None:
 
 
 def test_a_model_output_is_needed_to_the_end() -> None:
-    problem = convolution(8)
-    first = replace(problem.blocks[1], role="output")
-    object.__setattr__(problem, "blocks", (problem.blocks[0], first, problem.blocks[2]))
-    assert verify_plan(problem, at(problem, {0: 30, 1: 0, 2: 25})) == [
-        "operator 1 SOFTMAX writes scores (at 25): byte 25 of the arena, which holds features"
+    """Also by nobody but the caller."""
+    problem = Problem(
+        (
+            Block(0, "image", 20, 0, 2, "input"),
+            Block(1, "features", 30, 0, 2, "output"),
+            Block(2, "scores", 5, 1, 2, "output"),
+        ),
+        (),
+        (Step("CONV_2D", (0,), (1,)), Step("SOFTMAX", (0,), (2,))),
+    )
+    assert verify_plan(problem, at(problem, {0: 32, 1: 0, 2: 16})) == [
+        "operator 1 SOFTMAX writes scores (at 16): byte 16 of the arena, which holds features"
         " (at 0)",
-        "after the last operator reads features (at 0): byte 25 of the arena, which holds"
-        " scores (at 25)",
+        "after the last operator reads features (at 0): byte 16 of the arena, which holds"
+        " scores (at 16)",
     ]
 
 
