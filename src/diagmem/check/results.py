@@ -15,6 +15,7 @@ from diagmem.errors import DiagmemError
 from diagmem.ops import find_operator
 from diagmem.ops.attributes import parse_words
 
+MAX_REPLAYED_BYTES = 1 << 28
 COLUMNS = [field.name for field in dataclasses.fields(Finding)]
 
 
@@ -132,6 +133,15 @@ def read_question(text: str) -> tuple[str, Question]:
             f"{name}: row {number}: no usable {', '.join(missing) or 'seed'}, expected results of"
             " diagmem check -o"
         )
-    operator = find_operator(row["operator"])
-    layer = operator.layer(parse_words(row["attributes"].split()))
+    try:
+        operator = find_operator(row["operator"])
+        layer = operator.layer(parse_words(row["attributes"].split()))
+    except DiagmemError as error:
+        raise DiagmemError(f"{name}: row {number}: {error}") from None
+    held = sum(tensor.size_bytes for tensor in (*layer.inputs, *layer.outputs))
+    if held > MAX_REPLAYED_BYTES:
+        raise DiagmemError(
+            f"{name}: row {number}: tensors of {held:,} bytes, expected {MAX_REPLAYED_BYTES:,} at"
+            " most to be run"
+        )
     return row["kernels"], Question(layer, int(row["seed"]))

@@ -62,7 +62,9 @@ class TflmKernels:
 
 def _case(run: Run) -> TflmCase:
     placed = run.placed
-    at = placed and (placed.input, placed.output, placed.displacement_bytes)
+    at = None
+    if placed is not None:
+        at = (placed.input, placed.output, placed.displacement_bytes)
     return TflmCase(run.layer, run.seed, at)
 
 

@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None:
         check_output(args.output, args.force)
+    if args.replay and (args.op or args.kernels != DEFAULT_KERNELS):
+        raise DiagmemError("--replay takes operator and kernels from the row: leave them out")
     findings = _replayed(args.replay) if args.replay else _checked(args)
     if args.output is not None:
         write_csv(findings, args.output)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.cli.common import add_json, add_output, check_output, hint, print_json
+from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
     from diagmem.ops.answer import Answer, Figure
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.ops.answer import answer
     from diagmem.ops.attributes import parse_words
 
+    if args.output is not None and not args.attributes:
+        raise DiagmemError(f"{args.output}: a picture is of an operator with its attributes")
     if args.operator is None:
         return _list(sorted(OPERATORS), args)
     operator = find_operator(args.operator)

@@ -96,6 +96,8 @@ def parse_verb(verb: str, words: list[str]) -> argparse.Namespace:
         words, command = words[:at], words[at + 1 :]
     args = parser.parse_intermixed_args(words)
     if command is not None:
+        if verb != "trace":
+            parser.error("a command behind -- goes with diagmem trace only")
         args.command = command
     return args
 

@@ -10,6 +10,8 @@ the ticks of all elements, without running through the iterations.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from diagmem.errors import DiagmemError
@@ -20,8 +22,18 @@ from diagmem.ops.nest import Axis, Int64Array, Nest, Statement, duration, statem
 MAX_ELEMENTS = 1 << 28
 """Of one tensor: with four ticks each that is 8 GB."""
 MAX_TICKS = 1 << 59
+MAX_PLACES = 1 << 24
 _NOWHERE = 1 << 60
 """Beyond every tick; seven axes of it still fit 64 bits."""
+
+
+def check_places(count: int) -> None:
+    """Refuse to go through more places of one axis than memory and patience allow."""
+    if count > MAX_PLACES:
+        raise DiagmemError(
+            f"an axis has {count:,} places to go through one by one, expected at most"
+            f" {MAX_PLACES:,}"
+        )
 
 
 def places(axis: Axis, extents: dict[str, int]) -> Int64Array:
@@ -31,6 +43,7 @@ def places(axis: Axis, extents: dict[str, int]) -> Int64Array:
     """
     if axis.table is not None:
         return axis.table
+    check_places(prod(extents[name] for name in axis.loops))
     if axis.loop:
         found = np.full(extents[axis.loop], -1, np.int64)
         for piece in axis.pieces:

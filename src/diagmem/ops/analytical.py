@@ -24,10 +24,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from math import gcd
 
 import numpy as np
 
-from diagmem.ops.algorithmic import places
+from diagmem.ops.algorithmic import check_places, places
 from diagmem.ops.layer import Layer, Tensor
 from diagmem.ops.nest import Axis, Loop, Nest, Statement, statements
 from diagmem.overlap import Figures
@@ -312,8 +313,9 @@ def _window(axis: Axis, name: str, extents: Mapping[str, int]) -> list[_Straight
     With the window of output x beginning at u = start + stride x: from u >= 0 on
     the first tap itself is inside, a straight line.  Where u < 0 it is tap
     ceil(-u / dilation), at u mod dilation, if the window has so many taps: 0 all
-    the way for a dilation of 1, and one by one otherwise, no more than the window
-    is long.
+    the way for a dilation of 1.  Otherwise the places repeat with a period, and of the
+    outputs with one place only the first and the last can be extreme: two periods, one
+    by one.
     """
     steps = dict(axis.steps)
     stride = steps.pop(name)
@@ -325,7 +327,11 @@ def _window(axis: Axis, name: str, extents: Mapping[str, int]) -> list[_Straight
     front = max(0, -((axis.start + reach) // stride))
     if dilation == 1:
         return ([_Straight(front, whole, 0, 0)] if front < whole and axis.extent else []) + found
-    for x in range(front, whole):
+    period = dilation // gcd(stride, dilation)
+    check_places(min(whole - front, 2 * period))
+    early = range(front, min(front + period, whole))
+    late = range(max(early.stop, whole - period), whole)
+    for x in (*early, *late):
         place = (axis.start + stride * x) % dilation
         if place < axis.extent:
             found.append(_Straight(x, x + 1, place, 0))
