@@ -1,14 +1,16 @@
 """Seeded weights for a graph that has none, so that it runs and its outputs tell.
 
-Each weight tensor is drawn so that what its operator makes spreads over the range of
-its output and hardly ever beyond: for float32 a range is agreed on, for int8 it is
-that of the output's scale.  Ranges of sums leave room for the other summand.
+The network is computed once on random pictures while its weights are drawn, operator
+by operator: filters are scaled, and biases set, so that each channel of what they make
+spreads over the range of its tensor, about zero, and hardly ever beyond.  For float32
+a range is agreed on, for int8 it is that of the activation's scale, which is kept.
+Ranges of sums leave room for the other summand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod, sqrt
+from math import sqrt
 from typing import Any
 
 import flatbuffers
@@ -18,21 +20,20 @@ from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as sch
 
 from diagmem.errors import DiagmemError
 from diagmem.model.elements import ABSENT, ModelOperator, ModelTensor
-from diagmem.model.graph import Model, read_model
-from diagmem.model.layers import NoRule, layer_of
-from diagmem.model.moments import INPUT, Moments, clamped, passed_on
-from diagmem.ops.windows import geometry
+from diagmem.model.forward import activated, passed_on, weighted
+from diagmem.model.graph import lifetimes, read_model
 
-DEVIATIONS = 3.2
-"""A range in standard deviations: about one value in a thousand lies beyond."""
+PICTURES = 2
+DEVIATIONS = 3.5
+"""A range in standard deviations: about one value in two thousand lies beyond."""
 LEAST_ROOM = 0.3
 """A summand may always have this share of its sum's deviation, or nothing would come through."""
 BIAS = 0.1
-"""Of the output's deviation."""
-WEIGHT_DEVIATION = 127 / sqrt(3)
-"""Of integers drawn evenly from -127 to 127."""
+"""Means of channels, of the output's deviation."""
 LOGIT_DEVIATION = 5.0
 """Of what goes into a SOFTMAX: among a thousand classes some then stand out."""
+ENOUGH = 32
+"""From so many elements a channel's own mean and deviation can be told."""
 PASSING = frozenset(
     "RELU RELU6 PAD RESHAPE SQUEEZE STRIDED_SLICE MAX_POOL_2D AVERAGE_POOL_2D MEAN"
     " CONCATENATION".split()
@@ -46,7 +47,7 @@ Array = npt.NDArray[Any]
 
 
 def fill(graph: bytes, seed: int) -> bytes:
-    """The file with weights; constants that are whole stay as they are.
+    """The file with weights: filters, biases, and the constants of ADD and MUL.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def fill(graph: bytes, seed: int) -> bytes:
     Raises
     ------
     DiagmemError
-        It has cut constants where it is unknown what they do.
+        It has other constants that are cut, or operators that `forward` does not know.
     """
     return _Filling(graph, seed).file()
 
@@ -68,34 +69,45 @@ class _Filling:
         self._draft: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(graph, 0))
         self._graph = self._draft.subgraphs[0]
         self._seed = seed
-        self._moments: dict[int, Moments] = dict.fromkeys(self._model.inputs, INPUT)
         self._scales = {t.index: t.scale[0] for t in self._model.tensors if t.scale}
         self._zeros = {t.index: t.zero_point[0] for t in self._model.tensors if t.zero_point}
-        self._done = {t.index for t in self._model.tensors if _whole(self._model, t)}
+        # Real values of activations that are alive, and of constants that were drawn.
+        self._values: dict[int, Array] = {}
         self._readers: dict[int, list[ModelOperator]] = {}
         for operator in self._model.operators:
             for number in operator.inputs:
                 self._readers.setdefault(number, []).append(operator)
+        self._logits = set(self._before_softmax())
 
     def file(self) -> bytes:
-        for number in self._logits():
-            self._rescale(number, 2 * DEVIATIONS * LOGIT_DEVIATION / 255, 0)
+        for number in self._logits:
+            self._rescale(number, 2 * DEVIATIONS * LOGIT_DEVIATION / 255)
+        for number in self._model.inputs:
+            shape = (PICTURES, *self._model.tensors[number].shape[1:])
+            self._values[number] = self._random(number).uniform(-1, 1, shape).astype(np.float32)
+        ends = {life.tensor: life.end for life in lifetimes(self._model)}
         for operator in self._model.operators:
-            made = operator.outputs[0]
-            if operator.name in WEIGHTED:
-                self._moments[made] = self._weigh(operator)
-            elif operator.name == "MUL":
-                self._moments[made] = self._multiply(operator)
-            else:
-                inputs = [self._input(operator, n) for n in operator.inputs if n != ABSENT]
-                self._moments[made] = passed_on(self._model, operator, inputs)
+            (made,) = operator.outputs
+            self._values[made] = self._in_range(made, self._made(operator))
+            for number in {*operator.inputs, *operator.outputs}:
+                if ends.get(number) == operator.index + 1:
+                    del self._values[number]
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self._draft.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
+    def _made(self, operator: ModelOperator) -> Array:
+        if operator.name in WEIGHTED:
+            return self._weigh(operator)
+        for number in operator.inputs:
+            if number != ABSENT and self._model.tensors[number].constant:
+                self._draw(operator, self._model.tensors[number])
+        there = [self._values[n] for n in operator.inputs if n in self._values]
+        return passed_on(self._model, operator, there)
+
     # ---- how far values may spread ----
 
-    def _logits(self) -> Iterator[int]:
+    def _before_softmax(self) -> Iterator[int]:
         """What goes into a SOFTMAX, up to the operator that computes it."""
         makers = {number: o for o in self._model.operators for number in o.outputs}
         for operator in self._model.operators:
@@ -105,22 +117,33 @@ class _Filling:
                 maker = makers[number]
                 number = maker.inputs[0] if maker.name in ("RESHAPE", "SQUEEZE") else None
 
+    def _quantised(self, number: int) -> bool:
+        return self._model.tensors[number].dtype == "int8"
+
+    def _positive(self, number: int) -> bool:
+        """It has no integers for values below zero."""
+        return self._quantised(number) and self._zeros[number] == -128
+
+    def _in_range(self, number: int, values: Array) -> Array:
+        if not self._quantised(number):
+            return values
+        zero, scale = self._zeros[number], self._scales[number]
+        return np.clip(values, (-128 - zero) * scale, (127 - zero) * scale)
+
     def _range(self, number: int) -> float:
-        """The deviation that a tensor's range allows, in real units."""
-        if self._model.tensors[number].dtype != "int8":
-            return LOGIT_DEVIATION if number in set(self._logits()) else 1.0
+        """The deviation that a tensor's range allows."""
+        if not self._quantised(number):
+            return LOGIT_DEVIATION if number in self._logits else 1.0
         zero = self._zeros[number]
-        # What is rectified uses the range above zero only.
-        levels = 127 - zero if zero == -128 else min(127 - zero, 128 + zero)
+        levels = 127 - zero if self._positive(number) else min(127 - zero, 128 + zero)
         return max(levels, 1) * self._scales[number] / DEVIATIONS
 
     def _room(self, number: int) -> float:
         """The deviation that a tensor may have for its own range and its readers'."""
         room = self._range(number)
         for reader in self._readers.get(number, ()):
-            made = reader.outputs[0]
             if reader.name in PASSING:
-                room = min(room, self._room(made))
+                room = min(room, self._room(reader.outputs[0]))
             elif reader.name == "ADD":
                 room = min(room, self._share(number, reader))
         return room
@@ -133,137 +156,92 @@ class _Filling:
             return whole / 2
         if self._model.tensors[others[0]].constant:
             return whole * sqrt(1 - BIAS**2)
-        if others[0] not in self._moments:
+        if others[0] not in self._values:
             return whole / sqrt(2)
-        left = whole**2 - self._moments[others[0]].square
+        left = whole**2 - float(np.mean(self._values[others[0]] ** 2))
         return sqrt(max(left, (LEAST_ROOM * whole) ** 2))
 
-    # ---- what operators get ----
+    # ---- weights ----
 
-    def _input(self, operator: ModelOperator, number: int) -> Moments:
-        """An operand's moments; a constant that was cut is drawn first."""
-        tensor = self._model.tensors[number]
-        if not tensor.constant:
-            return self._moments[number]
-        if number not in self._done:
-            if operator.name != "ADD":
-                raise DiagmemError(
-                    f"{operator.label}: found that tensor {number} ({tensor.name[:60]}) is cut,"
-                    " expected that only weights are"
-                )
-            spread = BIAS * self._range(operator.outputs[0])
-            values = self._random(number).uniform(-1, 1, tensor.shape)
-            self._put(tensor, values * spread * sqrt(3), spread * sqrt(3) / 127)
-        return self._stored(number)
-
-    def _weigh(self, operator: ModelOperator) -> Moments:
-        """Draw a filter and a bias."""
+    def _weigh(self, operator: ModelOperator) -> Array:
+        """Draw a filter, scale it for each channel, and level the means by the bias."""
         source, weights = operator.inputs[:2]
-        room = self._room(operator.outputs[0])
-        tensor, moments = self._model.tensors[weights], self._moments[source]
-        fan_in = prod(tensor.shape) / tensor.shape[_AXES.get(operator.name, 0)]
-        drawn = self._random(weights).integers(-127, 128, tensor.shape).astype(np.float64)
-        square = moments.square
-        if operator.name != "DEPTHWISE_CONV_2D" and fan_in > 1:
-            # Without this the mean of rectified inputs drowns what differs between them.
-            drawn -= np.rint(drawn.mean(axis=tuple(range(1, drawn.ndim)), keepdims=True))
-            square = moments.variance
-        drawn = np.clip(drawn, -127, 127)
-        summed = fan_in * self._inside(operator)
-        step = room / (WEIGHT_DEVIATION * sqrt(summed * square))
-        steps = self._steps(operator.name, tensor, step)
-        self._put(tensor, drawn * steps, steps, axis=_AXES.get(operator.name, 0))
+        tensor, room = self._model.tensors[weights], self._room(operator.outputs[0])
+        random = self._random(weights)
+        drawn = random.integers(-127, 128, tensor.shape).astype(np.float32)
+        axis = _AXES.get(operator.name)
+        made = weighted(self._model, operator, self._values[source], drawn)
+        deviation = _deviation(made)
+        if axis is None:
+            scales = np.array([room / sqrt(np.mean(deviation**2))])
+        else:
+            # Scales of channels differ, or a kernel that mixes channels up would pass.
+            scales = room / deviation * random.uniform(0.8, 1.1, len(deviation))
+        self._put(tensor, drawn * _along(scales, axis or 0, drawn.ndim), scales, axis or 0)
+        made *= scales
         if len(operator.inputs) > 2 and operator.inputs[2] != ABSENT:
-            self._bias(operator, steps.reshape(-1), room)
-        before = Moments(0.0, room**2)
-        return clamped(before, operator.options.get("fused_activation_function"))
+            bias = self._model.tensors[operator.inputs[2]]
+            values = self._level(bias, made, room)
+            self._put(bias, values, self._scales.get(source, 1.0) * scales)
+            made += values
+        return activated(made, operator.options.get("fused_activation_function"))
 
-    def _inside(self, operator: ModelOperator) -> float:
-        """The share of a filter's taps that do not fall into the padding, on average."""
-        found = layer_of(self._model, operator)
-        if operator.name == "FULLY_CONNECTED" or isinstance(found, NoRule):
-            return 1.0
-        given = found.layer.attributes
-        taps = []
-        for along in (0, 1):
-            filter_, stride, dilation = (
-                np.ravel(np.array(given[key]))[along] for key in ("filter", "stride", "dilation")
-            )
-            extent, out = given["input"], self._model.tensors[operator.outputs[0]].shape
-            _, before = geometry(operator.name, given, along)
-            first = np.arange(out[1 + along])[:, None] * stride - before
-            place = first + np.arange(filter_) * dilation
-            taps.append(np.mean((place >= 0) & (place < np.ravel(np.array(extent))[1 + along])))
-        return float(prod(taps))
+    def _draw(self, operator: ModelOperator, tensor: ModelTensor) -> None:
+        """The constant of an ADD or a MUL, such as a batch normalisation leaves."""
+        if operator.name not in ("ADD", "MUL"):
+            if len(self._model.constant_data(tensor)) != tensor.size_bytes:
+                raise DiagmemError(
+                    f"{operator.label}: found that tensor {tensor.index} ({tensor.name[:60]}) is"
+                    " cut, expected that only weights are"
+                )
+            return
+        if tensor.index in self._values:
+            return
+        others = [self._values[n] for n in operator.inputs if n in self._values]
+        if len(others) != 1:
+            raise DiagmemError(f"{operator.label}: found no activation, expected one")
+        made = operator.outputs[0]
+        if operator.name == "ADD":
+            values = self._level(tensor, others[0], self._range(made))
+        else:
+            random = self._random(tensor.index)
+            values = self._room(made) / _deviation(others[0], about_mean=False)
+            values = values * random.uniform(0.7, 1.1, tensor.shape)
+            if not self._positive(made):
+                values *= random.choice([-1, 1], tensor.shape)
+        self._values[tensor.index] = values.astype(np.float32)
+        self._put(tensor, values, np.array([np.abs(values).max() / 127]))
 
-    def _steps(self, name: str, tensor: ModelTensor, step: float) -> Array:
-        """The scales of a filter's channels, which differ; shaped to go along with it."""
-        if name not in _AXES:
-            return np.full([1] * len(tensor.shape), step)
-        shape = [1] * len(tensor.shape)
-        shape[_AXES[name]] = -1
-        channels = tensor.shape[_AXES[name]]
-        random = self._random(tensor.index + len(self._model.tensors))
-        return (step * random.uniform(0.8, 1.1, channels)).reshape(shape)
-
-    def _bias(self, operator: ModelOperator, steps: Array, room: float) -> None:
-        tensor = self._model.tensors[operator.inputs[2]]
-        values = self._random(tensor.index).uniform(-1, 1, tensor.shape) * BIAS * room
-        self._put(tensor, values, self._scales.get(operator.inputs[0], 1.0) * steps)
-
-    def _multiply(self, operator: ModelOperator) -> Moments:
-        """Draw a factor of either sign for each channel, as from a batch normalisation."""
-        constants = [n for n in operator.inputs if self._model.tensors[n].constant]
-        others = [n for n in operator.inputs if n not in constants]
-        if len(constants) != 1 or len(others) != 1:
-            raise DiagmemError(f"{operator.label}: found two activations, expected one constant")
-        tensor, moments = self._model.tensors[constants[0]], self._moments[others[0]]
-        if tensor.index in self._done:
-            factor = self._stored(tensor.index)
-            return Moments(factor.mean * moments.mean, factor.square * moments.variance)
-        random, room = self._random(tensor.index), self._room(operator.outputs[0])
-        drawn = random.integers(70, 128, tensor.shape) * random.choice([-1, 1], tensor.shape)
-        step = room / (100 * sqrt(moments.square))
-        self._put(tensor, drawn * step, step)
-        return Moments(0.0, room**2)
+    def _level(self, tensor: ModelTensor, values: Array, room: float) -> Array:
+        """What, added, brings the mean of each channel back to about zero."""
+        level: Array = self._random(tensor.index).uniform(-1, 1, tensor.shape) * BIAS * room
+        channels = values.reshape(-1, values.shape[-1])
+        return level - channels.mean(0) if len(channels) >= ENOUGH else level
 
     # ---- values ----
 
     def _random(self, number: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, number])
 
-    def _stored(self, number: int) -> Moments:
-        tensor = self._graph.tensors[number]
-        data = self._draft.buffers[tensor.buffer].data.tobytes()
-        values = np.frombuffer(data, self._model.tensors[number].dtype).astype(np.float64)
-        if number in self._scales:
-            values = (values - self._zeros.get(number, 0)) * self._scales[number]
-        return Moments(float(values.mean()), float(values.var()))
+    def _rescale(self, number: int, scale: float) -> None:
+        if self._quantised(number):
+            self._scales[number], self._zeros[number] = scale, 0
+            self._quantise(number, np.array([scale]))
 
-    def _rescale(self, number: int, scale: float, zero_point: int) -> None:
-        if self._model.tensors[number].dtype == "int8":
-            self._scales[number], self._zeros[number] = scale, zero_point
-            self._quantise(number, np.array([scale]), zero_point)
-
-    def _quantise(self, number: int, scales: Array, zero_point: int = 0, axis: int = 0) -> None:
+    def _quantise(self, number: int, scales: Array, axis: int = 0) -> None:
         quantisation = schema.QuantizationParametersT()
         quantisation.scale = scales.astype(np.float32)
-        quantisation.zeroPoint = np.full(len(scales), zero_point, np.int64)
+        quantisation.zeroPoint = np.zeros(len(scales), np.int64)
         quantisation.quantizedDimension = axis
         self._graph.tensors[number].quantization = quantisation
 
-    def _put(self, tensor: ModelTensor, values: Array, scales: Any, axis: int = 0) -> None:
-        """Store a constant's values, in its own type; what is there already stays."""
-        if tensor.index in self._done:
-            return
-        self._done.add(tensor.index)
+    def _put(self, tensor: ModelTensor, values: Array, scales: Array, axis: int = 0) -> None:
+        """Store a constant's values, in its own type."""
         stored = values
         if tensor.dtype != "float32":
             limit = np.iinfo(tensor.dtype).max
-            stored = np.clip(np.rint(values / scales), -limit, limit)
-            scales = np.reshape(scales, -1)
-            self._scales[tensor.index], self._zeros[tensor.index] = float(scales[0]), 0
-            self._quantise(tensor.index, scales, axis=axis)
+            stored = np.clip(np.rint(values / _along(scales, axis, values.ndim)), -limit, limit)
+            self._quantise(tensor.index, scales, axis)
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(stored.astype(tensor.dtype).tobytes(), np.uint8)
         # A buffer of its own: constants that once were alike may share one.
@@ -271,5 +249,20 @@ class _Filling:
         self._graph.tensors[tensor.index].buffer = len(self._draft.buffers) - 1
 
 
-def _whole(model: Model, tensor: ModelTensor) -> bool:
-    return tensor.constant and len(model.constant_data(tensor)) == tensor.size_bytes
+def _deviation(values: Array, *, about_mean: bool = True) -> Array:
+    """Of each channel, or of all together where there is too little to tell; never 0."""
+    channels = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    if about_mean and len(channels) >= ENOUGH:
+        channels = channels - channels.mean(0)
+    whole = np.mean(channels**2) or 1.0
+    each = np.mean(channels**2, 0) if len(channels) >= ENOUGH else np.full(channels.shape[1], whole)
+    found: Array = np.sqrt(np.maximum(each, whole / 16))
+    return found
+
+
+def _along(values: Array, axis: int, rank: int) -> Array:
+    """One value for all, or one for each slice along an axis, to go along with a tensor."""
+    shape = [1] * rank
+    if len(values) > 1:
+        shape[axis] = -1
+    return values.reshape(shape)
