@@ -119,6 +119,10 @@ bench: install ## how fast recording and analysis are, against other tracers
 figures: install ## draw the pictures in docs/figures/ again
 	$(VENV_PYTHON) scripts/make_figures.py
 
+.PHONY: results
+results: install ## measure, plan and verify eleven networks; resumes; an hour or so
+	$(VENV_PYTHON) scripts/make_results.py
+
 .PHONY: traces
 traces: install ## make the sample traces in traces/ again
 	$(VENV_PYTHON) scripts/make_traces.py
