@@ -10,7 +10,7 @@ Ranges of sums leave room for the other summand.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import flatbuffers
@@ -21,11 +21,13 @@ from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as sch
 from diagmem.errors import DiagmemError
 from diagmem.model.elements import ABSENT, ModelOperator, ModelTensor
 from diagmem.model.forward import activated, passed_on, weighted
-from diagmem.model.graph import lifetimes, read_model
+from diagmem.model.graph import Model, lifetimes, read_model
 
-PICTURES = 2
-DEVIATIONS = 3.5
-"""A range in standard deviations: about one value in two thousand lies beyond."""
+PIXELS = 1 << 17
+"""So many are measured: the smaller the pictures the more of them."""
+MIN_PICTURES = 2
+DEVIATIONS = 4.0
+"""A range in standard deviations; other pictures spread more than those that were measured."""
 LEAST_ROOM = 0.3
 """A summand may always have this share of its sum's deviation, or nothing would come through."""
 BIAS = 0.1
@@ -66,6 +68,7 @@ class _Filling:
 
     def __init__(self, graph: bytes, seed: int) -> None:
         self._model = read_model(graph)
+        _check(self._model)
         self._draft: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(graph, 0))
         self._graph = self._draft.subgraphs[0]
         self._seed = seed
@@ -83,7 +86,8 @@ class _Filling:
         for number in self._logits:
             self._rescale(number, 2 * DEVIATIONS * LOGIT_DEVIATION / 255)
         for number in self._model.inputs:
-            shape = (PICTURES, *self._model.tensors[number].shape[1:])
+            _, *inner, channels = self._model.tensors[number].shape
+            shape = (max(PIXELS // max(prod(inner), 1), MIN_PICTURES), *inner, channels)
             self._values[number] = self._random(number).uniform(-1, 1, shape).astype(np.float32)
         ends = {life.tensor: life.end for life in lifetimes(self._model)}
         for operator in self._model.operators:
@@ -247,6 +251,22 @@ class _Filling:
         # A buffer of its own: constants that once were alike may share one.
         self._draft.buffers.append(buffer)
         self._graph.tensors[tensor.index].buffer = len(self._draft.buffers) - 1
+
+
+def _check(model: Model) -> None:
+    """Refuse what is no network on pictures or rows, with one output to an operator."""
+    for number in model.inputs:
+        tensor = model.tensors[number]
+        if len(tensor.shape) < 2 or tensor.dtype not in ("float32", "int8"):
+            raise DiagmemError(
+                f"{model.path}: input {number} ({tensor.name[:60]}): found {tensor.dtype} of"
+                f" {len(tensor.shape)} axes, expected float32 or int8 of 2 at least"
+            )
+    for operator in model.operators:
+        if len(operator.outputs) != 1:
+            raise DiagmemError(
+                f"{model.path}: {operator.label}: found {len(operator.outputs)} outputs, expected 1"
+            )
 
 
 def _deviation(values: Array, *, about_mean: bool = True) -> Array:
