@@ -7,6 +7,7 @@ noisy; the floor is the same kernel under ``valgrind --tool=none``.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import statistics
@@ -176,6 +177,36 @@ def rival_rows(directory: Path, runs: int) -> list[Row]:
     ]
 
 
+def network_rows(directory: Path) -> list[Row]:
+    """Whole networks: ``diagmem measure``, once each, and the same inference under none."""
+    if importlib.util.find_spec("tflite_micro") is None:
+        return [Row("networks", "not installed: pip install .[tflm]", "", True)]
+    from diagmem.kernels.tflm.network import network_job, random_inputs
+    from diagmem.model.graph import read_model
+    from diagmem.model.zoo import write_filled
+
+    program = str(Path(sys.executable).with_name("diagmem"))
+    rows = []
+    for name, goal in (("mobilenet_v1_0.25_128_int8", 20), ("mobilenet_v1_1.0_224_f32", 120)):
+        path = directory / f"{name}.tflite"
+        write_filled(name, path)
+        model = read_model(path)
+        with network_job(model, [random_inputs(model, 0)], ()) as (command, _):
+            none = seconds(lambda command=command: under_none(command), 1)  # type: ignore[misc]
+        measure = [program, "measure", str(path), "-o", f"{path}.json"]
+        took = seconds(lambda measure=measure: quietly(measure), 1)  # type: ignore[misc]
+        rows += [
+            Row(f"measure {name}", f"{took:.1f} s", f"<= {goal} s", took <= goal),
+            Row(
+                "  against the inference under --tool=none",
+                f"{none:.1f} s = {took / none:.2f} x none",
+                "<= 2.0 x",
+                took <= 2.0 * none,
+            ),
+        ]
+    return rows
+
+
 def help_row(runs: int) -> Row:
     program = str(Path(sys.executable).with_name("diagmem"))
     took = seconds(lambda: quietly([program, "--help"]), max(runs, 5))
@@ -193,6 +224,7 @@ def main() -> int:
         rows = recording_rows(Path(name), args.runs)
         if not args.quick:
             rows += rival_rows(Path(name), args.runs)
+            rows += network_rows(Path(name))
     rows.append(help_row(args.runs))
     print("float depthwise 3x3 convolution, 224x224x96, C, -O2; medians of", args.runs, "runs")
     for row in rows:

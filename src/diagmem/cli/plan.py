@@ -175,6 +175,7 @@ def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
     lines += [
         f"  overlaps     {found.overlaps}: {len(found.shared)} pairs share {shared:,} B",
         *(f"  measured on  {kernels}" for kernels in _kernels(found)),
+        *(f"  older plan   {text}" for text in _older(found)),
     ]
     if limit is not None:
         lines += _fits(found, limit)
@@ -190,7 +191,25 @@ def _gap(found: NetworkPlan) -> str:
 def _kernels(found: NetworkPlan) -> list[str]:
     if not found.kernels:
         return []
-    return [f"{found.kernels.get('kernels', '?')}, {found.kernels.get('target', '?')}"]
+    said = found.kernels
+    return [f"{said.get('kernels')}, {said.get('target')}, flags {said.get('flags')}"]
+
+
+def _older(found: NetworkPlan) -> list[str]:
+    """What the model says of the plan that it comes with."""
+    from diagmem.model.write import read_provenance
+
+    if found.model.plan is None:
+        return []
+    said = read_provenance(found.model)
+    if not said:
+        return ["is there; the file does not say how it was made"]
+    kernels = said.get("kernels") or {}
+    where = f" on {kernels.get('kernels')}, {kernels.get('target')}" if kernels else ""
+    return [
+        f"by {said.get('made_by')}: {said.get('arena_bytes')} B, overlaps {said.get('overlaps')}"
+        f"{where}; proven: {said.get('proven')}"
+    ]
 
 
 def _fits(found: NetworkPlan, limit: int) -> list[str]:

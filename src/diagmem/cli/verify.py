@@ -39,13 +39,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="random|FILE.npz",
         help="the model's inputs; arrays by the tensors' names [%(default)s]",
     )
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="if they are identical, say so in PLANNED.tflite: on which kernels, how many runs",
+    )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from diagmem.kernels.tflm.network import random_inputs, read_inputs
     from diagmem.model.graph import read_model
-    from diagmem.networks.verify import kernels_differ, unplanned, verify_network
+    from diagmem.networks.verify import kernels_differ, record_proof, unplanned, verify_network
 
     model, planned = read_model(args.model), read_model(args.planned)
     if args.inputs == "random":
@@ -53,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         inputs = [read_inputs(model, Path(args.inputs))] * args.runs
     verdict = verify_network(model, planned, inputs)
+    if args.record and verdict.identical:
+        record_proof(planned, verdict)
     if args.json:
         print_json(_as_json(args, verdict))
     else:
@@ -118,4 +125,7 @@ def _made(verdict: Verdict) -> list[str]:
         return ["  the file does not say how its plan was made"]
     kernels = said.get("kernels") or {}
     where = f" on {kernels.get('kernels')}, {kernels.get('target')}" if kernels else ""
-    return [f"  plan by {said.get('made_by')}: overlaps {said.get('overlaps')}{where}"]
+    return [
+        f"  plan by {said.get('made_by')}: overlaps {said.get('overlaps')}{where}",
+        f"  proven before: {said.get('proven', 'no')}",
+    ]

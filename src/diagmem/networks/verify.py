@@ -10,7 +10,7 @@ from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.network import Arena, Inputs, NetworkOutcome, run_network
 from diagmem.kernels.tflm.processes import kernels_name
 from diagmem.model.graph import PLANNED_ONLINE, Model
-from diagmem.model.write import read_provenance
+from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks.overlaps import identity
 
 
@@ -85,6 +85,13 @@ def _difference(model: Model, apart: NetworkOutcome, together: NetworkOutcome) -
                     f" {model.tensors[tensor].name!r} differ, the first at {wrong[0]:,}"
                 )
     return ""
+
+
+def record_proof(planned: Model, verdict: Verdict) -> None:
+    """Write into a planned model what has been seen to hold."""
+    assert planned.plan is not None
+    proven = f"{verdict.runs} runs bit-identical on {kernels_name()}"
+    write_planned(planned, planned.plan, planned.path, {**verdict.provenance, "proven": proven})
 
 
 def kernels_differ(provenance: Mapping[str, Any]) -> str:

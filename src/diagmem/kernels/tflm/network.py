@@ -160,7 +160,7 @@ def run_network(
     DiagmemError
         tflite-micro is not there.
     """
-    with _job(model, inputs, calls) as (command, results):
+    with network_job(model, inputs, calls) as (command, results):
         how = run_natively(command, timeout_seconds)
         return _outcome(results, how, len(inputs))
 
@@ -175,7 +175,7 @@ def trace_network(
     DiagmemError
         tflite-micro or the tool is not there, or no operator was reached.
     """
-    with _job(model, [inputs], calls) as (command, results):
+    with network_job(model, [inputs], calls) as (command, results):
         request = Request(command=command, mode="summary", about={"kernels": kernels_name()})
         try:
             recorded = record(request, output, progress=progress)
@@ -186,7 +186,7 @@ def trace_network(
 
 
 @contextmanager
-def _job(
+def network_job(
     model: Model, inputs: Sequence[Inputs], calls: Sequence[Call]
 ) -> Iterator[tuple[list[str], Path]]:
     """The command that runs the model, and where its results will be."""
