@@ -1,0 +1,1 @@
+"""Micro-controllers, and which of them a network fits."""

@@ -1,0 +1,211 @@
+"""What a network needs of a micro-controller, and whether it is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from diagmem.boards.runtime import persistent_bytes
+from diagmem.boards.table import Board
+from diagmem.errors import DiagmemError
+from diagmem.model.graph import PLANNED_ONLINE, Model
+from diagmem.model.write import read_provenance
+from diagmem.networks.overlaps import Measured, identity
+from diagmem.networks.planning import NO_OVERLAPS, plan_network
+from diagmem.networks.problem import ALIGN_BYTES, FORMULAS
+
+STACK_BYTES = 8 << 10
+CODE_BYTES = 100 << 10
+
+Verdict = Literal["fits", "only with overlap", "too little RAM", "too little flash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a network asks of a board, in bytes.
+
+    Attributes
+    ----------
+    arena_bytes : by the plan that is judged.
+    arena_without_overlap_bytes : by the best plan in which no two tensors overlap.
+    arena_unplanned_bytes : as TFLM's own planner places the tensors.
+    persistent_bytes : what the runtime keeps in RAM besides.
+    weights_bytes : of the whole model file, with weights that it leaves out.
+    overlaps : where the plan's overlaps come from, as `provenance` says in words.
+    """
+
+    model: str
+    arena_bytes: int
+    arena_without_overlap_bytes: int
+    arena_unplanned_bytes: int
+    persistent_bytes: int
+    stack_bytes: int
+    weights_bytes: int
+    code_bytes: int
+    overlaps: str
+    provenance: str
+
+    @property
+    def ram_bytes(self) -> int:
+        return self._ram(self.arena_bytes)
+
+    @property
+    def ram_without_overlap_bytes(self) -> int:
+        return self._ram(self.arena_without_overlap_bytes)
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.weights_bytes + self.code_bytes
+
+    def ram_missing_bytes(self, board: Board, arena_bytes: int) -> int:
+        """What the board lacks for an arena of that size; 0 if it has room.
+
+        The arena has to lie in one block; stack and runtime may lie in others.
+        """
+        whole = self._ram(arena_bytes) - board.sram_bytes
+        return max(whole, arena_bytes - board.largest_block_bytes, 0)
+
+    def _ram(self, arena_bytes: int) -> int:
+        return arena_bytes + self.persistent_bytes + self.stack_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A network on a board.
+
+    Attributes
+    ----------
+    ram_missing_bytes : with the plan that is judged.
+    ram_missing_without_overlap_bytes : with the best plan without overlap.
+    flash_missing_bytes : 0 where the flash is external.
+    fits_unplanned : there is room for the plan that TFLM makes by itself.
+    """
+
+    board: Board
+    verdict: Verdict
+    ram_missing_bytes: int
+    ram_missing_without_overlap_bytes: int
+    flash_missing_bytes: int
+    fits_unplanned: bool
+
+
+def judge(needs: Needs, board: Board) -> Fit:
+    """Does the board have room, and would it without overlap?"""
+    lacking = needs.ram_missing_bytes(board, needs.arena_bytes)
+    apart = needs.ram_missing_bytes(board, needs.arena_without_overlap_bytes)
+    flash = 0 if board.flash_bytes is None else max(needs.flash_bytes - board.flash_bytes, 0)
+    unplanned = needs.ram_missing_bytes(board, needs.arena_unplanned_bytes)
+    verdict: Verdict = "fits"
+    if lacking:
+        verdict = "too little RAM"
+    elif flash:
+        verdict = "too little flash"
+    elif apart:
+        verdict = "only with overlap"
+    return Fit(board, verdict, lacking, apart, flash, not unplanned and not flash)
+
+
+def needs_of(
+    model: Model,
+    overlaps: str | Measured | None = None,
+    *,
+    stack_bytes: int = STACK_BYTES,
+    code_bytes: int = CODE_BYTES,
+    runtime_bytes: int | None = None,
+) -> Needs:
+    """Plan the model without and with overlap, and add up what else it needs.
+
+    Parameters
+    ----------
+    overlaps : as `plan_network` takes them.  None: a plan of ours that the model
+        carries is taken as it is; a model without one is planned by ``exact``.
+    runtime_bytes : what the runtime keeps in RAM, where that is known better than
+        `persistent_bytes` estimates it.
+
+    Raises
+    ------
+    DiagmemError
+        The model cannot be planned, or the plan in it is another graph's.
+    """
+    carried = _carried(model) if overlaps is None else None
+    used = "exact" if overlaps is None else overlaps
+    apart = plan_network(model, _apart(used))
+    without = apart.plan.arena_bytes
+    if carried is not None:
+        arena, name, said = carried
+    else:
+        found = plan_network(model, used)
+        # A search that gave up early may miss what the plan without overlap shows.
+        arena, name = min(found.plan.arena_bytes, without), found.overlaps
+        said = _said(found.overlaps, found.kernels.get("kernels", "kernels without a name"))
+    return Needs(
+        model=model.path,
+        arena_bytes=arena,
+        arena_without_overlap_bytes=without,
+        arena_unplanned_bytes=apart.baselines["tflm-greedy"],
+        persistent_bytes=persistent_bytes(model) if runtime_bytes is None else runtime_bytes,
+        stack_bytes=stack_bytes,
+        weights_bytes=_weights_bytes(model),
+        code_bytes=code_bytes,
+        overlaps=name,
+        provenance=said,
+    )
+
+
+def _apart(overlaps: str | Measured) -> str | Measured:
+    """No overlaps, but the scratch memory that was measured with them."""
+    if not isinstance(overlaps, Measured):
+        return NO_OVERLAPS
+    return replace(
+        overlaps, operators=tuple(replace(operator, pairs=()) for operator in overlaps.operators)
+    )
+
+
+def _carried(model: Model) -> tuple[int, str, str] | None:
+    """Arena and provenance of a plan that diagmem has put into the model, if it has."""
+    said = read_provenance(model)
+    if model.plan is None or said is None:
+        return None
+    if said.get("graph_sha256") != identity(model)["graph_sha256"]:
+        raise DiagmemError(
+            f"{model.path}: metadata diagmem.plan: found a plan for another graph, expected one"
+            f" for this; plan it anew, or give --overlaps"
+        )
+    ends = [0]
+    for tensor in model.activations:
+        if model.plan[tensor.index] == PLANNED_ONLINE:
+            raise DiagmemError(
+                f"{model.path}: tensor {tensor.index} ({tensor.name[:60]}): found no place in the"
+                " plan, expected one for each tensor; plan it anew, or give --overlaps"
+            )
+        ends.append(model.plan[tensor.index] + tensor.size_bytes)
+    arena = -(-max(ends) // ALIGN_BYTES) * ALIGN_BYTES
+    stated = said.get("arena_bytes")
+    # What is stated may hold scratch memory above the tensors.
+    if isinstance(stated, int) and not isinstance(stated, bool):
+        arena = max(arena, stated)
+    overlaps = str(said.get("overlaps", "unknown"))[:60]
+    kernels = said.get("kernels")
+    name = kernels.get("kernels") if isinstance(kernels, dict) else None
+    proven = str(said.get("proven", "no"))[:200]
+    words = _said(overlaps, str(name or "kernels without a name")[:200])
+    maker = str(said.get("made_by", "diagmem"))[:60]
+    return arena, overlaps, f"{words}; the plan in the file, by {maker}; proven: {proven}"
+
+
+def _said(overlaps: str, kernels: str) -> str:
+    if overlaps == NO_OVERLAPS:
+        return "none: no two tensors overlap"
+    if overlaps in FORMULAS:
+        return (
+            "by formula for the reference loop order, not measured on this board's kernels:"
+            " diagmem measure"
+        )
+    return f"measured on {kernels}: another board's kernels may need more"
+
+
+def _weights_bytes(model: Model) -> int:
+    """The file's size; weights that a graph leaves out count as their shapes say."""
+    constants = (tensor for tensor in model.tensors if tensor.constant)
+    left_out = sum(max(t.size_bytes - t.data.size_bytes, 0) for t in constants)
+    return len(model.data) + left_out
