@@ -16,6 +16,9 @@ from diagmem.networks.problem import ALIGN_BYTES, FORMULAS
 
 STACK_BYTES = 8 << 10
 CODE_BYTES = 100 << 10
+UNNAMED = "kernels without a name"
+MAX_SAID = 200
+"""Characters of a file's word on its plan that are shown."""
 
 Verdict = Literal["fits", "only with overlap", "too little RAM", "too little flash"]
 
@@ -137,7 +140,7 @@ def needs_of(
         found = plan_network(model, used)
         # A search that gave up early may miss what the plan without overlap shows.
         arena, name = min(found.plan.arena_bytes, without), found.overlaps
-        said = _said(found.overlaps, found.kernels.get("kernels", "kernels without a name"))
+        said = _said(found.overlaps, found.kernels.get("kernels", UNNAMED))
     return Needs(
         model=model.path,
         arena_bytes=arena,
@@ -184,13 +187,20 @@ def _carried(model: Model) -> tuple[int, str, str] | None:
     # What is stated may hold scratch memory above the tensors.
     if isinstance(stated, int) and not isinstance(stated, bool):
         arena = max(arena, stated)
-    overlaps = str(said.get("overlaps", "unknown"))[:60]
+    overlaps = _word(said.get("overlaps", "unknown"))
     kernels = said.get("kernels")
     name = kernels.get("kernels") if isinstance(kernels, dict) else None
-    proven = str(said.get("proven", "no"))[:200]
-    words = _said(overlaps, str(name or "kernels without a name")[:200])
-    maker = str(said.get("made_by", "diagmem"))[:60]
-    return arena, overlaps, f"{words}; the plan in the file, by {maker}; proven: {proven}"
+    words = (
+        _said(overlaps, _word(name or UNNAMED)),
+        f"the plan in the file, by {_word(said.get('made_by', 'diagmem'))}",
+        f"proven: {_word(said.get('proven', 'no'))}",
+    )
+    return arena, overlaps, "; ".join(words)
+
+
+def _word(found: object) -> str:
+    """What a file says, as it may be printed."""
+    return "".join(c for c in str(found)[:MAX_SAID] if c.isprintable())
 
 
 def _said(overlaps: str, kernels: str) -> str:

@@ -53,7 +53,7 @@ class Board:
 def shipped_boards() -> tuple[Board, ...]:
     """The boards that come with diagmem, by SRAM."""
     text = files("diagmem.boards").joinpath("boards.csv").read_text(encoding="utf-8")
-    return _boards(text, "boards.csv")
+    return parse_boards(text, "boards.csv")
 
 
 def read_boards(path: Path) -> tuple[Board, ...]:
@@ -76,10 +76,11 @@ def read_boards(path: Path) -> tuple[Board, ...]:
         raise DiagmemError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise DiagmemError(f"{path}: byte {error.start}: found no UTF-8, expected CSV") from None
-    return _boards(text, str(path))
+    return parse_boards(text, str(path))
 
 
-def _boards(text: str, place: str) -> tuple[Board, ...]:
+def parse_boards(text: str, place: str) -> tuple[Board, ...]:
+    """What `read_boards` makes of a file's contents; complaints call it ``place``."""
     seen: dict[str, int] = {}
     boards = []
     for line, row in _rows(text, place):
