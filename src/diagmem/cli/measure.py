@@ -19,7 +19,7 @@ from diagmem.cli.common import (
 
 if TYPE_CHECKING:
     from diagmem.model.graph import Model
-    from diagmem.networks.overlaps import Measured, MeasuredOperator
+    from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair
 
 _EPILOG = """\
 Runs one inference of stock TensorFlow Lite Micro (the tflite-micro wheel) under
@@ -120,11 +120,18 @@ def _rows(operator: MeasuredOperator) -> list[list[str]]:
                 *(head if not rows else [""] * len(head)),
                 f"t{pair.input} over t{pair.output}",
                 f"{pair.min_displacement_bytes:,}",
-                f"{pair.safe_overlap_bytes:,}",
+                _overlap(pair),
                 formula,
             ]
         )
     return rows or [[*head, "", "", "", ""]]
+
+
+def _overlap(pair: MeasuredPair) -> str:
+    whole = min(pair.input_bytes, pair.output_bytes)
+    if pair.in_place and pair.safe_overlap_bytes < whole:
+        return f"{whole:,} in place"
+    return f"{pair.safe_overlap_bytes:,}"
 
 
 def _say_next(args: argparse.Namespace, measured: Measured) -> None:

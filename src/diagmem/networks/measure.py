@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,6 @@ import numpy.typing as npt
 
 from diagmem import __version__
 from diagmem.api import Trace, open_trace
-from diagmem.arena.baseline import tflm_greedy
-from diagmem.arena.problem import Options
 from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.network import (
     Arena,
@@ -28,6 +27,7 @@ from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ABSENT, ModelOperator
 from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes, read_model
 from diagmem.model.write import write_planned
+from diagmem.networks.apart import aliases, offsets_apart
 from diagmem.networks.formulas import ClosedForm, closed_forms
 from diagmem.networks.overlaps import (
     FRONTIER_SAMPLES,
@@ -36,8 +36,7 @@ from diagmem.networks.overlaps import (
     MeasuredPair,
     identity,
 )
-from diagmem.networks.problem import problem_of
-from diagmem.overlap import Overlap, is_safe
+from diagmem.overlap import Overlap, apart, is_safe
 from diagmem.trace.model import Role
 
 TARGET = "x86_64"
@@ -69,6 +68,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         planned = _planned(model, Path(directory))
         arena, run = _natively(planned, inputs)
+        _check_outputs(model, inputs, run)
         calls = _calls(planned, arena.head_bytes)
         path = keep or Path(directory) / "network.dmt"
         recorded, outcome = trace_network(planned, inputs, calls, path, progress=progress)
@@ -109,8 +109,8 @@ def _arena_as_json(arena: Arena) -> dict[str, int]:
 
 
 def _planned(model: Model, directory: Path) -> Model:
-    """The model with a plan without overlap, so that every tensor's place is known."""
-    offsets = tflm_greedy(problem_of(model), Options()).offsets
+    """The model with a plan, so that every tensor's place is known."""
+    offsets = offsets_apart(model)
     path = directory / "planned.tflite"
     write_planned(model, [offsets.get(t.index, PLANNED_ONLINE) for t in model.tensors], path)
     return read_model(path)
@@ -121,6 +121,16 @@ def _natively(planned: Model, inputs: Inputs) -> tuple[Arena, NetworkRun]:
     if outcome.refused or outcome.arena is None:
         raise DiagmemError(f"{planned.path}: TFLM refuses the model: {outcome.refused}")
     return outcome.arena, outcome.runs[0]
+
+
+def _check_outputs(model: Model, inputs: Inputs, run: NetworkRun) -> None:
+    """The plan that is measured under computes what the model does."""
+    plain = run_network(model, [inputs])
+    if plain.refused or plain.runs[0].outputs != run.outputs:
+        raise DiagmemError(
+            f"{model.path}: TFLM computes other outputs where the arena is planned for measuring"
+            f" than where it plans itself{_because(plain.refused)}"
+        )
 
 
 # ---- windows and what lies in them ----
@@ -165,6 +175,7 @@ def _name(number: int) -> str:
 
 def _measured(model: Model, trace: Trace, run: NetworkRun) -> Iterator[MeasuredOperator]:
     lives = lifetimes(model)
+    aliased = aliases(model)
     for operator, form in zip(model.operators, closed_forms(model), strict=True):
         step = operator.index
         alive = {life.tensor: life.end for life in lives if life.start <= step < life.end}
@@ -172,6 +183,14 @@ def _measured(model: Model, trace: Trace, run: NetworkRun) -> Iterator[MeasuredO
         kept = set(alive) - dying - set(operator.outputs)
         live = {buffer.name: buffer for buffer in trace.liveness(step)}
         (window,) = trace.overlaps(step, isolated=False)
+        pairs = [
+            _aliased(pair, live)
+            if aliased.get(_number(pair.output)) == _number(pair.input)
+            else pair
+            for pair in window.pairs
+        ]
+        # An alias moves nothing, and its bytes are needed all the same.
+        own = _bytes(model, aliased.keys() & set(operator.outputs))
         yield MeasuredOperator(
             index=step,
             operator=operator.name,
@@ -181,11 +200,14 @@ def _measured(model: Model, trace: Trace, run: NetworkRun) -> Iterator[MeasuredO
             weights_read_bytes=sum(_touched(b) for b in live.values() if b.role == Role.WEIGHTS),
             live_bytes=_bytes(model, alive),
             needed_bytes=_bytes(model, kept)
-            + most_needed(
-                [live[_name(tensor)] for tensor in dying if _name(tensor) in live],
-                [live[_name(tensor)] for tensor in operator.outputs if _name(tensor) in live],
+            + max(
+                own,
+                most_needed(
+                    [live[_name(tensor)] for tensor in dying if _name(tensor) in live],
+                    [live[_name(tensor)] for tensor in operator.outputs if _name(tensor) in live],
+                ),
             ),
-            pairs=tuple(_pair(pair, live, dying, form, window.events) for pair in window.pairs),
+            pairs=tuple(_pair(pair, live, dying, form, window.events) for pair in pairs),
         )
 
 
@@ -241,6 +263,7 @@ def _pair(
         min_displacement_bytes=traced,
         mirror_displacement_bytes=overlap.mirror_displacement_bytes,
         in_place=traced == 0
+        or 0 in overlap.isolated_safe_displacements
         or (ordinary and is_safe(live[overlap.input], live[overlap.output], 0)),
         safe_overlap_bytes=overlap.safe_overlap_bytes,
         formula_displacement_bytes=formula,
@@ -249,6 +272,15 @@ def _pair(
         written=written_by(live[overlap.output], events),
         needed=needed_from(live[overlap.input], events),
     )
+
+
+def _aliased(overlap: Overlap, live: Mapping[str, BufferLiveness]) -> Overlap:
+    """Input and output were one place: is that safe?  Nothing else was seen."""
+    both = live[overlap.input], live[overlap.output]
+    found = apart(*both, "measured where input and output are one place")
+    if any(_touched(buffer) for buffer in both):
+        return found
+    return replace(found, isolated_safe_displacements=(0,))
 
 
 def written_by(output: BufferLiveness, events: int) -> tuple[int, ...]:

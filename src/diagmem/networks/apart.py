@@ -1,0 +1,71 @@
+"""The plan that a network is measured under: nothing overlaps, but for aliases.
+
+RESHAPE and SQUEEZE put out the bytes they got.  TFLM's kernels leave them alone where
+input and output are one place, and copy them otherwise, by a memcpy that promises no
+order.  So here such an output *is* its input, and the trace shows whether the kernel
+leaves it alone: then displacement 0 is safe, and nothing is said of any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from diagmem.arena.baseline import tflm_greedy
+from diagmem.arena.problem import Options, Problem
+from diagmem.model.graph import Model, lifetimes
+from diagmem.networks.problem import problem_of
+
+ALIASING = ("RESHAPE", "SQUEEZE")
+
+
+def aliases(model: Model) -> dict[int, int]:
+    """Outputs that can be their inputs, by tensor number: those that die there."""
+    end = {life.tensor: life.end for life in lifetimes(model)}
+    sizes = {tensor.index: tensor.size_bytes for tensor in model.activations}
+    found = {}
+    for operator in model.operators:
+        if operator.name not in ALIASING or not (operator.inputs and operator.outputs):
+            continue
+        source, target = operator.inputs[0], operator.outputs[0]
+        dies = end.get(source) == operator.index + 1 and source not in model.outputs
+        if dies and source != target and sizes[source] == sizes.get(target, 0) > 0:
+            found[target] = source
+    return found
+
+
+def offsets_apart(model: Model) -> dict[int, int]:
+    """The offset of each tensor of the arena, in bytes."""
+    known = aliases(model)
+    roots = {}
+    for tensor in model.activations:
+        root = tensor.index
+        while root in known:
+            root = known[root]
+        roots[tensor.index] = root
+    placed = tflm_greedy(_joined(problem_of(model), roots), Options()).offsets
+    return {tensor: placed[root] for tensor, root in roots.items()}
+
+
+def _joined(problem: Problem, roots: Mapping[int, int]) -> Problem:
+    """The same, with the lives of all tensors of one place made one."""
+    lives: dict[int, tuple[int, int]] = {}
+    for block in problem.blocks:
+        first, end = lives.get(roots[block.tensor], (block.first, block.end))
+        lives[roots[block.tensor]] = min(first, block.first), max(end, block.end)
+    return replace(
+        problem,
+        blocks=tuple(
+            replace(block, first=lives[block.tensor][0], end=lives[block.tensor][1])
+            for block in problem.blocks
+            if block.tensor in lives
+        ),
+        steps=tuple(
+            replace(
+                step,
+                reads=tuple(dict.fromkeys(roots[t] for t in step.reads)),
+                writes=tuple(dict.fromkeys(roots[t] for t in step.writes)),
+            )
+            for step in problem.steps
+        ),
+    )
