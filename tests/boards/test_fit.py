@@ -186,19 +186,24 @@ def test_plans_of_others_are_not_taken(tmp_path: Path) -> None:
         needs_of(read_model(path))
 
 
-@pytest.mark.parametrize(
-    ("name", "tail_bytes"),
-    [
-        ("mobilenet_v1_0.25_128_f32", 37400),
-        ("mobilenet_v2_0.35_224_int8", 80112),
-        ("resnet50_v2_int8", 244688),
-        ("inception_v4_int8", 297616),
-        ("nasnet_mobile_int8", 390544),
-        ("densenet121_int8", 153104),
-    ],
-)
+FITTED = {
+    "mobilenet_v2_0.35_224_int8": 80112,
+    "resnet50_v2_int8": 244688,
+    "inception_v4_int8": 297616,
+    "nasnet_mobile_int8": 390544,
+    "densenet121_int8": 153104,
+}
+HELD_OUT = {
+    "densenet121_f32": 151680,
+    "mobilenet_v2_1.0_224_f32": 160168,
+    "inception_resnet_v2_int8": 683856,
+}
+"""Tails as TFLM's print_allocations() says for the filled networks on 64 bit; what kernels
+keep was fitted to the former."""
+
+
+@pytest.mark.parametrize(("name", "tail_bytes"), [*FITTED.items(), *HELD_OUT.items()])
 def test_the_estimate_for_64_bit_is_tflm_s_tail(name: str, tail_bytes: int) -> None:
-    """As TFLM's print_allocations said for the filled networks; never below it."""
     estimate = persistent_bytes(open_zoo(name), 8)
     assert tail_bytes <= estimate <= 1.01 * tail_bytes
     assert persistent_bytes(open_zoo(name)) < estimate

@@ -2,9 +2,11 @@
 
 That is the arena's tail: an array of tensors and one of operators, the tensors that
 the application sees, what each kernel keeps from its preparation, and the options of
-each operator.  The structures are those of TFLM's common.h, micro_allocator.h and
-kernels; their sizes follow from how many pointers they hold, so that one formula can be
-held against the 64-bit runtime and used for a 32-bit target.
+each operator.  Tensors and operators are the structures of TFLM's common.h and
+micro_allocator.h; what kernels keep is fitted to the tails that TFLM's
+print_allocations() reports on 64 bit (docs/boards.md lists for which networks).  Sizes
+follow from how many pointers a structure holds, so that one formula can be held against
+the 64-bit runtime and used for a 32-bit target.
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ KEPT: Mapping[str, Kept] = MappingProxyType(
     }
 )
 OTHERS = Kept(Struct(4, 96), 48)
-"""For operators that are not listed: as much as any that is."""
+"""For operators that are not listed: more than any that is."""
 
 
 def persistent_bytes(model: Model, pointer_bytes: int = TARGET_POINTER_BYTES) -> int:

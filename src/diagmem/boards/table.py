@@ -37,7 +37,7 @@ class Board:
     largest_block_bytes : the largest part of it with addresses in a row, where one
         arena can lie.
     flash_bytes : None where programs and weights lie in external flash, of any size.
-    source : the document that says so.
+    source : the document to look the figures up in.
     """
 
     name: str
