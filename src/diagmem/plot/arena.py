@@ -1,0 +1,349 @@
+"""Arena diagrams: which tensor holds which bytes of the arena, operator by operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diagmem.networks.overlaps import Measured
+from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan
+from diagmem.plot.arena_panel import (
+    RIGHT_PT,
+    Level,
+    View,
+    draw_view,
+    key_of,
+    names_operators,
+    names_px,
+    operator_name,
+    tag,
+    tints_of,
+)
+from diagmem.plot.arena_shapes import Arena, Source, arena_of
+from diagmem.plot.sheet import TEXT_PT, Sheet, check_extension, fixed_style, wrapped
+from diagmem.plot.units import bytes_both, bytes_exact, counted
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
+WIDTH_PX, DPI = 1800, 150
+WHOLE_OPERATORS = 40
+"""Up to so many, all operators are drawn large; else those around the peak, besides."""
+AROUND_PEAK = 8
+KEY_COLUMNS = 5
+BESIDE_OPERATORS = 12
+"""Two arenas of up to so many operators lie side by side."""
+PEAK_BLOCKS = 5
+CONFLICTS_NAMED = 5
+BOARD_IN_SCALE = 1.6
+"""A board with more than so many times the arena's bytes is named, not drawn."""
+_LEFT, _TOP, _LINE, _GAP, _SCALE = 110, 48, 27, 40, 62
+_TALL, _FLAT = 460, 330
+_COLUMN_PX = 170
+"""The widest column of an operator."""
+_WIDTH = WIDTH_PX - 2 * _LINE
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """An arena and what it is called beside another: before, after."""
+
+    name: str
+    arena: Arena
+
+    @property
+    def arena_bytes(self) -> int:
+        return self.arena.plan.plan.arena_bytes
+
+    @property
+    def operators(self) -> int:
+        return self.arena.plan.problem.operators
+
+
+def draw_arena(
+    plan: NetworkPlan,
+    path: Path,
+    *,
+    measured: Measured | None = None,
+    board_bytes: int | None = None,
+    title: str | None = None,
+) -> None:
+    """Draw a plan as PNG, SVG or PDF, by the extension.
+
+    Where an input dies under an output, the boundary between both runs along what is
+    still needed and what is already written.
+
+    Parameters
+    ----------
+    path : an existing file is replaced.
+    measured : where these frontiers are taken from; without it, from the loop nests of
+        TFLite's reference kernels.
+    board_bytes : the RAM of a board, drawn as a line.
+
+    Raises
+    ------
+    DiagmemError
+        For an unknown extension, overlaps of another graph, or a file that cannot be
+        written.
+    """
+    _draw([("", plan)], path, measured, board_bytes, title)
+
+
+def draw_arenas(
+    before: NetworkPlan,
+    after: NetworkPlan,
+    path: Path,
+    *,
+    measured: Measured | None = None,
+    board_bytes: int | None = None,
+    title: str | None = None,
+) -> None:
+    """Draw two plans on one scale, and what the second saves; otherwise as `draw_arena`."""
+    _draw([("before", before), ("after", after)], path, measured, board_bytes, title)
+
+
+def _draw(
+    plans: Sequence[tuple[str, NetworkPlan]],
+    path: Path,
+    measured: Measured | None,
+    board_bytes: int | None,
+    title: str | None,
+) -> None:
+    check_extension(path)
+    arenas = [_Named(name, arena_of(plan, measured)) for name, plan in plans]
+    with fixed_style():
+        texts = [title or _title(arenas), *_subtitles(arenas, board_bytes)]
+        notes = [line for note in _notes(arenas) for line in _wrapped(note, _WIDTH)]
+        key = key_of([one.arena for one in arenas])
+        rows = -(-len(key) // KEY_COLUMNS)
+        parts, bottom = _arrange(arenas, board_bytes, _TOP + _LINE * (len(texts) + rows) + 10)
+        sheet = Sheet(WIDTH_PX, bottom + _LINE * (len(notes) + 1), DPI)
+        sheet.write(_LINE, _TOP, texts[0], size_pt=13, bold=True, width_px=_WIDTH)
+        for number, text in enumerate(texts[1:], 1):
+            sheet.write(_LINE, _TOP + 6 + _LINE * number, text, size_pt=9.5, width_px=_WIDTH)
+        _draw_key(sheet, key, _TOP + 6 + _LINE * len(texts))
+        for part in parts:
+            tints = tints_of(part.arena)
+            for line in part.lines:
+                sheet.write(line.x, line.y, line.text, bold=line.bold, width_px=line.width_px)
+            for view in part.views:
+                draw_view(sheet, view, part.arena, tints)
+        for number, text in enumerate(notes):
+            sheet.write(_LINE, bottom + _LINE * number, text)
+        sheet.save(path)
+
+
+def _draw_key(sheet: Sheet, handles: Sequence[Artist], top: int) -> None:
+    if handles:
+        sheet.figure.legend(
+            handles=list(handles),
+            loc="upper left",
+            bbox_to_anchor=(_LINE / sheet.width_px, 1 - (top - 12) / sheet.height_px),
+            ncols=min(len(handles), KEY_COLUMNS),
+            borderaxespad=0,
+            borderpad=0,
+            frameon=False,
+            fontsize=TEXT_PT,
+        )
+
+
+# ---- what it says ----
+
+
+def _title(arenas: Sequence[_Named]) -> str:
+    names = [Path(one.arena.plan.model.path).name for one in arenas]
+    return f"{' and '.join(dict.fromkeys(names))}: bytes of the arena, operator by operator"
+
+
+def _subtitles(arenas: Sequence[_Named], board_bytes: int | None) -> list[str]:
+    lines = []
+    if len(arenas) == 2:
+        before, after = (one.arena_bytes for one in arenas)
+        change = "the same" if before == after else "less" if after < before else "more"
+        percent = f" ({100 * abs(before - after) / before:.1f} %)" if before else ""
+        amount = "" if before == after else f"{bytes_exact(abs(before - after))}{percent} "
+        lines.append(f"{amount}{change}: {bytes_exact(before)} before, {bytes_exact(after)} after")
+    if board_bytes is not None:
+        fits = [f"{one.name} {_against(one.arena_bytes, board_bytes)}".lstrip() for one in arenas]
+        lines.append(f"board of {bytes_both(board_bytes)}: {', '.join(fits)}")
+    return lines
+
+
+def _against(arena_bytes: int, board_bytes: int) -> str:
+    left = board_bytes - arena_bytes
+    return f"{bytes_exact(abs(left))} {'left' if left >= 0 else 'too much'}"
+
+
+def _heading(one: _Named) -> str:
+    plan = one.arena.plan
+    kind = "no overlap" if plan.overlaps == NO_OVERLAPS else f"overlaps: {plan.overlaps}"
+    best = ", proven smallest" if plan.plan.optimal else ""
+    name = f"{one.name}: " if one.name else ""
+    return f"{name}{bytes_both(one.arena_bytes)}, {kind}, planned by {plan.plan.solver}{best}"
+
+
+def _peak(arena: Arena) -> str:
+    """What the peak is made of, as a sum that can be checked."""
+    peak = arena.peak
+    if not peak.blocks:
+        return "holds nothing"
+    shown = [f"{block.size_bytes:,} ({tag(block)})" for block in peak.blocks[:PEAK_BLOCKS]]
+    rest = peak.blocks[PEAK_BLOCKS:]
+    if rest:
+        shown.append(f"{sum(b.size_bytes for b in rest):,} ({counted(len(rest), 'more block')})")
+    less = f" \N{MINUS SIGN} {peak.shared_bytes:,} shared" if peak.shared_bytes else ""
+    unused = f" + {peak.unused_bytes:,} unused" if peak.unused_bytes else ""
+    total = bytes_exact(arena.plan.plan.arena_bytes)
+    return (
+        f"peak in operator {operator_name(arena, peak.operator)}:"
+        f" {' + '.join(shown)}{less}{unused} = {total}"
+    )
+
+
+def _notes(arenas: Sequence[_Named]) -> list[str]:
+    notes = []
+    for one in arenas:
+        name = f"{one.name}: " if one.name else ""
+        meetings = one.arena.meetings
+        if meetings:
+            sources = Counter(meeting.source for meeting in meetings)
+            words: dict[Source, str] = {
+                "measured": "measured",
+                "loop nest": "by the reference kernel's loop nest",
+                "straight": "straight, for want of a known order",
+            }
+            told = [f"{sources[key]:,} {words[key]}" for key in words if sources[key]]
+            notes.append(
+                f"{name}in {counted(len(meetings), 'operator')} an input dies under an output,"
+                f" and time runs from left to right through the call; boundaries:"
+                f" {', '.join(told)}"
+            )
+        unsafe = [meeting.operator for meeting in meetings if meeting.conflicts]
+        if unsafe:
+            listed = ", ".join(operator_name(one.arena, k) for k in unsafe[:CONFLICTS_NAMED])
+            more = f" and {len(unsafe) - CONFLICTS_NAMED}" if len(unsafe) > CONFLICTS_NAMED else ""
+            notes.append(f"{name}NOT SAFE on these kernels: {listed}{more}")
+        empty = sum(1 for block in one.arena.plan.problem.blocks if not block.size_bytes)
+        if empty:
+            notes.append(f"{name}{counted(empty, 'tensor')} of 0 B not drawn")
+    return notes
+
+
+def _wrapped(text: str, width_px: int) -> list[str]:
+    return wrapped(text, width_px * 72 / DPI)
+
+
+# ---- where it lies ----
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    x: int
+    y: int
+    text: str
+    width_px: int
+    bold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An arena's headings and panels."""
+
+    arena: Arena
+    lines: tuple[_Line, ...]
+    views: tuple[View, ...]
+
+
+def _arrange(
+    arenas: Sequence[_Named], board_bytes: int | None, top: int
+) -> tuple[list[_Part], int]:
+    """All parts side by side or below each other, and where the last ends."""
+    scale = _scale(arenas, board_bytes)
+    beside = len(arenas) > 1 and max(one.operators for one in arenas) <= BESIDE_OPERATORS
+    width = WIDTH_PX // len(arenas) if beside else WIDTH_PX
+    parts = []
+    left, bottom = 0, top
+    for number, one in enumerate(arenas):
+        levels = _levels(arenas[: number + 1], board_bytes, scale)
+        part, end = _part(one, levels, scale, _shown_peak(arenas[0], one), (left, top, width))
+        parts.append(part)
+        bottom = max(bottom, end)
+        left, top = (left + width, top) if beside else (left, end)
+    return parts, bottom
+
+
+def _scale(arenas: Sequence[_Named], board_bytes: int | None) -> float:
+    """The bytes that every panel spans."""
+    most = max(one.arena_bytes for one in arenas)
+    if board_bytes is not None and board_bytes <= BOARD_IN_SCALE * most:
+        most = max(most, board_bytes)
+    return max(most, 1) * 1.06
+
+
+def _levels(arenas: Sequence[_Named], board_bytes: int | None, scale: float) -> tuple[Level, ...]:
+    """The lines in the last arena's panels: its peak, those before it, the board."""
+    *earlier, own = arenas
+    operator = f"operator {own.arena.peak.operator}"
+    found = [Level(own.arena_bytes, (f"peak {bytes_exact(own.arena_bytes)}", operator), "peak")]
+    for one in earlier:
+        if one.arena_bytes != own.arena_bytes:
+            saved = one.arena_bytes - own.arena_bytes
+            change = f"{bytes_exact(abs(saved))} {'saved' if saved > 0 else 'more'}"
+            text = f"{one.name} {bytes_exact(one.arena_bytes)}"
+            found.append(Level(one.arena_bytes, (text, change), "other"))
+    if board_bytes is not None and board_bytes <= scale:
+        found.append(Level(board_bytes, ("board", bytes_exact(board_bytes)), "board"))
+    return tuple(found)
+
+
+def _part(
+    one: _Named, levels: tuple[Level, ...], scale: float, peak: int, place: tuple[int, int, int]
+) -> tuple[_Part, int]:
+    """An arena at ``place`` (left, top and width), and where it ends.
+
+    ``peak`` is the operator that a close-up shows the surroundings of.
+    """
+    left, y, width = place
+    arena = one.arena
+    lines: list[_Line] = []
+    for text in (_heading(one), *_wrapped(_peak(arena), width - 2 * _LINE)):
+        y += _LINE
+        lines.append(_Line(left + _LINE, y, text, width - 2 * _LINE, bold=not lines))
+    room = width - _LEFT - round(RIGHT_PT * DPI / 72) - _LINE
+    views: list[View] = []
+    whole = one.operators <= WHOLE_OPERATORS
+    near = _around(peak, one.operators)
+    for start, end in [(0, one.operators)] if whole else [(0, one.operators), near]:
+        if views:
+            y += _LINE
+            text = f"close-up: operators {start} to {end - 1}"
+            lines.append(_Line(left + _LEFT, y, text, room))
+        large = whole or bool(views)
+        columns_px, height = min(room, _COLUMN_PX * (end - start)), _TALL if large else _FLAT
+        rect = (left + _LEFT, y + _GAP, columns_px, height)
+        views.append(View(rect, start, end, scale, levels, None if large else near))
+        y += _GAP + height + _foot(views[-1], arena)
+    return _Part(arena, tuple(lines), tuple(views)), y + _LINE
+
+
+def _shown_peak(first: _Named, one: _Named) -> int:
+    """The first arena's peak where both are near, so that close-ups can be compared."""
+    peak, own = first.arena.peak.operator, one.arena.peak.operator
+    same = first.operators == one.operators and abs(peak - own) <= AROUND_PEAK
+    return peak if same else own
+
+
+def _around(peak: int, operators: int) -> tuple[int, int]:
+    """The operators next to the peak, moved inside where there are enough."""
+    start = max(0, min(peak - AROUND_PEAK, operators - 2 * AROUND_PEAK - 1))
+    return start, min(operators, start + 2 * AROUND_PEAK + 1)
+
+
+def _foot(view: View, arena: Arena) -> int:
+    """The height of what is below a panel."""
+    if not names_operators(view.column_px, DPI):
+        return _SCALE
+    return names_px((operator_name(arena, k) for k in range(view.start, view.end)), DPI)

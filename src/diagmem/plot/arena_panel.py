@@ -1,0 +1,412 @@
+"""One panel of an arena diagram: some operators across, the arena's bytes up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from diagmem.arena import Block
+from diagmem.plot.arena_shapes import Arena, Band, FloatArray, Meeting
+from diagmem.plot.labels import spread
+from diagmem.plot.paint import (
+    BOTH,
+    FAINT,
+    FRAME,
+    INK,
+    INPUT_LINE,
+    INPUT_LIVE,
+    LOAD,
+    OTHER_LIVE,
+    OUTPUT_LINE,
+    OUTPUT_LIVE,
+    STORE,
+)
+from diagmem.plot.sheet import TEXT_PT, Rect, Sheet, text_width
+from diagmem.plot.units import byte_ticks, count_ticks, drawable
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+# Tints of one bluish green (Okabe and Ito), apart in grey too.
+ACTIVATIONS = ("#d9efe7", "#b3dccd", "#8cc8b2", "#67b298")
+BAND = "#efefef"
+DASHED = (0, (4, 2))
+NAMED_COLUMN_PT = 10.5
+"""Operators are named below columns at least so wide, ..."""
+LINED_COLUMN_PT = 2.5
+"""... and the frontiers drawn as lines in columns so wide."""
+TICK_GAP_PT = 5
+RIGHT_PT = 112
+"""Room for the names of levels."""
+_LINE_PT = TEXT_PT * 1.25
+_PAD_PT = 2
+_FRONTIER_PT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A horizontal line across a panel, named beside it; the arena's own is its peak."""
+
+    at_bytes: int
+    lines: tuple[str, ...]
+    kind: Literal["peak", "board", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A panel: where it lies, and the operators [start, end) and bytes it spans.
+
+    ``frame`` marks operators that are enlarged elsewhere.
+    """
+
+    rect: Rect
+    start: int
+    end: int
+    top_bytes: float
+    levels: tuple[Level, ...]
+    frame: tuple[int, int] | None = None
+
+    @property
+    def column_px(self) -> float:
+        return self.rect[2] / (self.end - self.start)
+
+
+def names_operators(column_px: float, dpi: int) -> bool:
+    return column_px * 72 / dpi >= NAMED_COLUMN_PT
+
+
+def names_px(names: Iterable[str], dpi: int) -> int:
+    """What the operators' names take below a panel."""
+    longest = max((text_width(name, bold=True) for name in names), default=0.0)
+    return round((longest + TICK_GAP_PT) * dpi / 72)
+
+
+def operator_name(arena: Arena, operator: int) -> str:
+    return f"{operator} {arena.plan.problem.steps[operator].name}"
+
+
+def draw_view(sheet: Sheet, view: View, arena: Arena, tints: Mapping[int, str]) -> None:
+    """Blocks, frontiers, levels and labels.
+
+    Parameters
+    ----------
+    tints : the colour of each block, by tensor number; see `tints_of`.
+    """
+    axes = sheet.axes(view.rect)
+    axes.set_xlim(view.start, view.end)
+    axes.set_ylim(0, view.top_bytes)
+    axes.spines[["top", "right"]].set_visible(False)
+    _draw_scales(sheet, axes, view, arena)
+    column_pt = view.column_px * 72 / sheet.dpi
+    for block, band in arena.shapes:
+        if block.first < view.end and block.end > view.start:
+            _draw_block(axes, block, band, tints[block.tensor], column_pt)
+    for meeting in arena.meetings:
+        if view.start <= meeting.operator < view.end:
+            _draw_meeting(axes, meeting, lines=column_pt >= LINED_COLUMN_PT)
+    _draw_levels(sheet, axes, view)
+    _mark_peak(axes, arena)
+    if view.frame:
+        _draw_frame(axes, view.frame)
+    for block, band in arena.shapes:
+        _label(sheet, axes, view, block, band, tints[block.tensor])
+
+
+def tints_of(arena: Arena) -> dict[int, str]:
+    """A colour for each block: its role's; activations that touch get different tints."""
+    found: dict[int, str] = {}
+    done: list[tuple[Block, int]] = []
+    offsets = arena.plan.plan.offsets
+    fixed = {"input": INPUT_LIVE, "output": OUTPUT_LIVE, "scratch": OTHER_LIVE}
+    for block, _ in sorted(
+        arena.shapes, key=lambda s: (s[0].first, offsets[s[0].tensor], s[0].tensor)
+    ):
+        offset = offsets[block.tensor]
+        if block.role != "activation":
+            found[block.tensor] = fixed[block.role]
+            continue
+        touching = [
+            found[other.tensor]
+            for other, start in done
+            if other.end >= block.first
+            and start <= offset + block.size_bytes
+            and offset <= start + other.size_bytes
+        ]
+        found[block.tensor] = min(ACTIVATIONS, key=touching.count)
+        done.append((block, offset))
+    return found
+
+
+# ---- what is drawn ----
+
+
+def _draw_scales(sheet: Sheet, axes: Axes, view: View, arena: Arena) -> None:
+    places = byte_ticks(0, int(view.top_bytes), view.rect[3] // sheet.px(24))
+    axes.set_yticks([at for at, _ in places], [label for _, label in places])
+    axes.tick_params(length=3, labelsize=TEXT_PT)
+    if names_operators(view.column_px, sheet.dpi):
+        operators = range(view.start, view.end)
+        labels = [drawable(operator_name(arena, k)) for k in operators]
+        axes.set_xticks([k + 0.5 for k in operators], labels, rotation=90, parse_math=False)
+        axes.tick_params(axis="x", length=0)
+        if view.start <= arena.peak.operator < view.end:
+            axes.get_xticklabels()[arena.peak.operator - view.start].set_fontweight("bold")
+    else:
+        places = count_ticks(view.start, view.end - 1, view.rect[2] // sheet.px(40))
+        axes.set_xticks([at + 0.5 for at, _ in places], [label for _, label in places])
+        axes.set_xlabel("operator, in execution order", fontsize=TEXT_PT, color=FAINT)
+
+
+def _outline(band: Band) -> FloatArray:
+    """The polygon around a band, (points, 2)."""
+    there = np.stack([band.time, band.high], axis=1)
+    back = np.stack([band.time, band.low], axis=1)[::-1]
+    return np.concatenate([there, back])
+
+
+def _draw_block(axes: Axes, block: Block, band: Band, tint: str, column_pt: float) -> None:
+    from matplotlib.patches import Polygon
+
+    edge = {"input": LOAD, "output": STORE}.get(block.role, FAINT)
+    width = 1.4 if edge is not FAINT else 0.6
+    patch = Polygon(
+        _outline(band),
+        facecolor=tint,
+        edgecolor=edge,
+        linewidth=width * min(1.0, column_pt / 6),
+        joinstyle="bevel",
+        hatch="///" if block.role == "scratch" else None,
+        zorder=2 if edge is not FAINT else 1,
+    )
+    axes.add_patch(patch)
+
+
+def _draw_meeting(axes: Axes, meeting: Meeting, *, lines: bool) -> None:
+    """Both frontiers of each pair, and what is written while it is still needed.
+
+    Each line lies inside of its own block, so that both are seen where they touch.
+    """
+    from matplotlib.patches import Polygon
+    from matplotlib.transforms import ScaledTranslation
+
+    for band in meeting.conflicts:
+        axes.add_patch(Polygon(_outline(band), facecolor=BOTH, linewidth=0, zorder=8))
+    if not lines:
+        return
+    style = DASHED if meeting.source == "straight" else "-"
+    for bands, colour, side in (
+        (meeting.needed, INPUT_LINE, -1),
+        (meeting.written, OUTPUT_LINE, 1),
+    ):
+        aside = side * _FRONTIER_PT / 2 / 72
+        inside = ScaledTranslation(aside, -aside, axes.figure.dpi_scale_trans)
+        for band in bands.values():
+            edge = band.low if band.low[0] != band.low[-1] else band.high
+            axes.plot(
+                band.time,
+                edge,
+                color=colour,
+                linewidth=_FRONTIER_PT,
+                linestyle=style,
+                transform=axes.transData + inside,
+                zorder=3,
+            )
+
+
+def _draw_levels(sheet: Sheet, axes: Axes, view: View) -> None:
+    """Each line from the left scale to its name on the right."""
+    left, top, width, height = view.rect
+    px_per_byte = height / view.top_bytes
+    line_px = sheet.px(_LINE_PT)
+    wanted = [top + height - level.at_bytes * px_per_byte for level in view.levels]
+    tallest = max((len(level.lines) for level in view.levels), default=1) * line_px
+    places = spread(wanted, tallest + 4, top, top + height - tallest / 2)
+    styles = {"peak": (INK, DASHED, 1.2), "board": (INK, "-", 1.6), "other": (FAINT, ":", 1.2)}
+    out = sheet.px(8)
+    for level, y in zip(view.levels, places, strict=True):
+        colour, style, thick = styles[level.kind]
+        axes.axhline(level.at_bytes, color=colour, linestyle=style, linewidth=thick, zorder=5)
+        at = view.end + out / view.column_px
+        axes.plot(
+            [view.end, at],
+            [level.at_bytes, (top + height - y) / px_per_byte],
+            color=colour,
+            linewidth=0.8,
+            clip_on=False,
+        )
+        first = y - len(level.lines) * line_px / 2 + 0.78 * line_px
+        for number, text in enumerate(level.lines):
+            sheet.write(
+                left + width + out + sheet.px(3),
+                first + number * line_px,
+                text,
+                bold=number == 0 and level.kind == "peak",
+                color=colour,
+                width_px=sheet.px(RIGHT_PT) - out,
+            )
+
+
+def _mark_peak(axes: Axes, arena: Arena) -> None:
+    """A wedge on top of the operator that reaches the peak."""
+    start, end = axes.get_xlim()
+    if start <= arena.peak.operator < end and arena.plan.plan.arena_bytes:
+        axes.plot(
+            arena.peak.operator + 0.5,
+            arena.plan.plan.arena_bytes,
+            marker=[(0, 0), (-0.6, 1.2), (0.6, 1.2), (0, 0)],
+            markersize=11,
+            markerfacecolor=INK,
+            markeredgewidth=0,
+            clip_on=False,
+            zorder=6,
+        )
+
+
+def _draw_frame(axes: Axes, operators: tuple[int, int]) -> None:
+    """A band behind the operators that are enlarged elsewhere, and a bracket above."""
+    start, end = operators
+    axes.axvspan(start, end, color=BAND, linewidth=0, zorder=0)
+    bracket = [start, start, end, end], [0.97, 1, 1, 0.97]
+    axes.plot(*bracket, color=INK, clip_on=False, transform=axes.get_xaxis_transform())
+
+
+# ---- labels ----
+
+
+def tag(block: Block) -> str:
+    """What a block is called where there is little room."""
+    return "scratch" if block.role == "scratch" else f"t{block.tensor}"
+
+
+def rounded(count: int) -> str:
+    """Four digits: ``4.594 MiB``."""
+    unit, name = (1 << 20, "MiB") if count >= 1 << 20 else (1 << 10, "KiB")
+    return f"{count / unit:.4g} {name}" if count >= 1 << 10 else f"{count} B"
+
+
+def _wordings(block: Block) -> Iterator[tuple[tuple[str, ...], Sequence[int]]]:
+    """Lines to try, longest first, each with the angles that it is tried at."""
+    short, size = tag(block), rounded(block.size_bytes)
+    if block.role != "scratch":
+        # A converter joins the names of what it fused by semicolons, scopes by slashes.
+        name = "/".join(drawable(block.name).partition(";")[0].split("/")[-2:])
+        yield (f"{short} {name}", size), (0, 90)
+    yield (short, size), (0, 90)
+    yield (f"{short} {size}",), (0, 90)
+    yield (short,), (0, 90)
+
+
+def _label(sheet: Sheet, axes: Axes, view: View, block: Block, band: Band, tint: str) -> None:
+    """Name and size inside of the block's shape, as much as fits in."""
+    line_px, pad = sheet.px(_LINE_PT), 2 * sheet.px(_PAD_PT)
+    room = _Room.of(view, band)
+    if room is None or min(len(room.low), float(room.high.max() - room.low.min())) < line_px:
+        return
+    for lines, angles in _wordings(block):
+        along = max(sheet.width_of(line) for line in lines) + pad
+        across = len(lines) * line_px + pad / 2
+        for angle in angles:
+            place = room.fit(*((along, across) if angle == 0 else (across, along)))
+            if place is not None:
+                axes.text(
+                    view.start + place[0] / view.column_px,
+                    place[1] * view.top_bytes / view.rect[3],
+                    "\n".join(lines),
+                    rotation=angle,
+                    ha="center",
+                    va="center",
+                    linespacing=1.1,
+                    # Levels do not run through words.
+                    bbox={"facecolor": tint, "linewidth": 0, "boxstyle": "square,pad=0"},
+                    parse_math=False,
+                    zorder=7,
+                )
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """A shape in a panel's pixels, from its lower left corner: [low, high) of columns."""
+
+    left: int
+    low: FloatArray
+    high: FloatArray
+
+    @classmethod
+    def of(cls, view: View, band: Band) -> _Room | None:
+        first, last = (
+            (min(max(t, view.start), view.end) - view.start) * view.column_px
+            for t in (band.time[0], band.time[-1])
+        )
+        left, right = int(np.ceil(first)), int(last)
+        if right <= left:
+            return None
+        time = view.start + (np.arange(left, right) + 0.5) / view.column_px
+        scale = view.rect[3] / view.top_bytes
+        return cls(
+            left,
+            np.interp(time, band.time, band.low) * scale,
+            np.interp(time, band.time, band.high) * scale,
+        )
+
+    def fit(self, width: float, height: float) -> tuple[float, float] | None:
+        """The middle of the roomiest place for a box; None where it fits nowhere."""
+        columns = int(np.ceil(width))
+        if columns > len(self.low):
+            return None
+        windows = np.lib.stride_tricks.sliding_window_view
+        low = windows(self.low, columns).max(axis=1)
+        high = windows(self.high, columns).min(axis=1)
+        spare = high - low - height
+        if spare.max() < 0:
+            return None
+        roomiest = np.flatnonzero(spare > spare.max() - 1)
+        at = int(roomiest[len(roomiest) // 2])
+        return self.left + at + columns / 2, float(low[at] + high[at]) / 2
+
+
+# ---- the key ----
+
+
+def key_of(arenas: Sequence[Arena]) -> list[Artist]:
+    """Handles for a legend of what the arenas hold."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    roles = {block.role for arena in arenas for block, _ in arena.shapes}
+    meetings = [meeting for arena in arenas for meeting in arena.meetings]
+    patches = (
+        ("input", INPUT_LIVE, LOAD, "model input"),
+        ("activation", ACTIVATIONS[1], FAINT, "activation (tints tell neighbours apart)"),
+        ("output", OUTPUT_LIVE, STORE, "model output"),
+        ("scratch", OTHER_LIVE, FRAME, "scratch"),
+    )
+    found: list[Artist] = [
+        Patch(
+            facecolor=colour,
+            edgecolor=edge,
+            linewidth=1.2,
+            label=label,
+            hatch="///" if role == "scratch" else None,
+        )
+        for role, colour, edge, label in patches
+        if role in roles
+    ]
+    if any(meeting.conflicts for meeting in meetings):
+        found.append(Patch(facecolor=BOTH, label="written while still needed: not safe"))
+    if meetings:
+        for colour, label in (
+            (INPUT_LINE, "lowest input byte still needed"),
+            (OUTPUT_LINE, "highest output byte written"),
+        ):
+            found.append(Line2D([], [], color=colour, linewidth=1.4, label=label))
+    if any(meeting.source == "straight" for meeting in meetings):
+        label = "order of accesses not known: drawn straight"
+        found.append(
+            Line2D([], [], color=OUTPUT_LINE, linewidth=1.4, linestyle=DASHED, label=label)
+        )
+    return found
