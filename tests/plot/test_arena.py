@@ -225,8 +225,23 @@ def test_backwards_in_place_is_not_taken_for_a_conflict() -> None:
     assert arena_of(plan, measured_of(plan, [[bad]])).meetings[0].conflicts
 
 
+def test_an_end_that_is_never_read_may_lie_under_a_growing_output() -> None:
+    plan = planned(
+        [(0, 1000, 0, 1, "input"), (900, 400, 0, 1, "output")],
+        [Permission(0, 0, 1, 2000, 900, False, "measured")],
+    )
+    pair = measured_pair(0, 1, 2000, evenly(1000), evenly(400))
+    pair = replace(pair, mirror_displacement_bytes=900)
+    found = arena_of(plan, measured_of(plan, [[pair]]))
+    assert found.meetings[0].source == "measured"
+    assert crossings(found) == []
+    assert band_of(found, 0).high.max() == 900
+    unsafe = replace(pair, mirror_displacement_bytes=901)
+    assert arena_of(plan, measured_of(plan, [[unsafe]])).meetings[0].conflicts
+
+
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_safe_pair_never_overlaps(data: st.DataObject) -> None:
     """For any frontiers, D is the most that one is above the other."""
     sizes = [data.draw(st.integers(1, 5000)) for _ in range(2)]
@@ -247,9 +262,7 @@ def test_a_safe_pair_never_overlaps(data: st.DataObject) -> None:
     assert found.meetings[0].conflicts == ()
 
 
-@pytest.mark.parametrize(
-    "name", ["mobilenet_v1_0.25_128_int8", "mobilenet_v2_0.35_224_int8", "densenet121_int8"]
-)
+@pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_int8", "mobilenet_v2_0.35_224_int8"])
 def test_no_two_blocks_of_a_network_hold_a_byte_at_one_time(name: str) -> None:
     model = open_zoo(name)
     found = arena_of(plan_network(model, "exact", solver="heuristic"))
@@ -399,11 +412,13 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_edge_cases_are_drawn(case: str, tmp_path: Path) -> None:
-    plan = CASES[case]
-    draw_arena(plan, tmp_path / "a.png", board_bytes=64, title="$x_1$ \n \N{SNOWMAN}")
-    draw_arenas(plan, CASES["one operator"], tmp_path / "b.png")
-    for name in ("a.png", "b.png"):
-        assert imread(tmp_path / name).shape[1] == 1800
+    draw_arena(CASES[case], tmp_path / "a.png", board_bytes=64, title="$x_1$ \n \N{SNOWMAN}")
+    assert imread(tmp_path / "a.png").shape[1] == 1800
+
+
+def test_two_empty_arenas_are_drawn(tmp_path: Path) -> None:
+    draw_arenas(CASES["nothing to place"], CASES["only empty tensors"], tmp_path / "a.png")
+    assert imread(tmp_path / "a.png").shape[1] == 1800
 
 
 def test_scratch_is_hatched_grey(tmp_path: Path) -> None:
@@ -420,11 +435,9 @@ def test_same_bytes_again(tmp_path: Path, suffix: str) -> None:
     apart = CASES["one operator"]
     for name in ("a", "b"):
         draw_arenas(apart, plan, tmp_path / f"{name}{suffix}", measured=measured)
-        draw_arena(plan, tmp_path / f"{name}1{suffix}", measured=measured)
-    for one in ("", "1"):
-        first, second = (tmp_path / f"{name}{one}{suffix}" for name in ("a", "b"))
-        assert first.read_bytes() == second.read_bytes()
-        assert str(tmp_path).encode() not in first.read_bytes()
+    first, second = (tmp_path / f"{name}{suffix}" for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+    assert str(tmp_path).encode() not in first.read_bytes()
 
 
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from diagmem.networks.overlaps import Measured
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan
 from diagmem.plot.arena_panel import (
+    ACTIVATIONS,
+    DASHED,
     RIGHT_PT,
     Level,
     View,
     draw_view,
-    key_of,
     names_operators,
     names_px,
     operator_name,
@@ -23,6 +24,18 @@ from diagmem.plot.arena_panel import (
     tints_of,
 )
 from diagmem.plot.arena_shapes import Arena, Source, arena_of
+from diagmem.plot.paint import (
+    BOTH,
+    FAINT,
+    FRAME,
+    INPUT_LINE,
+    INPUT_LIVE,
+    LOAD,
+    OTHER_LIVE,
+    OUTPUT_LINE,
+    OUTPUT_LIVE,
+    STORE,
+)
 from diagmem.plot.sheet import TEXT_PT, Sheet, check_extension, fixed_style, wrapped
 from diagmem.plot.units import bytes_both, bytes_exact, counted
 
@@ -34,6 +47,7 @@ WHOLE_OPERATORS = 40
 """Up to so many, all operators are drawn large; else those around the peak, besides."""
 AROUND_PEAK = 8
 KEY_COLUMNS = 5
+"""Entries of the key in one row; more take two."""
 BESIDE_OPERATORS = 12
 """Two arenas of up to so many operators lie side by side."""
 PEAK_BLOCKS = 5
@@ -117,8 +131,8 @@ def _draw(
     with fixed_style():
         texts = [title or _title(arenas), *_subtitles(arenas, board_bytes)]
         notes = [line for note in _notes(arenas) for line in _wrapped(note, _WIDTH)]
-        key = key_of([one.arena for one in arenas])
-        rows = -(-len(key) // KEY_COLUMNS)
+        key = _key([one.arena for one in arenas])
+        rows = 2 if len(key) > KEY_COLUMNS else min(len(key), 1)
         parts, bottom = _arrange(arenas, board_bytes, _TOP + _LINE * (len(texts) + rows) + 10)
         sheet = Sheet(WIDTH_PX, bottom + _LINE * (len(notes) + 1), DPI)
         sheet.write(_LINE, _TOP, texts[0], size_pt=13, bold=True, width_px=_WIDTH)
@@ -136,13 +150,53 @@ def _draw(
         sheet.save(path)
 
 
+def _key(arenas: Sequence[Arena]) -> list[Artist]:
+    """Handles for a legend of what the arenas hold."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    roles = {block.role for arena in arenas for block, _ in arena.shapes}
+    meetings = [meeting for arena in arenas for meeting in arena.meetings]
+    patches = (
+        ("input", INPUT_LIVE, LOAD, "model input"),
+        ("activation", ACTIVATIONS[1], FAINT, "activation, neighbours in different tints"),
+        ("output", OUTPUT_LIVE, STORE, "model output"),
+        ("scratch", OTHER_LIVE, FRAME, "scratch"),
+    )
+    found: list[Artist] = [
+        Patch(
+            facecolor=colour,
+            edgecolor=edge,
+            linewidth=1.2,
+            label=label,
+            hatch="///" if role == "scratch" else None,
+        )
+        for role, colour, edge, label in patches
+        if role in roles
+    ]
+    if any(meeting.conflicts for meeting in meetings):
+        found.append(Patch(facecolor=BOTH, label="written while still needed: not safe"))
+    if meetings:
+        for colour, label in (
+            (INPUT_LINE, "lowest input byte still needed"),
+            (OUTPUT_LINE, "highest output byte written"),
+        ):
+            found.append(Line2D([], [], color=colour, linewidth=1.4, label=label))
+    if any(meeting.source == "straight" for meeting in meetings):
+        label = "order not known, drawn straight"
+        found.append(
+            Line2D([], [], color=OUTPUT_LINE, linewidth=1.4, linestyle=DASHED, label=label)
+        )
+    return found
+
+
 def _draw_key(sheet: Sheet, handles: Sequence[Artist], top: int) -> None:
     if handles:
         sheet.figure.legend(
             handles=list(handles),
             loc="upper left",
             bbox_to_anchor=(_LINE / sheet.width_px, 1 - (top - 12) / sheet.height_px),
-            ncols=min(len(handles), KEY_COLUMNS),
+            ncols=len(handles) if len(handles) <= KEY_COLUMNS else -(-len(handles) // 2),
             borderaxespad=0,
             borderpad=0,
             frameon=False,

@@ -14,7 +14,6 @@ from diagmem.plot.labels import spread
 from diagmem.plot.paint import (
     BOTH,
     FAINT,
-    FRAME,
     INK,
     INPUT_LINE,
     INPUT_LIVE,
@@ -28,7 +27,6 @@ from diagmem.plot.sheet import TEXT_PT, Rect, Sheet, text_width
 from diagmem.plot.units import byte_ticks, count_ticks, drawable
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 # Tints of one bluish green (Okabe and Ito), apart in grey too.
@@ -367,46 +365,3 @@ class _Room:
         roomiest = np.flatnonzero(spare > spare.max() - 1)
         at = int(roomiest[len(roomiest) // 2])
         return self.left + at + columns / 2, float(low[at] + high[at]) / 2
-
-
-# ---- the key ----
-
-
-def key_of(arenas: Sequence[Arena]) -> list[Artist]:
-    """Handles for a legend of what the arenas hold."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    roles = {block.role for arena in arenas for block, _ in arena.shapes}
-    meetings = [meeting for arena in arenas for meeting in arena.meetings]
-    patches = (
-        ("input", INPUT_LIVE, LOAD, "model input"),
-        ("activation", ACTIVATIONS[1], FAINT, "activation (tints tell neighbours apart)"),
-        ("output", OUTPUT_LIVE, STORE, "model output"),
-        ("scratch", OTHER_LIVE, FRAME, "scratch"),
-    )
-    found: list[Artist] = [
-        Patch(
-            facecolor=colour,
-            edgecolor=edge,
-            linewidth=1.2,
-            label=label,
-            hatch="///" if role == "scratch" else None,
-        )
-        for role, colour, edge, label in patches
-        if role in roles
-    ]
-    if any(meeting.conflicts for meeting in meetings):
-        found.append(Patch(facecolor=BOTH, label="written while still needed: not safe"))
-    if meetings:
-        for colour, label in (
-            (INPUT_LINE, "lowest input byte still needed"),
-            (OUTPUT_LINE, "highest output byte written"),
-        ):
-            found.append(Line2D([], [], color=colour, linewidth=1.4, label=label))
-    if any(meeting.source == "straight" for meeting in meetings):
-        label = "order of accesses not known: drawn straight"
-        found.append(
-            Line2D([], [], color=OUTPUT_LINE, linewidth=1.4, linestyle=DASHED, label=label)
-        )
-    return found

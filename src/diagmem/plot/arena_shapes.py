@@ -213,12 +213,18 @@ def _meeting(
         written[tensor] = Band(time, band.low, band.low + known.written[tensor])
     conflicts = []
     for shared in pairs:
-        both = needed[shared.permission.input].meet(written[shared.permission.output])
+        source, target = shared.permission.input, shared.permission.output
+        both = needed[source].meet(written[target])
         if both.is_empty:
             continue
-        if _runs_otherwise(shared, operator, measured):
+        if not _runs_otherwise(shared, operator, measured):
+            conflicts.append(both)
+        elif shared.displacement_bytes < 0 and known.written[target][1] < sizes[target]:
+            # Its end was written over early, so it was not read, or not after that.
+            low, high = needed[source].low, needed[source].high
+            needed[source] = Band(time, *(np.minimum(e, offsets[target]) for e in (low, high)))
+        else:
             return _straight(plan, operator, pairs)
-        conflicts.append(both)
     return Meeting(operator, needed, written, known.source, tuple(conflicts))
 
 
