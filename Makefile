@@ -106,7 +106,7 @@ soak: install ## prove KERNELS=2000 random kernels, by gcc and clang, and try to
 TARGETS ?=
 SECONDS ?= 60
 .PHONY: fuzz
-fuzz: install ## fuzz the readers for SECONDS=60 each: TARGETS="trace blocks toml elf lackey"
+fuzz: install ## fuzz the readers for SECONDS=60 each: TARGETS="trace model ..."
 	$(PIP) install --quiet --editable '.[fuzz]'
 	$(VENV_PYTHON) fuzz/run.py $(TARGETS) --seconds $(SECONDS)
 

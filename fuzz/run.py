@@ -18,7 +18,10 @@ from targets import ROOT, TARGETS, seeds
 
 READERS = (
     "diagmem.api",
+    "diagmem.boards.table",
     "diagmem.kernels.description",
+    "diagmem.model.graph",
+    "diagmem.networks.planning",
     "diagmem.record.dwarf",
     "diagmem.record.elf",
     "diagmem.trace.lackey",

@@ -5,14 +5,20 @@ Anything but a `DiagmemError` is a finding.
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diagmem.errors import DiagmemError
+
+if TYPE_CHECKING:
+    from diagmem.model.graph import Model
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_BUFFER_BYTES = 1 << 20
@@ -113,12 +119,55 @@ def lackey(data: bytes) -> None:
             pass
 
 
+def model(data: bytes) -> None:
+    """A ``.tflite``: its graph, its formulas, a plan, and the plan written and read."""
+    from diagmem.arena import Options
+    from diagmem.model.graph import read_model
+    from diagmem.networks.planning import plan_network, write_plan
+
+    with suppress(DiagmemError):
+        plan = plan_network(
+            read_model(_file("m.tflite", data)), solver="heuristic", options=Options(iterations=20)
+        )
+        planned = Path(_DIRECTORY, "p.tflite")
+        write_plan(plan, planned)
+        if read_model(planned).plan is None:
+            raise RuntimeError("a plan that was written is not read")
+
+
+def overlaps(data: bytes) -> None:
+    """Measured overlaps of a network that is there."""
+    from diagmem.networks.overlaps import read_overlaps
+    from diagmem.networks.planning import plan_network
+
+    with suppress(DiagmemError):
+        plan_network(_network(), read_overlaps(_file("o.json", data), _network()))
+
+
+def boards(data: bytes) -> None:
+    """A table of boards."""
+    from diagmem.boards.table import read_boards
+
+    with suppress(DiagmemError):
+        read_boards(_file("b.csv", data))
+
+
+@cache
+def _network() -> Model:
+    from diagmem.model.zoo import open_zoo
+
+    return open_zoo("mobilenet_v1_0.25_128_int8")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "trace": trace,
     "blocks": blocks,
     "toml": toml,
     "elf": elf,
     "lackey": lackey,
+    "model": model,
+    "overlaps": overlaps,
+    "boards": boards,
 }
 
 
@@ -132,7 +181,30 @@ def seeds(target: str) -> list[bytes]:
         return [p.read_bytes() for p in (ROOT / "src/diagmem/kernels/c").glob("*.toml")]
     if target == "elf":
         return [_small_program()]
+    if target == "model":
+        return [bytes(_network().data)]
+    if target == "overlaps":
+        return [_overlaps_of(_network())]
+    if target == "boards":
+        return [(ROOT / "src/diagmem/boards/boards.csv").read_bytes()]
     return [b"==1== x\nI  04001000,3\n L 1ffefffe70,8\n S 10,4\n M 0421c7cc,1\n"]
+
+
+def _overlaps_of(network: Model) -> bytes:
+    """Overlaps such as a measurement writes them: one operator with all it can have."""
+    from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair, identity
+
+    operators = []
+    for operator in network.operators:
+        source, target = operator.inputs[0], operator.outputs[0]
+        sizes = network.tensors[source].size_bytes, network.tensors[target].size_bytes
+        pair = MeasuredPair(source, target, True, *sizes, 64, 64, True, 1, 64, "equal", (), (), ())
+        pairs = (pair,) if not operator.index else ()
+        operators.append(
+            MeasuredOperator(operator.index, operator.name, 0.1, 9, 16, 4, 100, 90, pairs)
+        )
+    measured = Measured(identity(network), {"kernels": "k"}, {"inputs": "i"}, tuple(operators))
+    return json.dumps(measured.as_json()).encode()
 
 
 def _small_program() -> bytes:

@@ -37,6 +37,7 @@ heuristic, exact (needs OR-tools), first-fit, tflm-greedy
   diagmem plan net.tflite                                how much would it save?
   diagmem plan net.tflite --overlaps overlaps.json -o planned.tflite
   diagmem plan net.tflite --arena 262144                 does it fit? if not, why?
+  diagmem plan net.tflite --diagram arena.png            see it
 
 The written model carries the plan in its metadata, where TensorFlow Lite Micro looks
 for it.  A plan is for the kernels that its overlaps were measured on.
@@ -74,6 +75,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of the exact solver, in seconds [%(default)s]",
     )
     parser.add_argument("--seed", type=not_negative, default=0, help="of the search [%(default)s]")
+    parser.add_argument(
+        "--diagram",
+        type=Path,
+        metavar="FILE",
+        help="draw the arena without and with overlap: FILE.png, .svg or .pdf",
+    )
     add_output(parser, "write the model with the plan in it")
     add_json(parser)
 
@@ -87,11 +94,17 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None:
         check_output(args.output, args.force, args.model)
+    if args.diagram is not None:
+        from diagmem.plot.sheet import check_extension
+
+        check_extension(args.diagram)
+        check_output(args.diagram, args.force, args.model)
     model = read_model(args.model)
     by_formula = args.overlaps in (*FORMULAS, NO_OVERLAPS)
+    overlaps = args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model)
     found = plan_network(
         model,
-        args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model),
+        overlaps,
         solver=args.solver,
         align_bytes=args.align,
         pin_io=args.pin_io,
@@ -99,6 +112,16 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.output is not None:
         write_plan(found, args.output)
+    if args.diagram is not None:
+        from diagmem.plot.arena import draw_arenas
+
+        draw_arenas(
+            plan_network(model, NO_OVERLAPS, pin_io=args.pin_io, align_bytes=args.align),
+            found,
+            args.diagram,
+            measured=None if by_formula else overlaps,
+            board_bytes=args.arena,
+        )
     if args.json:
         print_json(as_json(found, args.arena))
     else:
