@@ -1,16 +1,16 @@
 """Seeded weights for a graph that has none, so that it runs and its outputs tell.
 
-The network is computed once on random pictures while its weights are drawn, operator
-by operator: filters are scaled, and biases set, so that each channel of what they make
-spreads over the range of its tensor, about zero, and hardly ever beyond.  For float32
-a range is agreed on, for int8 it is that of the activation's scale, which is kept.
-Ranges of sums leave room for the other summand.
+The network is computed once on a random picture while its weights are drawn, operator
+by operator: filters are scaled so that each channel of what they make spreads over the
+range of its tensor, and hardly ever beyond.  For float32 a range is agreed on, for int8
+it is that of the activation's scale, which is kept.  Ranges of sums leave room for the
+other summand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod, sqrt
+from math import sqrt
 from typing import Any
 
 import flatbuffers
@@ -23,19 +23,16 @@ from diagmem.model.elements import ABSENT, ModelOperator, ModelTensor
 from diagmem.model.forward import activated, passed_on, weighted
 from diagmem.model.graph import Model, lifetimes, read_model
 
-PIXELS = 1 << 17
-"""So many are measured: the smaller the pictures the more of them."""
-MIN_PICTURES = 2
 DEVIATIONS = 4.0
 """A range in standard deviations; other pictures spread more than those that were measured."""
 LEAST_ROOM = 0.3
 """A summand may always have this share of its sum's deviation, or nothing would come through."""
 BIAS = 0.1
-"""Means of channels, of the output's deviation."""
+"""The largest, as a share of the output's deviation."""
 LOGIT_DEVIATION = 5.0
 """Of what goes into a SOFTMAX: among a thousand classes some then stand out."""
 ENOUGH = 32
-"""From so many elements a channel's own mean and deviation can be told."""
+"""From so many elements a channel's own deviation can be told."""
 PASSING = frozenset(
     "RELU RELU6 PAD RESHAPE SQUEEZE STRIDED_SLICE MAX_POOL_2D AVERAGE_POOL_2D MEAN"
     " CONCATENATION".split()
@@ -86,8 +83,7 @@ class _Filling:
         for number in self._logits:
             self._rescale(number, 2 * DEVIATIONS * LOGIT_DEVIATION / 255)
         for number in self._model.inputs:
-            _, *inner, channels = self._model.tensors[number].shape
-            shape = (max(PIXELS // max(prod(inner), 1), MIN_PICTURES), *inner, channels)
+            shape = self._model.tensors[number].shape
             self._values[number] = self._random(number).uniform(-1, 1, shape).astype(np.float32)
         ends = {life.tensor: life.end for life in lifetimes(self._model)}
         for operator in self._model.operators:
@@ -168,7 +164,7 @@ class _Filling:
     # ---- weights ----
 
     def _weigh(self, operator: ModelOperator) -> Array:
-        """Draw a filter, scale it for each channel, and level the means by the bias."""
+        """Draw a filter and a bias, and scale them for each channel."""
         source, weights = operator.inputs[:2]
         tensor, room = self._model.tensors[weights], self._room(operator.outputs[0])
         random = self._random(weights)
@@ -185,7 +181,7 @@ class _Filling:
         made *= scales
         if len(operator.inputs) > 2 and operator.inputs[2] != ABSENT:
             bias = self._model.tensors[operator.inputs[2]]
-            values = self._level(bias, made, room)
+            values = self._bias(bias, room)
             self._put(bias, values, self._scales.get(source, 1.0) * scales)
             made += values
         return activated(made, operator.options.get("fused_activation_function"))
@@ -206,21 +202,21 @@ class _Filling:
             raise DiagmemError(f"{operator.label}: found no activation, expected one")
         made = operator.outputs[0]
         if operator.name == "ADD":
-            values = self._level(tensor, others[0], self._range(made))
+            values = self._bias(tensor, self._range(made))
         else:
             random = self._random(tensor.index)
-            values = self._room(made) / _deviation(others[0], about_mean=False)
+            values = self._room(made) / _deviation(others[0])
             values = values * random.uniform(0.7, 1.1, tensor.shape)
             if not self._positive(made):
                 values *= random.choice([-1, 1], tensor.shape)
         self._values[tensor.index] = values.astype(np.float32)
         self._put(tensor, values, np.array([np.abs(values).max() / 127]))
 
-    def _level(self, tensor: ModelTensor, values: Array, room: float) -> Array:
-        """What, added, brings the mean of each channel back to about zero."""
-        level: Array = self._random(tensor.index).uniform(-1, 1, tensor.shape) * BIAS * room
-        channels = values.reshape(-1, values.shape[-1])
-        return level - channels.mean(0) if len(channels) >= ENOUGH else level
+    def _bias(self, tensor: ModelTensor, room: float) -> Array:
+        """Small: a mean taken away from what was measured here would be a mean added
+        to what another picture gives, and that adds up over hundreds of operators."""
+        bias: Array = self._random(tensor.index).uniform(-1, 1, tensor.shape) * BIAS * room
+        return bias
 
     # ---- values ----
 
@@ -269,13 +265,11 @@ def _check(model: Model) -> None:
             )
 
 
-def _deviation(values: Array, *, about_mean: bool = True) -> Array:
-    """Of each channel, or of all together where there is too little to tell; never 0."""
-    channels = values.reshape(-1, values.shape[-1]).astype(np.float64)
-    if about_mean and len(channels) >= ENOUGH:
-        channels = channels - channels.mean(0)
-    whole = np.mean(channels**2) or 1.0
-    each = np.mean(channels**2, 0) if len(channels) >= ENOUGH else np.full(channels.shape[1], whole)
+def _deviation(values: Array) -> Array:
+    """From zero, of each channel, or of all together where one has too little to tell; never 0."""
+    squares = values.reshape(-1, values.shape[-1]).astype(np.float64) ** 2
+    whole = squares.mean() or 1.0
+    each = squares.mean(0) if len(squares) >= ENOUGH else np.full(squares.shape[1], whole)
     found: Array = np.sqrt(np.maximum(each, whole / 16))
     return found
 

@@ -1,8 +1,4 @@
-"""A network in numpy, in real numbers, as far as drawing its weights asks for it.
-
-Several pictures go through at once, though the model may say one: the first axis of
-all activations is the batch.
-"""
+"""A network in numpy, in real numbers, as far as drawing its weights asks for it."""
 
 from __future__ import annotations
 
@@ -37,12 +33,12 @@ def weighted(model: Model, operator: ModelOperator, values: Array, weights: Arra
     shape = _picture(model, operator)
     if operator.name == "CONV_2D":
         # One product for each tap: the windows are never laid out.
-        made = np.zeros((len(values), *shape[1:]), np.float32)
+        made = np.zeros(shape, np.float32)
         for (y, x), part in _taps(padded, shape, given):
             made += part @ weights[:, y, x].T
         return made
     multiplier = weights.shape[3] // values.shape[3]
-    made = np.zeros((len(values), *shape[1:]), np.float32)
+    made = np.zeros(shape, np.float32)
     for (y, x), part in _taps(padded, shape, given):
         made += np.repeat(part, multiplier, axis=3) * weights[0, y, x]
     return made
@@ -72,13 +68,12 @@ def passed_on(model: Model, operator: ModelOperator, inputs: Sequence[Array]) ->
         case "MEAN":
             made = first.mean(given["axes"], keepdims=given["keep_dims"])
         case "RESHAPE" | "SQUEEZE":
-            made = first.reshape(len(first), *shape[1:])
+            made = first.reshape(shape)
         case "PAD":
             made = np.pad(first, np.reshape(given["paddings"], (-1, 2)))
         case "STRIDED_SLICE":
-            numbers = (given[key][1:] for key in ("begin", "end", "strides"))
-            inner = [slice(*each) for each in zip(*numbers, strict=True)]
-            made = first[(slice(None), *inner)]
+            numbers = (given[key] for key in ("begin", "end", "strides"))
+            made = first[tuple(slice(*each) for each in zip(*numbers, strict=True))]
         case "SOFTMAX":
             powers = np.exp(first - first.max(-1, keepdims=True))
             made = powers / powers.sum(-1, keepdims=True)

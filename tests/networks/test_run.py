@@ -1,0 +1,163 @@
+"""Plans run by stock TFLM: those that are safe, and one that is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from diagmem.arena import verify_plan
+from diagmem.cli.main import main
+from diagmem.errors import DiagmemError
+from diagmem.kernels.tflm.network import Call, random_inputs, run_network
+from diagmem.model.graph import Model, read_model
+from diagmem.model.write import write_planned
+from diagmem.model.zoo import write_filled
+from diagmem.networks import measure as measuring
+from diagmem.networks.measure import measure
+from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
+from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
+from diagmem.networks.verify import verify_network
+from tests.networks.executed import planned_and_run
+from tests.networks.random_models import random_model
+
+pytestmark = pytest.mark.xdist_group("networks")
+NAME = "mobilenet_v1_0.25_128_int8"
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory, valgrind_tool: object) -> Path:
+    """A folder with the network as net.tflite and its measured overlaps."""
+    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+    folder = tmp_path_factory.mktemp("network")
+    write_filled(NAME, folder / "net.tflite")
+    model = read_model(folder / "net.tflite")
+    write_overlaps(measure(model, random_inputs(model, 0)), folder / "overlaps.json")
+    return folder
+
+
+@pytest.fixture
+def model(network: Path) -> Model:
+    return read_model(network / "net.tflite")
+
+
+@pytest.fixture
+def measured(network: Path, model: Model) -> Measured:
+    return read_overlaps(network / "overlaps.json", model)
+
+
+@pytest.fixture
+def plan(model: Model, measured: Measured) -> NetworkPlan:
+    return plan_network(model, measured)
+
+
+def test_every_operator_is_measured_as_the_formula_says(model: Model, measured: Measured) -> None:
+    assert [o.operator for o in measured.operators] == [o.name for o in model.operators]
+    pairs = [pair for operator in measured.operators for pair in operator.pairs]
+    assert len(pairs) == len(model.operators)
+    assert {pair.formula_says for pair in pairs} == {"equal"}
+    for operator in measured.operators:
+        assert 0 < operator.needed_bytes <= operator.live_bytes
+
+
+def test_the_plan_runs_bit_identically_in_the_arena_it_predicts(
+    model: Model, plan: NetworkPlan, tmp_path: Path
+) -> None:
+    output = tmp_path / "planned.tflite"
+    write_plan(plan, output)
+    verdict = verify_network(
+        model, read_model(output), [random_inputs(model, seed) for seed in range(3)]
+    )
+    assert verdict.identical
+    assert verdict.runs == 3
+    assert verdict.arena is not None
+    assert verdict.planned_arena is not None
+    assert verdict.arena.head_bytes == plan.baselines["tflm-greedy"]
+    assert verdict.planned_arena.head_bytes == plan.plan.arena_bytes == 65_552
+
+
+def test_an_overlap_one_step_too_large_is_caught(
+    model: Model, plan: NetworkPlan, network: Path, tmp_path: Path
+) -> None:
+    """The input of a pair that is at its least distance, moved one alignment step down."""
+    tight = [
+        shared
+        for shared in plan.shared
+        if shared.displacement_bytes >= 16
+        and shared.displacement_bytes - 16 < shared.permission.min_displacement_bytes
+    ]
+    caught = 0
+    for number, shared in enumerate(tight[:4]):
+        offsets = dict(plan.plan.offsets)
+        offsets[shared.permission.input] -= 16
+        assert verify_plan(plan.problem, replace(plan.plan, offsets=offsets))
+        output = tmp_path / f"unsafe{number}.tflite"
+        write_planned(model, [offsets.get(t.index, -1) for t in model.tensors], output)
+        caught += main(["verify", str(network / "net.tflite"), str(output), "--runs", "1"])
+    assert len(tight) >= 4
+    assert caught == 4
+
+
+def test_a_runtime_that_refuses_the_plan_is_a_difference(
+    model: Model, plan: NetworkPlan, tmp_path: Path
+) -> None:
+    offsets = dict.fromkeys(plan.plan.offsets, 1 << 30)
+    output = tmp_path / "far.tflite"
+    write_planned(model, [offsets.get(t.index, -1) for t in model.tensors], output)
+    verdict = verify_network(model, read_model(output), [random_inputs(model, 0)])
+    assert not verdict.identical
+    assert "TFLM does not run the planned model" in verdict.difference
+
+
+def test_verify_wants_a_plan_of_the_same_graph(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(DiagmemError, match="found no plan"):
+        verify_network(model, model, [])
+    other = read_model(random_model(1))
+    with pytest.raises(DiagmemError, match="another graph"):
+        verify_network(model, other, [])
+
+
+def test_a_profile_of_other_operators_is_refused(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows belong to operators by their order, and each is checked by its name."""
+    calls = measuring._calls
+
+    def swapped(planned: Model, head_bytes: int) -> list[Call]:
+        made = calls(planned, head_bytes)
+        return [made[1], made[0], *made[2:]]
+
+    monkeypatch.setattr(measuring, "_calls", swapped)
+    with pytest.raises(DiagmemError, match="number 0 is the first that was not expected"):
+        measure(model, random_inputs(model, 0))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_random_models_run_in_every_plan(seed: int, tflm: None, tmp_path: Path) -> None:
+    assert set(planned_and_run(seed, tmp_path)) == {""}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_greedy_baseline_is_what_tflm_reports(seed: int, tflm: None) -> None:
+    model = read_model(random_model(seed))
+    outcome = run_network(model, [])
+    assert outcome.arena is not None
+    assert outcome.arena.head_bytes == plan_network(model, "none").baselines["tflm-greedy"]
+
+
+def test_the_way_of_a_user(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, overlaps = str(network / "net.tflite"), str(network / "overlaps.json")
+    planned = str(tmp_path / "planned.tflite")
+    assert main(["plan", net, "--overlaps", overlaps, "-o", planned]) == 0
+    assert "proven optimal" in capsys.readouterr().out
+    assert main(["plan", net, "--overlaps", overlaps, "-o", planned]) == 2
+    assert main(["verify", net, planned, "--runs", "2", "--record"]) == 0
+    assert "identical: 2 runs" in capsys.readouterr().out
+    assert main(["verify", net, planned, "--runs", "1", "--json"]) == 0
+    assert '"proven": "2 runs bit-identical on tflite-micro' in capsys.readouterr().out
+    assert main(["plan", net, "--overlaps", overlaps, "--arena", "65552"]) == 0
+    assert main(["plan", net, "--overlaps", overlaps, "--arena", "65551"]) == 1
+    assert "does not fit an arena of 65,551 B: 1 B too much" in capsys.readouterr().out
