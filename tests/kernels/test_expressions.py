@@ -63,7 +63,10 @@ def test_values(text: str, value: Value) -> None:
         ("1e308 * 10", "too large"),
         ("sqrt(-1)", "sqrt of -1"),
         ("ceildiv(1)", "takes 2 arguments, found 1"),
-        ("out_size('MAYBE', 5, 3, 1)", "padding is 'MAYBE', expected 'SAME' or 'VALID'"),
+        (
+            "out_size('MAYBE', 5, 3, 1)",
+            "padding is 'MAYBE', expected 'SAME', 'VALID' or 'EXPLICIT'",
+        ),
         ("out_size('VALID', 3, 2, 1, 4)", "filter reaches over 5 of 3"),
         ("out_size('SAME', 3, 2, 0)", "stride is 0, expected an integer of at least 1"),
         ("quantized_shift(0)", "scale is 0"),
