@@ -52,6 +52,8 @@ def test_kernels_of_many_operators_are_proven(name: str) -> None:
     described = kernel(name, "-O3")
     for proof in prove_pairs(described, all_pairs(described)):
         assert proof.proven, (name, proof)
+        assert proof.traced_displacement_bytes is not None
+        assert proof.min_displacement_bytes is not None
         assert proof.min_displacement_bytes >= proof.traced_displacement_bytes
         if name not in FAMILIES:
             assert proof.tight, (name, proof)
