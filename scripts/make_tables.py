@@ -411,7 +411,7 @@ def replaced(page: str, name: str, lines: Sequence[str]) -> str:
     _, closed, tail = rest.partition(end)
     if not (found and closed):
         raise DiagmemError(f"{KERNELS_PAGE.name}: no marks of {name}, expected {begin} and {end}")
-    return "\n".join((f"{head}{begin}", *lines, f"{end}{tail}"))
+    return "\n".join((f"{head}{begin}", "", *lines, "", f"{end}{tail}"))
 
 
 def _blocks(findings: Sequence[Finding]) -> dict[str, list[str]]:

@@ -204,7 +204,7 @@ def test_what_is_not_tight_needs_a_reason() -> None:
 def test_tables_go_between_their_marks() -> None:
     page = "a\n<!-- made by make tables: x -->\nold\n<!-- end of x -->\nb\n"
     once = replaced(page, "x", ["| new |"])
-    assert once == "a\n<!-- made by make tables: x -->\n| new |\n<!-- end of x -->\nb\n"
+    assert once == "a\n<!-- made by make tables: x -->\n\n| new |\n\n<!-- end of x -->\nb\n"
     assert replaced(once, "x", ["| new |"]) == once
     with pytest.raises(DiagmemError, match="no marks of y"):
         replaced(page, "y", [])
