@@ -119,6 +119,10 @@ bench: install ## how fast recording and analysis are, against other tracers
 figures: install ## draw the pictures in docs/figures/ again
 	$(VENV_PYTHON) scripts/make_figures.py
 
+.PHONY: tables
+tables: install ## the tables and pictures of docs/operators.md and docs/kernels.md again
+	$(VENV_PYTHON) -m scripts.make_tables
+
 .PHONY: results
 results: install ## measure, plan and verify eleven networks; resumes; an hour or so
 	$(VENV_PYTHON) scripts/make_results.py
