@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -44,12 +46,33 @@ def test_refusals(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     for call, message in (
         ([str(trace), "-o", out, "--window", "3"], "no window 3; it holds windows 0 to 2"),
         ([str(tmp_path / "none.dmt"), "-o", out], "cannot read"),
-        ([str(trace), "-o", str(tmp_path / "t.txt")], "expected .parquet, .csv or .csv.gz"),
+        (
+            [str(trace), "-o", str(tmp_path / "t.txt")],
+            "expected .parquet, .csv, .csv.gz, .json or .json.gz",
+        ),
+        ([str(trace), "-o", out, "--format", "perfetto"], "expected .json or .json.gz"),
+        ([str(trace), "-o", out, "--format", "parquet"], "says the format; expected .parquet"),
         ([str(trace), "-o", str(tmp_path / "no" / "t.csv")], "there is no directory"),
     ):
         assert main(["export", *call]) == 2
         assert message in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.dmt"]
+
+
+@pytest.mark.parametrize("words", [[], ["--format", "perfetto"]])
+def test_for_viewers_of_time_lines(
+    words: list[str], trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "t.json.gz"
+    assert main(["export", str(trace), "-o", str(out), *words, "--window", "1"]) == 0
+    events = json.loads(gzip.decompress(out.read_bytes()))["traceEvents"]
+    assert [(e["name"], e["dur"]) for e in events if e["ph"] == "X"] == [("f", 2)]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"{out}: {len(events)} trace events, " in said.err
+    assert "ui.perfetto.dev" in said.err
+    assert main(["export", str(trace), "-o", str(out), "--force", "--window", "3"]) == 2
+    assert "there is no window 3" in capsys.readouterr().err
 
 
 def test_a_cut_trace_is_exported_as_far_as_it_goes(

@@ -1,14 +1,21 @@
-"""``diagmem export``: events as Parquet or CSV, a summary's cells likewise."""
+"""``diagmem export``: a trace as a table, or for a viewer of time lines."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from diagmem.cli.common import add_output, check_output, hint, say
+from diagmem.cli.common import add_output, check_output, hint, quoted, say
+from diagmem.errors import DiagmemError
+
+_ENDINGS = {
+    "parquet": (".parquet",),
+    "csv": (".csv", ".csv.gz"),
+    "perfetto": (".json", ".json.gz"),
+}
 
 _EPILOG = """\
-a row per event, in program order:
+parquet and csv: a row per event, in program order:
   window, tick, thread, kind, address, size, buffer, offset, function, file, line
 a row per cell of a summary; ticks are empty for what never happened:
   window, buffer, offset, bytes, first_load, last_load, first_store, last_store
@@ -16,13 +23,19 @@ a row per cell of a summary; ticks are empty for what never happened:
 buffer is the smallest one that the event touches; offset counts from its start.
 Parquet takes far less time and room than CSV, and needs pyarrow:
   pip install 'diagmem[parquet]'
+
+perfetto: Chrome trace events, a microsecond an event of the trace: windows as
+slices, buffers from first to last need, and the bytes alive as counters:
+  diagmem export net.dmt -o net.json.gz       open it in ui.perfetto.dev
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("trace", type=Path, metavar="TRACE", help="a trace file")
-    add_output(parser, "the table: .parquet, .csv or .csv.gz", required=True)
+    every = [ending for endings in _ENDINGS.values() for ending in endings]
+    add_output(parser, f"the ending says the format: {', '.join(every)}", required=True)
+    parser.add_argument("--format", choices=tuple(_ENDINGS), help="[by FILE's ending]")
     parser.add_argument(
         "--window", type=int, metavar="N", help="only window N, counted from 0 [all]"
     )
@@ -30,6 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_output(args.output, args.force, args.trace)
+    if _format(args.output, args.format) == "perfetto":
+        return _run_perfetto(args)
     from diagmem.trace.export import export
     from diagmem.trace.reader import TraceFile
 
@@ -40,9 +55,42 @@ def run(args: argparse.Namespace) -> int:
         cut = trace.cut
     finally:
         trace.close()
-    if cut:
-        say(f"{args.trace}: the trace is not complete: {cut}")
-    say(f"{args.output}: {rows:,} rows, {args.output.stat().st_size:,} bytes")
+    _say_what(args, cut, f"{rows:,} rows")
     if args.output.suffix == ".parquet":
         hint(f"python -c \"import pandas; print(pandas.read_parquet('{args.output}'))\"")
     return 0
+
+
+def _format(output: Path, wanted: str | None) -> str:
+    """By the ending, which must be one of the wanted format, if any is named."""
+    fitting = [name for name, endings in _ENDINGS.items() if output.name.endswith(endings)]
+    if fitting and wanted in (None, *fitting):
+        return fitting[0]
+    expected = [e for name, es in _ENDINGS.items() if wanted in (None, name) for e in es]
+    listed = ", ".join(expected[:-1]) + " or " * (len(expected) > 1) + expected[-1]
+    raise DiagmemError(f"{output}: the ending says the format; expected {listed}")
+
+
+def _run_perfetto(args: argparse.Namespace) -> int:
+    from diagmem.api import open_trace
+    from diagmem.perfetto import export_perfetto
+    from diagmem.progress import Progress
+
+    with open_trace(args.trace) as trace:
+        progress = Progress("reading")
+        trace.report_progress(progress.advance)
+        known = [window.index for window in trace.windows]
+        written = export_perfetto(
+            trace, args.output, known if args.window is None else [args.window]
+        )
+        progress.done()
+        cut = trace.cut
+    _say_what(args, cut, f"{written:,} trace events")
+    hint(f"open {quoted(args.output)} in https://ui.perfetto.dev or chrome://tracing")
+    return 0
+
+
+def _say_what(args: argparse.Namespace, cut: str, amount: str) -> None:
+    if cut:
+        say(f"{args.trace}: the trace is not complete: {cut}")
+    say(f"{args.output}: {amount}, {args.output.stat().st_size:,} bytes")
