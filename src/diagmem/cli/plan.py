@@ -221,17 +221,17 @@ def _kernels(found: NetworkPlan) -> list[str]:
 def _older(found: NetworkPlan) -> list[str]:
     """What the model says of the plan that it comes with."""
     from diagmem.model.write import read_provenance
+    from diagmem.networks.planning import said
 
     if found.model.plan is None:
         return []
-    said = read_provenance(found.model)
-    if not said:
+    made = read_provenance(found.model)
+    if not made:
         return ["is there; the file does not say how it was made"]
-    kernels = said.get("kernels") or {}
-    where = f" on {kernels.get('kernels')}, {kernels.get('target')}" if kernels else ""
+    where = f" on {said(made, 'kernels')}" if made.get("kernels") else ""
     return [
-        f"by {said.get('made_by')}: {said.get('arena_bytes')} B, overlaps {said.get('overlaps')}"
-        f"{where}; proven: {said.get('proven')}"
+        f"by {said(made, 'made_by')}: {said(made, 'arena_bytes')} B, overlaps"
+        f" {said(made, 'overlaps')}{where}; proven: {said(made, 'proven')}"
     ]
 
 

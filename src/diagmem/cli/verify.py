@@ -120,12 +120,13 @@ def _prediction(verdict: Verdict, arena: Arena) -> list[str]:
 
 
 def _made(verdict: Verdict) -> list[str]:
-    said = verdict.provenance
-    if not said:
+    from diagmem.networks.planning import said
+
+    made = verdict.provenance
+    if not made:
         return ["  the file does not say how its plan was made"]
-    kernels = said.get("kernels") or {}
-    where = f" on {kernels.get('kernels')}, {kernels.get('target')}" if kernels else ""
+    where = f" on {said(made, 'kernels')}" if made.get("kernels") else ""
     return [
-        f"  plan by {said.get('made_by')}: overlaps {said.get('overlaps')}{where}",
-        f"  proven before: {said.get('proven', 'no')}",
+        f"  plan by {said(made, 'made_by')}: overlaps {said(made, 'overlaps')}{where}",
+        f"  proven before: {said(made, 'proven')}",
     ]

@@ -22,6 +22,8 @@ from diagmem.model.graph import Model
 FORMAT = "diagmem-overlaps"
 VERSION = 1
 MAX_BYTES = 1 << 28
+LARGEST_ARENA_BYTES = (1 << 31) - 1
+"""A plan's offsets are 32-bit integers."""
 FRONTIER_SAMPLES = 33
 
 
@@ -153,7 +155,7 @@ def read_overlaps(path: Path, model: Model) -> Measured:
     try:
         found = Measured(
             model=dict(data["model"]),
-            kernels={str(key): str(value) for key, value in data["kernels"].items()},
+            kernels={str(key): _printable(value) for key, value in data["kernels"].items()},
             about={
                 key: value
                 for key, value in data.items()
@@ -185,6 +187,13 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
+def _printable(text: object) -> str:
+    """What is printed and goes into planned models."""
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError("kernels")
+    return text
+
+
 def _operator(entry: Mapping[str, Any]) -> MeasuredOperator:
     pairs = tuple(_pair(pair) for pair in entry["pairs"])
     return MeasuredOperator(**_values(MeasuredOperator, {**entry, "pairs": pairs}))
@@ -200,12 +209,22 @@ def _values(kind: type[MeasuredOperator | MeasuredPair], entry: Mapping[str, Any
     values = {field.name: entry[field.name] for field in dataclasses.fields(kind)}
     for field in dataclasses.fields(kind):
         value = values[field.name]
-        if not isinstance(value, _TYPES[str(field.type)]):
-            raise ValueError(field.name)
-        counted = str(field.type).startswith("int")
-        if counted and (isinstance(value, bool) or (isinstance(value, int) and value < 0)):
+        if not isinstance(value, _TYPES[str(field.type)]) or not _usable(str(field.type), value):
             raise ValueError(field.name)
     return values
+
+
+def _usable(kind: str, value: Any) -> bool:
+    """Are whole numbers from 0 up, frontiers sampled as they should be, notes texts?"""
+    if kind == "tuple[int, ...]":
+        return len(value) == FRONTIER_SAMPLES and all(map(_is_count, value))
+    if kind == "tuple[str, ...]":
+        return all(isinstance(note, str) for note in value)
+    return _is_count(value) if kind.startswith("int") and value is not None else True
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -234,6 +253,15 @@ def _check(path: Path, found: Measured, model: Model) -> None:
             f"{path}: found {len(found.operators)} operators, expected {len(model.operators)}"
         )
     for measured, operator in zip(found.operators, model.operators, strict=True):
+        if measured.scratch_bytes > LARGEST_ARENA_BYTES:
+            raise DiagmemError(
+                f"{path}: {operator.label}: found {measured.scratch_bytes} bytes of scratch,"
+                f" expected {LARGEST_ARENA_BYTES:,} at most"
+            )
+        if len({(pair.input, pair.output) for pair in measured.pairs}) < len(measured.pairs):
+            raise DiagmemError(
+                f"{path}: {operator.label}: found a pair of tensors twice, expected each once"
+            )
         for pair in measured.pairs:
             if pair.input not in operator.inputs or pair.output not in operator.outputs:
                 raise DiagmemError(

@@ -12,6 +12,7 @@ from diagmem.kernels.tflm.processes import kernels_name
 from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks.overlaps import identity
+from diagmem.networks.planning import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,15 @@ def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Ve
     if apart.refused:
         raise DiagmemError(f"{model.path}: TFLM refuses the model: {apart.refused}")
     together = run_network(planned, inputs)
-    said = read_provenance(planned) or {}
-    predicted = said.get("arena_bytes")
+    made = read_provenance(planned) or {}
+    predicted = made.get("arena_bytes")
     return Verdict(
         difference=_difference(model, apart, together),
         runs=len(together.runs),
         arena=apart.arena,
         planned_arena=together.arena,
         predicted_bytes=predicted if isinstance(predicted, int) else None,
-        provenance=said,
+        provenance=made,
     )
 
 
@@ -97,8 +98,10 @@ def record_proof(planned: Model, verdict: Verdict) -> None:
 def kernels_differ(provenance: Mapping[str, Any]) -> str:
     """Why a plan may not hold on the kernels that are here; empty where it was made
     for them."""
-    kernels = provenance.get("kernels") or {}
-    meant = str(kernels.get("kernels", "")) if isinstance(kernels, Mapping) else ""
+    kernels = provenance.get("kernels")
+    meant = ""
+    if isinstance(kernels, Mapping) and "kernels" in kernels:
+        meant = said(kernels, "kernels")
     here = kernels_name()
     if meant == here:
         return ""
