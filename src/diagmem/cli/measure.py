@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     for path in (args.output, args.trace):
         if path is not None:
-            check_output(path, args.force, args.model)
+            check_output(path, args.force, args.model, Path(args.inputs))
     model = read_model(args.model)
     if args.inputs == "random":
         inputs, said = random_inputs(model, args.seed), f"random, seed {args.seed}"

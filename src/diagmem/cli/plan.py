@@ -93,12 +93,12 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.networks.problem import FORMULAS
 
     if args.output is not None:
-        check_output(args.output, args.force, args.model)
+        check_output(args.output, args.force, args.model, Path(args.overlaps))
     if args.diagram is not None:
         from diagmem.plot.sheet import check_extension
 
         check_extension(args.diagram)
-        check_output(args.diagram, args.force, args.model)
+        check_output(args.diagram, args.force, args.model, Path(args.overlaps))
     model = read_model(args.model)
     by_formula = args.overlaps in (*FORMULAS, NO_OVERLAPS)
     overlaps = args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model)

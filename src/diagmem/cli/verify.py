@@ -70,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
     left = unplanned(planned)
     if left:
         say(f"{args.planned}: the plan leaves {left} tensors to the runtime")
-    hint(f"diagmem fit {quoted(args.planned)}   (which boards does it reach?)")
+    if verdict.identical:
+        hint(f"diagmem fit {quoted(args.planned)}   (which boards does it reach?)")
+    else:
+        hint(f"diagmem measure {quoted(args.model)} -o overlaps.json   (what these kernels allow)")
     return 0 if verdict.identical else 1
 
 

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("what", choices=("list", "write"), help="list them, or write one")
     parser.add_argument("name", nargs="?", metavar="NAME", help="which one to write")
-    parser.add_argument("--seed", type=not_negative, default=0, help="of weights [%(default)s]")
+    parser.add_argument("--seed", type=not_negative, metavar="N", help="of weights [0]")
     parser.add_argument("--graph", action="store_true", help="write the graph alone, small")
     add_output(parser, "where it goes")
     add_json(parser)
@@ -51,8 +51,8 @@ def _list(args: argparse.Namespace) -> int:
     from diagmem.model.graph import lifetimes
     from diagmem.model.zoo import NETWORKS, PAPER, open_zoo
 
-    if args.name is not None or args.output is not None:
-        raise DiagmemError("zoo list takes no name and no -o; it lists all networks")
+    if args.graph or args.force or {args.name, args.output, args.seed} != {None}:
+        raise DiagmemError("zoo list takes neither a name nor options but --json; it lists all")
     rows = []
     for name, network in NETWORKS.items():
         model = open_zoo(name)
@@ -89,6 +89,8 @@ def _list(args: argparse.Namespace) -> int:
 def _write(args: argparse.Namespace, output: Path) -> int:
     from diagmem.model.zoo import network_bytes, write_filled
 
+    if args.graph and args.seed is not None:
+        raise DiagmemError("--seed is of weights, which --graph leaves out")
     check_output(output, args.force)
     if args.graph:
         try:
@@ -96,7 +98,7 @@ def _write(args: argparse.Namespace, output: Path) -> int:
         except OSError as error:
             raise DiagmemError(f"{output}: cannot be written: {error.strerror}") from None
     else:
-        write_filled(args.name, output, args.seed)
+        write_filled(args.name, output, args.seed or 0)
     size = output.stat().st_size
     if args.json:
         print_json({"name": args.name, "path": str(output), "bytes": size, "graph": args.graph})
