@@ -154,6 +154,25 @@ def test_a_model_output_is_needed_to_the_end() -> None:
     ]
 
 
+def test_a_model_input_that_is_an_output_is_there_from_the_start_to_the_end() -> None:
+    """Its role is that of an output, but no operator writes it."""
+    problem = Problem(
+        (
+            Block(0, "image", 20, 0, 2, "output"),
+            Block(1, "features", 30, 0, 2, "activation"),
+            Block(2, "scores", 5, 1, 2, "output"),
+        ),
+        (),
+        (Step("CONV_2D", (0,), (1,)), Step("SOFTMAX", (1,), (2,))),
+    )
+    assert verify_plan(problem, at(problem, {0: 0, 1: 32, 2: 64})) == []
+    assert verify_plan(problem, at(problem, {0: 0, 1: 32, 2: 16})) == [
+        "operator 1 SOFTMAX writes scores (at 16): byte 16 of the arena, which holds image (at 0)",
+        "after the last operator reads image (at 0): byte 16 of the arena, which holds scores"
+        " (at 16)",
+    ]
+
+
 def test_what_was_never_written() -> None:
     problem = convolution(8)
     object.__setattr__(problem, "steps", problem.steps[1:])

@@ -45,13 +45,16 @@ class Claim:
 
 def verify_plan(problem: Problem, plan: Plan) -> list[str]:
     """What is wrong with a plan, one line each; nothing if it is safe."""
+    # A model's input may be its output, too; then nobody writes it.
+    written = {tensor for step in problem.steps for tensor in step.writes}
+    given = [b.tensor for b in problem.blocks if b.role in ("input", "output")]
     return verify(
         Claim(
             names={b.tensor: b.name for b in problem.blocks},
             sizes={b.tensor: b.size_bytes for b in problem.blocks},
             offsets=plan.offsets,
             steps=problem.steps,
-            inputs=[b.tensor for b in problem.blocks if b.role == "input"],
+            inputs=[tensor for tensor in given if tensor not in written],
             outputs=[b.tensor for b in problem.blocks if b.role == "output"],
             pinned=sorted(problem.pinned),
             permissions=problem.permissions,
