@@ -324,9 +324,9 @@ static Int by_start(const void* a, const void* b)
 
 static Bool watched(const HChar* name)
 {
-   Word i, n = VG_(sizeXA)(dm_options.watched);
+   Word i, n = VG_(sizeXA)(dm_asked.watched);
    for (i = 0; i < n; i++)
-      if (VG_STREQ(*(const HChar**)VG_(indexXA)(dm_options.watched, i), name)) return True;
+      if (VG_STREQ(*(const HChar**)VG_(indexXA)(dm_asked.watched, i), name)) return True;
    return n == 0;
 }
 

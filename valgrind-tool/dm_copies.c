@@ -98,7 +98,7 @@ static Bool in_libc(Addr pc)
 const DmCopyFunction* dm_copy_function(Addr pc)
 {
    const HChar* name;
-   if (dm_options.raw_copies) return NULL;
+   if (dm_asked.raw_copies) return NULL;
    if (!VG_(get_fnname_if_entry)(VG_(current_DiEpoch)(), pc, &name)) return NULL;
    return by_name(name, in_libc(pc));
 }
@@ -113,7 +113,7 @@ static Bool mapped(Addr addr, SizeT size, UInt protection)
 /* Where the copy is asked for: inside the instruction that calls it. */
 static Addr asked_at(Addr entry, Addr sp)
 {
-   Bool tail_call = !dm_window.by_request && sp == dm_window.entry_sp;
+   Bool tail_call = !dm_call.by_request && sp == dm_call.entry_sp;
    return tail_call ? entry : call.link - 1;
 }
 

@@ -29,9 +29,6 @@
 #include "pub_tool_guest.h"
 #include "pub_tool_machine.h"
 
-UChar dm_page_map[DM_PAGES];
-DmRecord dm_records[DM_RECORDS + DM_RECORDS_SLACK];
-DmRecord* dm_cursor = dm_records;
 Bool dm_armed;
 
 void dm_arm(void) { dm_armed = True; }
@@ -146,7 +143,7 @@ typedef struct {
 static void record(Block* b, DmKind kind, IRExpr* addr, UInt size, IRExpr* guard, Value value)
 {
    append_record(b, kind, addr, size, guard);
-   if (dm_options.values) value_of(b, value.low, value.high, size);
+   if (dm_asked.values) value_of(b, value.low, value.high, size);
 }
 
 static IRExpr* below(Block* b, IRExpr* x, IRExpr* y)
@@ -343,7 +340,7 @@ static void check_exit(Block* b, const VexGuestLayout* layout)
    IRExpr* sp;
    IRExpr* over;
    if (b->out->next->tag == Iex_Const) return;
-   if (!dm_watches_functions() && dm_options.raw_copies) return;
+   if (!dm_watches_functions() && dm_asked.raw_copies) return;
    sp = assign(b, b->word, IRExpr_Get(layout->offset_SP, b->word));
    over = below(b, load_word(b, &dm_exit_sp), sp);
    guarded_call(b, over, "dm_window_check_exit", &dm_window_check_exit,

@@ -9,8 +9,8 @@
  * Software Foundation; either version 2 of the License, or (at your option)
  * any later version.  It comes without any warranty; see COPYING.
  *
- * Options: see print_usage below.  What goes to the stream: dm_stream.c,
- * dm_events.c, dm_summary.c.  The reader of the stream is diagmem.record.
+ * Options: see print_usage below.  What goes to the stream: core/dm_stream.c,
+ * core/dm_events.c, core/dm_summary.c.  The reader of it is diagmem.record.
  *
  * What is recorded: every load and store that Valgrind's intermediate code
  * shows, in program order, of which at least one byte lies in a buffer of the
@@ -40,52 +40,14 @@
 
 #include "diagmem.h"
 
-DmOptions dm_options;
-Bool dm_recording = True;
-ThreadId dm_records_tid = VG_INVALID_THREADID;
+DmAsked dm_asked;
 
-/* ---- draining ---- */
+/* Inside a copy that counts as a whole its own accesses do not. */
+Bool dm_records_count(void) { return !(dm_copying && dm_records_tid == dm_window.tid); }
 
-void dm_drain(void)
+void dm_bulk_made(Addr addr, SizeT size)
 {
-   if (dm_window.open && dm_recording && !(dm_copying && dm_records_tid == dm_window.tid)) {
-      ULong before = dm_window.events;
-      if (dm_options.mode == DM_SUMMARY)
-         dm_summary_consume(dm_records, dm_cursor);
-      else
-         dm_events_consume(dm_records, dm_cursor);
-      if (dm_window.events > before) dm_window_touched();
-   }
-   dm_cursor = dm_records;
-}
-
-/* An access that may be longer than the gaps between spans: an event in each
- * span that it touches, clipped to it. */
-static void bulk(UInt site, Addr addr, SizeT size)
-{
-   UInt i = 0;
-   DmSpan* span;
-   while ((span = dm_span_of(addr, size, i))) {
-      Addr from = addr > span->start ? addr : span->start;
-      Addr to = addr + size < span->end ? addr + size : span->end;
-      if (dm_options.mode == DM_SUMMARY)
-         dm_summary_bulk(site, span, from, to - from);
-      else
-         dm_events_bulk(site, span, from, to - from);
-      i = (UInt)(span - dm_window.spans) + 1;
-      dm_window_touched();
-   }
-}
-
-void dm_bulk_at(Addr pc, DmKind kind, Addr addr, SizeT size)
-{
-   bulk(dm_site(pc, kind, 0), addr, size);
-}
-
-void dm_bulk_record(DmRecord record)
-{
-   const DmSite* s = &dm_sites[record & DM_SITE_MASK];
-   dm_bulk_at(s->pc, s->kind, (Addr)(record >> DM_SITE_BITS), s->size);
+   if (dm_asked.values) dm_values_of_memory(addr, size);
 }
 
 /* From here on records and events are that thread's. */
@@ -112,7 +74,7 @@ static Bool process_option(const HChar* arg)
 {
    const HChar* text;
    Long narrow = 0;
-   if (VG_STR_CLO(arg, "--stream", dm_options.stream)) return True;
+   if (VG_STR_CLO(arg, "--stream", dm_asked.stream)) return True;
    if (VG_XACT_CLO(arg, "--mode=events", dm_options.mode, DM_EVENTS)) return True;
    if (VG_XACT_CLO(arg, "--mode=summary", dm_options.mode, DM_SUMMARY)) return True;
    if (VG_BINT_CLO(arg, "--narrow-ticks", narrow, 0, 0xffffffffLL)) {
@@ -120,22 +82,22 @@ static Bool process_option(const HChar* arg)
       return True;
    }
    if (VG_BOOL_CLO(arg, "--all", dm_options.all)) return True;
-   if (VG_BOOL_CLO(arg, "--whole-program", dm_options.whole_program)) return True;
-   if (VG_BOOL_CLO(arg, "--raw-copies", dm_options.raw_copies)) return True;
-   if (VG_BOOL_CLO(arg, "--values", dm_options.values)) return True;
+   if (VG_BOOL_CLO(arg, "--whole-program", dm_asked.whole_program)) return True;
+   if (VG_BOOL_CLO(arg, "--raw-copies", dm_asked.raw_copies)) return True;
+   if (VG_BOOL_CLO(arg, "--values", dm_asked.values)) return True;
    if (VG_STR_CLO(arg, "--watch", text)) {
-      VG_(addToXA)(dm_options.watched, &text);
+      VG_(addToXA)(dm_asked.watched, &text);
       return True;
    }
    if (VG_STR_CLO(arg, "--function", text)) {
-      VG_(addToXA)(dm_options.functions, &text);
+      VG_(addToXA)(dm_asked.functions, &text);
       return True;
    }
    if (VG_STR_CLO(arg, "--function-at", text)) {
       DmObjectPlace place;
       if (!dm_parse_object_place(text, &place))
          VG_(fmsg_bad_option)(arg, "expected OBJECT+0xOFFSET\n");
-      VG_(addToXA)(dm_options.places, &place);
+      VG_(addToXA)(dm_asked.places, &place);
       return True;
    }
    if (VG_STR_CLO(arg, "--buffer", text)) {
@@ -184,7 +146,7 @@ static Bool stream_is_ours(void)
    HChar path[4096], text[4096];
    Int fd;
    Int pid = VG_(getpid)();
-   VG_(snprintf)(path, sizeof path, "%s.pid", dm_options.stream);
+   VG_(snprintf)(path, sizeof path, "%s.pid", dm_asked.stream);
    fd = VG_(fd_open)(path, VKI_O_RDONLY, 0);
    if (fd < 0) {
       fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_EXCL, 0600);
@@ -199,7 +161,7 @@ static Bool stream_is_ours(void)
    text[n > 0 ? n : 0] = 0;
    if (VG_(strtoll10)(text, NULL) == pid) return True;
 
-   VG_(snprintf)(path, sizeof path, "%s.children", dm_options.stream);
+   VG_(snprintf)(path, sizeof path, "%s.children", dm_asked.stream);
    fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_APPEND, 0600);
    if (fd >= 0) {
       VG_(client_fname)(text, sizeof text - 2, True);
@@ -230,20 +192,20 @@ static void post_clo_init(void)
 {
    if (dm_options.all && dm_options.mode == DM_SUMMARY)
       VG_(fmsg_bad_option)("--all=yes", "goes with --mode=events\n");
-   if (dm_options.values && dm_options.mode == DM_SUMMARY)
+   if (dm_asked.values && dm_options.mode == DM_SUMMARY)
       VG_(fmsg_bad_option)("--values=yes", "goes with --mode=events\n");
    /* A copy as a whole has no value before it is done. */
-   if (dm_options.values) dm_options.raw_copies = True;
+   if (dm_asked.values) dm_asked.raw_copies = True;
    /* A traced function or a copy must begin a superblock of its own, so that
       all its arguments are where the calling convention puts them. */
-   if (dm_watches_functions() || !dm_options.raw_copies)
+   if (dm_watches_functions() || !dm_asked.raw_copies)
       VG_(clo_vex_control).guest_chase = False;
-   if (!dm_options.stream || !stream_is_ours()) {
+   if (!dm_asked.stream || !stream_is_ours()) {
       dm_recording = False;
       return;
    }
-   if (!dm_stream_open(dm_options.stream)) {
-      VG_(umsg)("diagmem: cannot write to %s\n", dm_options.stream);
+   if (!dm_stream_open(dm_asked.stream)) {
+      VG_(umsg)("diagmem: cannot write to %s\n", dm_asked.stream);
       VG_(exit)(1);
    }
    if (dm_options.mode == DM_EVENTS) dm_events_init();
@@ -259,7 +221,7 @@ static IRSB* instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayo
    static Bool started = False;
    if (!started) {
       started = True;
-      if (dm_options.whole_program && dm_recording) {
+      if (dm_asked.whole_program && dm_recording) {
          dm_arm();
          dm_window_begin_program();
       }
@@ -277,7 +239,7 @@ static void before_signal(ThreadId tid, Int number, Bool alternate_stack)
 
 static void thread_exit(ThreadId tid)
 {
-   if (dm_window.open && dm_window.tid == tid && !dm_window.by_request)
+   if (dm_window.open && dm_window.tid == tid && !dm_call.by_request)
       dm_window_cut("the call did not return");
 }
 
@@ -395,7 +357,7 @@ static void announce_objects(void)
 static void fini(Int exit_code)
 {
    if (!dm_recording) return;
-   dm_window_cut(dm_options.whole_program ? "requested" : "the call did not return");
+   dm_window_cut(dm_asked.whole_program ? "requested" : "the call did not return");
    if (dm_options.mode == DM_EVENTS) dm_events_flush();
    if (dm_window_total() == 0) announce_objects();
    dm_json_begin("end");
@@ -413,10 +375,9 @@ static void pre_clo_init(void)
    VG_(details_bug_reports_to)("the diagmem authors");
    VG_(details_avg_translation_sizeB)(480);
 
-   dm_options.functions = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
-   dm_options.narrow_ticks = 0xffffffffu;
-   dm_options.watched = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
-   dm_options.places = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(DmObjectPlace));
+   dm_asked.functions = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
+   dm_asked.watched = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
+   dm_asked.places = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(DmObjectPlace));
    dm_buffers_init();
    dm_window_init();
    dm_heap_init();

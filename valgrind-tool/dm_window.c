@@ -1,4 +1,4 @@
-/* dm_window.c: windows, and the gate that lets accesses through.
+/* dm_window.c: when windows open and close.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (c) 2026, the diagmem authors
@@ -21,28 +21,28 @@
 
 #define NO_EXIT (~(Addr)0)
 
-/* Sorts of gap that are worth a span of their own: an access that begins
- * within this many bytes before a buffer may still reach into it. */
-#define SPAN_GAP DM_REACH
-
 Addr dm_exit_sp = NO_EXIT;
-DmWindow dm_window;
+DmCall dm_call;
 
-static UInt n_windows;
+static XArray* buffers; /* of DmBuffer, by start */
+static XArray* missing; /* of DmMissing */
 
 void dm_window_init(void)
 {
-   dm_window.buffers = VG_(newXA)(VG_(malloc), "dm.buffers", VG_(free), sizeof(DmBuffer));
-   dm_window.missing = VG_(newXA)(VG_(malloc), "dm.missing", VG_(free), sizeof(DmMissing));
+   buffers = VG_(newXA)(VG_(malloc), "dm.buffers", VG_(free), sizeof(DmBuffer));
+   missing = VG_(newXA)(VG_(malloc), "dm.missing", VG_(free), sizeof(DmMissing));
 }
 
-UInt dm_window_total(void) { return n_windows; }
+static void* first_of(XArray* array)
+{
+   return VG_(sizeXA)(array) ? VG_(indexXA)(array, 0) : NULL;
+}
 
 /* ---- which functions ---- */
 
 Bool dm_watches_functions(void)
 {
-   return VG_(sizeXA)(dm_options.functions) + VG_(sizeXA)(dm_options.places) > 0;
+   return VG_(sizeXA)(dm_asked.functions) + VG_(sizeXA)(dm_asked.places) > 0;
 }
 
 /* A pattern means the whole demangled name, or the name up to its parameter
@@ -79,8 +79,8 @@ static Bool at_object_place(Addr pc)
    Bool fresh = epoch != seen_epoch;
    Word i;
    Bool found = False;
-   for (i = 0; i < VG_(sizeXA)(dm_options.places); i++) {
-      DmObjectPlace* place = VG_(indexXA)(dm_options.places, i);
+   for (i = 0; i < VG_(sizeXA)(dm_asked.places); i++) {
+      DmObjectPlace* place = VG_(indexXA)(dm_asked.places, i);
       if (fresh) dm_resolve_object_place(place);
       if (place->resolved == pc) found = True;
    }
@@ -93,184 +93,44 @@ const HChar* dm_window_function(Addr pc)
    const HChar* name;
    Bool named = VG_(get_fnname_if_entry)(VG_(current_DiEpoch)(), pc, &name);
    Word i;
-   if (VG_(sizeXA)(dm_options.places) && at_object_place(pc)) {
+   if (VG_(sizeXA)(dm_asked.places) && at_object_place(pc)) {
       HChar address[32];
       VG_(sprintf)(address, "0x%lx", pc);
       return VG_(strdup)("dm.function", named ? name : address);
    }
    if (!named) return NULL;
-   for (i = 0; i < VG_(sizeXA)(dm_options.functions); i++)
-      if (name_matches(*(const HChar**)VG_(indexXA)(dm_options.functions, i), name))
+   for (i = 0; i < VG_(sizeXA)(dm_asked.functions); i++)
+      if (name_matches(*(const HChar**)VG_(indexXA)(dm_asked.functions, i), name))
          return VG_(strdup)("dm.function", name);
-   return NULL;
-}
-
-/* ---- spans and the page map ---- */
-
-static void map_span(const DmSpan* s, UChar value)
-{
-   Addr first = (s->start < DM_REACH ? 0 : s->start - DM_REACH) >> DM_PAGE_SHIFT;
-   Addr last = (s->end - 1) >> DM_PAGE_SHIFT;
-   Addr page;
-   if (last - first >= DM_PAGES) {
-      VG_(memset)(dm_page_map, value, DM_PAGES);
-      return;
-   }
-   for (page = first; page <= last; page++) dm_page_map[page % DM_PAGES] = value;
-}
-
-static void map_window(UChar value)
-{
-   UInt i;
-   for (i = 0; i < dm_window.n_spans; i++) map_span(&dm_window.spans[i], value);
-}
-
-static void make_spans(void)
-{
-   UInt n = dm_window.n_buffers, i;
-   DmSpan* spans = VG_(malloc)("dm.spans", (n + 1) * sizeof *spans);
-   UInt n_spans = 0;
-   for (i = 0; i < n; i++) {
-      const DmBuffer* b = &dm_window.buffer[i];
-      DmSpan* s = n_spans ? &spans[n_spans - 1] : NULL;
-      if (!s || b->start > s->end + SPAN_GAP) {
-         s = &spans[n_spans++];
-         s->start = b->start;
-         s->end = b->start;
-         s->first_buffer = i;
-         s->n_buffers = 0;
-         s->gaps = False;
-      }
-      if (b->start > s->end) s->gaps = True;
-      if (b->end > s->end) s->end = b->end;
-      s->n_buffers++;
-   }
-   if (dm_options.all) {
-      spans[0].start = 0;
-      spans[0].end = (Addr)(DM_ADDRESS_END - 1);
-      spans[0].first_buffer = 0;
-      spans[0].n_buffers = n;
-      spans[0].gaps = False;
-      n_spans = 1;
-   }
-   dm_window.spans = spans;
-   dm_window.n_spans = n_spans;
-}
-
-DmBuffer* dm_buffer_of(const DmSpan* span, Addr addr, SizeT size)
-{
-   UInt i;
-   for (i = 0; i < span->n_buffers; i++) {
-      DmBuffer* b = &dm_window.buffer[span->first_buffer + i];
-      if (dm_touches(b->start, b->end, addr, size)) return b;
-   }
-   return NULL;
-}
-
-DmSpan* dm_span_of(Addr addr, SizeT size, UInt from)
-{
-   UInt i;
-   for (i = from; i < dm_window.n_spans; i++) {
-      DmSpan* s = &dm_window.spans[i];
-      if (addr + size <= s->start) return NULL;
-      if (addr < s->end && (!s->gaps || dm_buffer_of(s, addr, size))) return s;
-   }
    return NULL;
 }
 
 /* ---- opening and closing ---- */
 
-static void announce(void)
-{
-   UInt i;
-   dm_json_begin("window");
-   dm_json_number("index", dm_window.index);
-   dm_json_text("function", dm_window.function);
-   dm_json_number("thread", dm_window.tid);
-   dm_json_open("buffers", '[');
-   for (i = 0; i < dm_window.n_buffers; i++) {
-      const DmBuffer* b = &dm_window.buffer[i];
-      dm_json_open(NULL, '{');
-      dm_json_text("name", b->name);
-      dm_json_text("role", b->role);
-      dm_json_number("address", b->start);
-      dm_json_number("size", b->end - b->start);
-      dm_json_close('}');
-   }
-   dm_json_close(']');
-   dm_json_open("spans", '[');
-   for (i = 0; i < dm_window.n_spans; i++) {
-      dm_json_open(NULL, '[');
-      dm_json_number(NULL, dm_window.spans[i].start);
-      dm_json_number(NULL, dm_window.spans[i].end);
-      dm_json_close(']');
-   }
-   dm_json_close(']');
-   dm_json_open("missing", '[');
-   for (i = 0; i < (UInt)VG_(sizeXA)(dm_window.missing); i++) {
-      const DmMissing* m = VG_(indexXA)(dm_window.missing, (Word)i);
-      dm_json_open(NULL, '{');
-      dm_json_text("name", m->name);
-      dm_json_text("reason", m->reason);
-      dm_json_close('}');
-   }
-   dm_json_close(']');
-   dm_json_send();
-}
-
 static void open_window(ThreadId tid, const HChar* function)
 {
-   dm_drain();
-   dm_window.open = True;
-   dm_window.index = n_windows++;
-   dm_window.tid = tid;
-   dm_window.function = function;
-   dm_window.events = dm_window.stores = 0;
-   dm_window.events_tid = VG_INVALID_THREADID;
-   dm_window.several_threads = False;
-   VG_(dropTailXA)(dm_window.buffers, VG_(sizeXA)(dm_window.buffers));
-   VG_(dropTailXA)(dm_window.missing, VG_(sizeXA)(dm_window.missing));
-   dm_buffers_resolve(tid, dm_window.buffers, dm_window.missing);
-   dm_window.n_buffers = (UInt)VG_(sizeXA)(dm_window.buffers);
-   dm_window.buffer = dm_window.n_buffers ? VG_(indexXA)(dm_window.buffers, 0) : NULL;
-   make_spans();
-   announce();
-   if (dm_options.mode == DM_SUMMARY)
-      dm_summary_window_opened();
-   else
-      dm_events_window_opened();
-   if (dm_options.values) dm_values_window_opened();
-   map_window(sizeof(DmRecord));
+   VG_(dropTailXA)(buffers, VG_(sizeXA)(buffers));
+   VG_(dropTailXA)(missing, VG_(sizeXA)(missing));
+   dm_buffers_resolve(tid, buffers, missing);
+   dm_window_open(tid, function, first_of(buffers), (UInt)VG_(sizeXA)(buffers),
+                  first_of(missing), (UInt)VG_(sizeXA)(missing));
+}
+
+void dm_window_opened(void)
+{
+   if (dm_asked.values) dm_values_window_opened();
+}
+
+void dm_window_closed(void)
+{
+   dm_exit_sp = NO_EXIT;
+   if (dm_asked.values) dm_values_window_closed();
 }
 
 static void close_window(const HChar* how)
 {
    dm_copy_over();
-   dm_drain();
-   map_window(0);
-   dm_window.open = False;
-   dm_exit_sp = NO_EXIT;
-   if (dm_options.mode == DM_SUMMARY) dm_summary_window_closed();
-   if (dm_options.values) dm_values_window_closed();
-   dm_json_begin("window end");
-   dm_json_number("index", dm_window.index);
-   dm_json_text("end", how);
-   dm_json_number("events", dm_window.events);
-   dm_json_number("loads", dm_window.events - dm_window.stores);
-   dm_json_number("stores", dm_window.stores);
-   dm_json_number("several_threads", dm_window.several_threads);
-   dm_json_send();
-   VG_(free)(dm_window.spans);
-   dm_window.spans = NULL;
-   dm_window.n_spans = 0;
-}
-
-void dm_window_touched(void)
-{
-   if (dm_window.events_tid == VG_INVALID_THREADID)
-      dm_window.events_tid = dm_records_tid;
-   else if (dm_window.events_tid != dm_records_tid)
-      dm_window.several_threads = True;
+   dm_window_close(how);
 }
 
 void dm_window_cut(const HChar* why)
@@ -322,15 +182,15 @@ VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name)
    if (!dm_recording || (dm_window.open && dm_window.tid != tid)) return;
    if (dm_window.open) {
       /* A call inside the window, unless the window's own call is gone. */
-      if (dm_window.by_request || sp <= dm_window.entry_sp
-          || dm_on_other_stack(tid, sp, dm_window.entry_sp))
+      if (dm_call.by_request || sp <= dm_call.entry_sp
+          || dm_on_other_stack(tid, sp, dm_call.entry_sp))
          return;
       close_window("left without a trace");
    }
    open_window(tid, name);
-   dm_window.by_request = False;
-   dm_window.entry_sp = sp;
-   dm_window.entry_link = dm_return_address(tid, sp);
+   dm_call.by_request = False;
+   dm_call.entry_sp = sp;
+   dm_call.entry_link = dm_return_address(tid, sp);
    /* With a link register the stack pointer only comes back to where it was. */
    dm_exit_sp = sp - 1;
 }
@@ -345,11 +205,11 @@ VG_REGPARM(1) void dm_window_run_into(const HChar* name)
 VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target)
 {
    ThreadId tid = VG_(get_running_tid)();
-   Bool back = (target & ~(Addr)1) == (dm_window.entry_link & ~(Addr)1);
+   Bool back = (target & ~(Addr)1) == (dm_call.entry_link & ~(Addr)1);
    if (dm_copy_goes_on(tid, sp, target) || sp <= dm_exit_sp) return;
-   if (!dm_window.open || dm_window.by_request || tid != dm_window.tid) return;
+   if (!dm_window.open || dm_call.by_request || tid != dm_window.tid) return;
    if (!back
-       && (sp == dm_window.entry_sp || dm_on_other_stack(tid, sp, dm_window.entry_sp)))
+       && (sp == dm_call.entry_sp || dm_on_other_stack(tid, sp, dm_call.entry_sp)))
       return;
    close_window(back ? "returned" : "left by a jump");
 }
@@ -360,22 +220,22 @@ void dm_window_begin_request(ThreadId tid, const HChar* name)
 {
    static HChar* copy = NULL;
    if (dm_window.open) {
-      dm_window.depth++;
+      dm_call.depth++;
       return;
    }
    VG_(free)(copy);
    copy = VG_(strdup)("dm.function", name);
    open_window(tid, copy);
-   dm_window.by_request = True;
-   dm_window.depth = 0;
+   dm_call.by_request = True;
+   dm_call.depth = 0;
 }
 
 Bool dm_window_end_request(void)
 {
-   if (!dm_window.open || !dm_window.by_request) return False;
-   if (dm_options.whole_program && dm_window.depth == 1) return False;
-   if (dm_window.depth > 0)
-      dm_window.depth--;
+   if (!dm_window.open || !dm_call.by_request) return False;
+   if (dm_asked.whole_program && dm_call.depth == 1) return False;
+   if (dm_call.depth > 0)
+      dm_call.depth--;
    else
       close_window("requested");
    return True;
@@ -384,8 +244,8 @@ Bool dm_window_end_request(void)
 void dm_window_begin_program(void)
 {
    open_window(1, "whole program");
-   dm_window.by_request = True;
-   dm_window.depth = 1; /* no request closes it */
+   dm_call.by_request = True;
+   dm_call.depth = 1; /* no request closes it */
 }
 
 static Bool lies_there(const HChar* name, Addr start, SizeT size)
@@ -401,7 +261,7 @@ static Bool lies_there(const HChar* name, Addr start, SizeT size)
 void dm_window_buffer_declared(const HChar* name, UWord role, Addr start, SizeT size)
 {
    /* A window that is the whole program has the buffers known at its start. */
-   if (dm_window.open && !dm_options.whole_program && !lies_there(name, start, size))
+   if (dm_window.open && !dm_asked.whole_program && !lies_there(name, start, size))
       dm_fail("buffer \"%s\" was declared or moved while window %u (%s) was open; "
               "declare buffers before the window begins",
               name, dm_window.index, dm_window.function);

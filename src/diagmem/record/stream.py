@@ -1,7 +1,7 @@
 """The recorder's end of the tool's stream: frames in, trace file out.
 
 The tool never waits for an answer, so reading and compressing here run beside
-it on another core; see ``valgrind-tool/dm_stream.c`` for the frames.
+it on another core; see ``valgrind-tool/core/dm_stream.c`` for the frames.
 """
 
 from __future__ import annotations

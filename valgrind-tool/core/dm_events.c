@@ -20,7 +20,7 @@
  * is the bitwise or of all distances from the span's start and all sizes: its
  * lowest set bit divides every one of them.
  */
-#include "dm.h"
+#include "dm_core.h"
 
 /* A block is sent when another full record buffer might not fit. */
 #define BLOCK_EVENTS (1u << 18)
@@ -49,8 +49,8 @@ static UInt n_sizes, sizes_room;
 
 void dm_events_init(void)
 {
-   classes = VG_(malloc)("dm.classes", BLOCK_EVENTS * sizeof *classes);
-   segments = VG_(malloc)("dm.segments", MAX_SEGMENTS * sizeof *segments);
+   classes = dm_alloc("dm.classes", BLOCK_EVENTS * sizeof *classes);
+   segments = dm_alloc("dm.segments", MAX_SEGMENTS * sizeof *segments);
 }
 
 void dm_events_window_opened(void)
@@ -65,8 +65,8 @@ void dm_events_window_opened(void)
    /* A column has one width throughout a block. */
    if (!fits) dm_events_flush();
    if (dm_window.n_spans > n_columns) {
-      columns = VG_(realloc)("dm.columns", columns, dm_window.n_spans * sizeof *columns);
-      VG_(memset)(columns + n_columns, 0, (dm_window.n_spans - n_columns) * sizeof *columns);
+      columns = dm_resize("dm.columns", columns, dm_window.n_spans * sizeof *columns);
+      dm_memset(columns + n_columns, 0, (dm_window.n_spans - n_columns) * sizeof *columns);
       n_columns = dm_window.n_spans;
    }
    for (i = 0; i < dm_window.n_spans; i++)
@@ -145,7 +145,7 @@ static Segment* begin_batch(UInt n)
       DmSpan* s = &dm_window.spans[i];
       if (c->room - c->used < (SizeT)n * c->delta_bytes) {
          c->room = 2 * c->room + (SizeT)n * c->delta_bytes;
-         c->data = VG_(realloc)("dm.column", c->data, c->room);
+         c->data = dm_resize("dm.column", c->data, c->room);
       }
       s->at = c->data + c->used;
       s->alignment = c->alignment;
@@ -219,12 +219,11 @@ void dm_events_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)
    DmSite* s = &dm_sites[site];
    if (n_sizes == sizes_room) {
       sizes_room = sizes_room ? 2 * sizes_room : 64;
-      sizes = VG_(realloc)("dm.sizes", sizes, sizes_room * sizeof *sizes);
+      sizes = dm_resize("dm.sizes", sizes, sizes_room * sizeof *sizes);
    }
    sizes[n_sizes++] = size;
    append(&classes[n_events], site, s, span, addr, size);
    n_events++;
    dm_window.stores += s->store;
    end_batch(seg, n_events - 1);
-   if (dm_options.values) dm_values_of_memory(addr, size);
 }

@@ -1,4 +1,4 @@
-/* dm_stream.c: frames to the recorder.
+/* dm_stream.c: frames and JSON to the reader.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (c) 2026, the diagmem authors
@@ -7,59 +7,13 @@
  * as the machine is.  META holds one JSON object; EVENTS and SUMMARY are
  * described where they are written.  The writer never waits for an answer.
  */
-#include "dm.h"
-#include "pub_tool_libcfile.h"
-#include "pub_tool_libcproc.h"
-
-static Int stream_fd = -1;
+#include "dm_core.h"
 
 static struct {
    HChar* text;
    SizeT used, room;
    Bool comma;
 } json;
-
-Bool dm_stream_open(const HChar* path)
-{
-   struct vki_rlimit limit;
-   Int fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT, 0600);
-   if (fd < 0) return False;
-   /* Move it to the very end of the range that Valgrind keeps from the client,
-      so that a program that closes "all" its descriptors leaves it alone. */
-   if (VG_(getrlimit)(VKI_RLIMIT_NOFILE, &limit) == 0) {
-      SysRes moved = VG_(dup2)(fd, (Int)limit.rlim_cur - 1);
-      if (!sr_isError(moved)) {
-         VG_(close)(fd);
-         fd = (Int)sr_Res(moved);
-      }
-   }
-   stream_fd = fd;
-   return True;
-}
-
-void dm_stream_close(void)
-{
-   if (stream_fd >= 0) VG_(close)(stream_fd);
-   stream_fd = -1;
-}
-
-void dm_stream_bytes(const void* data, ULong bytes)
-{
-   const UChar* at = data;
-   while (bytes > 0 && stream_fd >= 0) {
-      Int n = VG_(write)(stream_fd, at, bytes > (1 << 30) ? (1 << 30) : (Int)bytes);
-      if (n == -VKI_EINTR) continue;
-      if (n <= 0) {
-         /* Nobody reads any more: running on would only waste time. */
-         dm_stream_close();
-         dm_recording = False;
-         VG_(umsg)("diagmem: the recorder went away; stopping the program\n");
-         VG_(exit)(1);
-      }
-      at += n;
-      bytes -= n;
-   }
-}
 
 void dm_stream_frame(DmFrameType type, ULong bytes)
 {
@@ -73,7 +27,7 @@ static void put_char(HChar c)
 {
    if (json.used + 1 >= json.room) {
       json.room = json.room ? 2 * json.room : 1024;
-      json.text = VG_(realloc)("dm.json", json.text, json.room);
+      json.text = dm_resize("dm.json", json.text, json.room);
    }
    json.text[json.used++] = c;
 }
@@ -92,7 +46,7 @@ static void put_quoted(const HChar* s)
          put_char('\\');
          put_char(*s);
       } else if ((UChar)*s < 0x20) {
-         VG_(sprintf)(hex, "\\u%04x", (UChar)*s);
+         dm_sprintf(hex, "\\u%04x", (UChar)*s);
          put_raw(hex);
       } else {
          put_char(*s);
@@ -128,7 +82,7 @@ void dm_json_text(const HChar* key, const HChar* value)
 void dm_json_number(const HChar* key, ULong value)
 {
    HChar digits[24];
-   VG_(sprintf)(digits, "%llu", value);
+   dm_sprintf(digits, "%llu", value);
    put_key(key);
    put_raw(digits);
 }
@@ -158,12 +112,11 @@ void dm_fail(const HChar* format, ...)
    HChar message[1024];
    va_list args;
    va_start(args, format);
-   VG_(vsnprintf)(message, sizeof message, format, args);
+   dm_vsnprintf(message, sizeof message, format, args);
    va_end(args);
    dm_json_begin("error");
    dm_json_text("message", message);
    dm_json_send();
    dm_stream_close();
-   VG_(umsg)("diagmem: %s\n", message);
-   VG_(exit)(1);
+   dm_stop(message);
 }

@@ -19,8 +19,7 @@
  * the buffer has, `first_cell` which of them come here.  A buffer that was not
  * touched gives one frame with a count of 0.
  */
-#include "dm.h"
-#include "pub_tool_aspacemgr.h"
+#include "dm_core.h"
 
 #define MAX_CELL_SHIFT 6
 #define FRAME_CELLS 65536
@@ -32,16 +31,14 @@ static SizeT cell_size(void) { return wide ? sizeof(DmWideCell) : sizeof(DmNarro
 
 static void* new_cells(SizeT n)
 {
-   /* Zeroed by the kernel, and only where touched. */
-   void* cells = VG_(am_shadow_alloc)(n * cell_size());
+   void* cells = dm_pages(n * cell_size());
    if (!cells) dm_fail("out of memory for the %lu cells of a summary", n);
    return cells;
 }
 
 static void drop_cells(void* cells, SizeT n, SizeT each)
 {
-   SizeT page = VKI_PAGE_SIZE;
-   if (cells) VG_(am_munmap_valgrind)((Addr)cells, (n * each + page - 1) / page * page);
+   if (cells) dm_pages_free(cells, n * each);
 }
 
 /* The largest cell that has an edge wherever `bits` has a bit set. */

@@ -12,8 +12,7 @@
  * Where a library was unloaded another may come to lie: what is translated
  * there then gets sites of its own, once the older ones have been announced.
  */
-#include "dm.h"
-#include "pub_tool_debuginfo.h"
+#include "dm_core.h"
 
 /* The last numbers are kept for sites without an address, shared by all
  * instructions of one kind and size: used when the others have run out. */
@@ -29,7 +28,7 @@ static UInt n_shared;
 static UInt n_classes;
 static UInt bucket_head[N_BUCKETS];   /* site + 1; 0 ends */
 static UInt bucket_next[DM_SITE_MASK + 1];
-static UInt announced_as[DM_SITE_MASK + 1]; /* names_at(), or 0: not yet */
+static UInt announced_as[DM_SITE_MASK + 1]; /* dm_names_at(), or 0: not yet */
 
 static UInt bucket_of(Addr pc, DmKind kind, UInt size)
 {
@@ -37,27 +36,9 @@ static UInt bucket_of(Addr pc, DmKind kind, UInt size)
    return (UInt)(h >> 40) % N_BUCKETS;
 }
 
-static UInt hashed(UInt h, const HChar* text)
-{
-   while (*text) h = (h ^ (UChar)*text++) * 16777619u;
-   return h;
-}
-
-/* A number for what function of which object is at an address; never 0. */
-static UInt names_at(Addr pc)
-{
-   DiEpoch epoch = VG_(current_DiEpoch)();
-   const DebugInfo* di = VG_(find_DebugInfo)(epoch, pc);
-   const HChar* function;
-   UInt h = 2166136261u;
-   if (VG_(get_fnname)(epoch, pc, &function)) h = hashed(h, function);
-   if (di) h = hashed(h, VG_(DebugInfo_get_filename)(di));
-   return h | 1;
-}
-
 static Bool still_named(UInt site, Addr pc)
 {
-   return !pc || !announced_as[site] || announced_as[site] == names_at(pc);
+   return !pc || !announced_as[site] || announced_as[site] == dm_names_at(pc);
 }
 
 UInt dm_site(Addr pc, DmKind kind, UInt size)
@@ -70,13 +51,10 @@ UInt dm_site(Addr pc, DmKind kind, UInt size)
          return at - 1;
    }
    if (pc && n_own == N_OWN) {
-      static Bool said = False;
-      if (!said) VG_(umsg)("diagmem: more than %u accesses in the code; from here on events "
-                           "do not say where in the program they come from\n", (UInt)N_OWN);
-      said = True;
+      dm_sites_ran_out(N_OWN);
       return dm_site(0, kind, size);
    }
-   tl_assert2(pc || n_shared < N_SHARED, "diagmem: too many kinds of access");
+   if (!pc && n_shared == N_SHARED) dm_fail("too many kinds of access");
 
    UInt site = pc ? n_own++ : N_OWN + n_shared++;
    DmSite* s = &dm_sites[site];
@@ -100,30 +78,14 @@ static void announce_site(UInt site)
       "memcpy store", "memmove load", "memmove store", "memset store",
    };
    const DmSite* s = &dm_sites[site];
-   DiEpoch epoch = VG_(current_DiEpoch)();
-   const HChar* text;
-   const HChar* dir;
-   UInt line;
 
-   announced_as[site] = names_at(s->pc);
+   announced_as[site] = dm_names_at(s->pc);
    dm_json_begin("site");
    dm_json_number("site", site);
    dm_json_text("kind", kinds[s->kind]);
    dm_json_number("size", s->size);
    dm_json_number("pc", s->pc);
-   if (s->pc) {
-      DebugInfo* di = VG_(find_DebugInfo)(epoch, s->pc);
-      if (VG_(get_fnname)(epoch, s->pc, &text)) dm_json_text("function", text);
-      if (di) {
-         dm_json_text("object", VG_(DebugInfo_get_filename)(di));
-         dm_json_number("offset", s->pc - VG_(DebugInfo_get_text_bias)(di));
-      }
-      if (VG_(get_filename_linenum)(epoch, s->pc, &text, &dir, &line)) {
-         dm_json_text("file", text);
-         dm_json_text("directory", dir);
-         dm_json_number("line", line);
-      }
-   }
+   if (s->pc) dm_describe(s->pc);
    dm_json_send();
 }
 
@@ -134,7 +96,7 @@ UInt dm_class(UInt site, UInt span)
    for (c = s->classes; c && c->span != span; c = c->next) {}
    if (!c) {
       if (!announced_as[site]) announce_site(site);
-      c = VG_(malloc)("dm.class", sizeof *c);
+      c = dm_alloc("dm.class", sizeof *c);
       c->span = span;
       c->id = n_classes++;
       c->next = s->classes;
