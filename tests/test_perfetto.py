@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from diagmem import perfetto
 from diagmem.api import open_trace
 from diagmem.errors import DiagmemError
-from diagmem.perfetto import Life, _most, covered_bytes, export_perfetto
+from diagmem.perfetto import _most, export_perfetto
 from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.model import Buffer, Role
 
@@ -231,13 +231,6 @@ def test_the_check_of_the_format_can_fail(tmp_path: Path) -> None:
 
 
 RANGES = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), max_size=8)
-
-
-@given(RANGES)
-def test_covered_bytes(ranges: list[tuple[int, int]]) -> None:
-    buffer = Buffer("b", Role.OTHER, 0, 1)
-    lives = [Life(buffer, low, low + size, 0, 1, (0,)) for low, size in ranges]
-    assert covered_bytes(lives) == len({at for a, n in ranges for at in range(a, a + n)})
 
 
 @given(RANGES, st.integers(1, 9))

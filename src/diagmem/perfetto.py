@@ -24,6 +24,7 @@ from diagmem.api import Trace
 from diagmem.errors import DiagmemError
 from diagmem.liveness import BufferLiveness
 from diagmem.plot.lives import CellLives, lives_of
+from diagmem.plot.ranges import covered_bytes
 from diagmem.trace.model import Buffer, Int64Array, Role, Window
 
 ENDINGS = (".json", ".json.gz")
@@ -255,16 +256,8 @@ def _live_counter(lives: Sequence[Life]) -> Iterator[Event]:
     times = sorted({time for life in counted for time in (life.start, life.end)})
     spans = ((time, time + 1) for time in times)
     for time, alive in zip(times, _alive_in(lives, spans), strict=True):
-        yield _event("C", "live bytes", time, args={"bytes": covered_bytes(alive)})
-
-
-def covered_bytes(lives: Iterable[Life]) -> int:
-    """Bytes in any of the ranges; what two buffers share counts once."""
-    total = reached = 0
-    for low, high in sorted((life.low, life.high) for life in lives):
-        total += max(high - max(low, reached), 0)
-        reached = max(reached, high)
-    return total
+        covered = covered_bytes((life.low, life.high) for life in alive)
+        yield _event("C", "live bytes", time, args={"bytes": covered})
 
 
 def _needed_counter(placed: Sequence[_Placed], lives: Sequence[Life]) -> Iterator[Event]:
