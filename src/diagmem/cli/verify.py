@@ -105,7 +105,8 @@ def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
     ]
     if verdict.arena and verdict.planned_arena:
         saved = 100 * (1 - verdict.planned_arena.head_bytes / max(verdict.arena.head_bytes, 1))
-        lines.append(f"  head smaller by {saved:.1f} %, as TFLM reports it")
+        word = "smaller" if saved >= 0 else "larger"
+        lines.append(f"  head {word} by {abs(saved):.1f} %, as TFLM reports it")
         lines += _prediction(verdict, verdict.planned_arena)
     return lines + _made(verdict)
 

@@ -1,0 +1,180 @@
+"""``diagmem verify``: a planned model beside the model, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diagmem.cli.main import main
+from diagmem.model.graph import Model, read_model
+from diagmem.model.write import read_provenance, write_planned
+from diagmem.networks.planning import plan_network, write_plan
+from tests.model.build import Draft, small
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def tflm() -> None:
+    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(small().file())
+    return path
+
+
+@pytest.fixture
+def planned(net: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "planned.tflite"
+    write_plan(plan_network(read_model(net), "exact"), path)
+    return path
+
+
+def fails(words: list[str], capsys: Capture) -> str:
+    """The one line that a wrong call gets."""
+    try:
+        code = main(["verify", *words])
+    except SystemExit as stop:  # argparse's way out
+        code = stop.code if isinstance(stop.code, int) else 0
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def place(model: Model, offsets: Mapping[int, int], path: Path) -> Path:
+    write_planned(model, [offsets.get(t.index, -1) for t in model.tensors], path)
+    return path
+
+
+def test_identical(net: Path, planned: Path, capsys: Capture) -> None:
+    before = planned.read_bytes()
+    assert main(["verify", str(net), str(planned), "--runs", "2"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == "identical: 2 runs, every bit of every output"
+    assert lines[1].startswith(f"  {net}: arena head 768 B, total ")
+    assert lines[2].startswith(f"  {planned}: arena head ")
+    assert lines[4] == "  head as the plan predicted"
+    assert lines[5].endswith(": overlaps exact")
+    assert lines[6] == "  proven before: no"
+    assert "the plan was measured on no kernels; here it runs on tflite-micro" in err
+    assert f"next: diagmem fit {planned}" in err
+    assert planned.read_bytes() == before
+
+
+def test_json_and_record(net: Path, planned: Path, capsys: Capture) -> None:
+    assert main(["verify", str(net), str(planned), "--runs", "1", "--record", "--json"]) == 0
+    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert set(data) == set(
+        "model planned identical difference runs arena_head_bytes arena_total_bytes"
+        " predicted_head_bytes provenance".split()
+    )
+    assert (data["identical"], data["difference"], data["runs"]) == (True, "", 1)
+    before, after = data["arena_head_bytes"]
+    assert before > after == data["predicted_head_bytes"]
+    assert data["arena_total_bytes"][0] > before
+    written = read_model(planned)
+    assert written.plan == plan_of(net)
+    said = read_provenance(written)
+    assert said is not None
+    assert said["proven"].startswith("1 runs bit-identical on tflite-micro ")
+    assert {**data["provenance"], "proven": said["proven"]} == said
+
+
+def plan_of(net: Path) -> tuple[int, ...]:
+    model = read_model(net)
+    offsets = plan_network(model, "exact").plan.offsets
+    return tuple(offsets.get(tensor.index, -1) for tensor in model.tensors)
+
+
+def test_an_unsafe_plan(net: Path, tmp_path: Path, capsys: Capture) -> None:
+    """The depthwise convolution's output begins in the middle of what it still reads."""
+    model = read_model(net)
+    unsafe = place(model, {0: 0, 3: 208, 4: 512, 5: 1024}, tmp_path / "unsafe.tflite")
+    words = ["verify", str(net), str(unsafe), "--runs", "1", "--record"]
+    before = unsafe.read_bytes()
+    assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("DIFFERENT: run 0: ")
+    assert "  head larger by 66.7 %, as TFLM reports it" in out
+    assert " of 252 bytes of output 'result' differ, the first at " in out
+    assert "the file does not say how its plan was made" in out
+    assert "next: diagmem measure " in err
+    assert unsafe.read_bytes() == before
+    assert main([*words, "--json"]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert not data["identical"]
+    assert data["predicted_head_bytes"] is None
+
+
+def test_a_plan_that_leaves_a_tensor_to_the_runtime(
+    net: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    partly = place(read_model(net), {0: 0, 3: 432}, tmp_path / "partly.tflite")
+    assert main(["verify", str(net), str(partly), "--runs", "1"]) == 0
+    assert "partly.tflite: the plan leaves 2 tensors to the runtime" in capsys.readouterr().err
+
+
+def test_inputs_of_a_file(net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
+    values = np.linspace(-1, 1, 105, dtype=np.float32).reshape(1, 5, 7, 3)
+    right, named, shaped, typed = (tmp_path / f"{n}.npz" for n in "abcd")
+    np.savez(right, picture=values, more=values)
+    np.savez(named, image=values)
+    np.savez(shaped, picture=values[0])
+    np.savez(typed, picture=values.astype(np.float64))
+    words = [str(net), str(planned), "--runs", "2", "--inputs"]
+    assert main(["verify", *words, str(right)]) == 0
+    assert "identical: 2 runs" in capsys.readouterr().out
+    assert "found image, expected an array 'picture'" in fails([*words, str(named)], capsys)
+    assert "expected float32 (1, 5, 7, 3)" in fails([*words, str(shaped)], capsys)
+    assert "'picture' is float64" in fails([*words, str(typed)], capsys)
+    assert "cannot be read as .npz" in fails([*words, str(net)], capsys)
+    assert "cannot be read as .npz" in fails([*words, str(tmp_path / "none")], capsys)
+
+
+def sums(scale: float) -> bytes:
+    """An addition whose requantisation is out of TFLM's range if the output's scale is
+    too small."""
+    draft = Draft()
+    sources = [draft.tensor((2, 3), "int8", scale=[1.0]) for _ in range(2)]
+    made = draft.tensor((2, 3), "int8", scale=[scale])
+    draft.operator("ADD", sources, [made], "Add")
+    return draft.io(sources, [made]).file()
+
+
+def test_a_runtime_that_aborts(tmp_path: Path, capsys: Capture) -> None:
+    """As the planned model a difference, as the model itself nothing to compare with."""
+    fine, aborts, planned = (tmp_path / f"{n}.tflite" for n in ("fine", "aborts", "planned"))
+    fine.write_bytes(sums(2.0))
+    aborts.write_bytes(sums(1e-9))
+    place(read_model(aborts), {0: 0, 1: 16, 2: 32}, planned)
+    assert main(["verify", str(fine), str(planned), "--runs", "1"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("DIFFERENT: TFLM does not run the planned model: stopped by SIGABRT")
+    assert "aborts.tflite: TFLM refuses the model: stopped by SIGABRT" in fails(
+        [str(aborts), str(planned)], capsys
+    )
+
+
+def test_mistakes(net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert "arguments are required: PLANNED.tflite" in fails([str(net)], capsys)
+    assert "none: cannot be read" in fails([str(net), str(tmp_path / "none")], capsys)
+    assert "net.tflite: found no plan, expected one; diagmem plan" in fails(
+        [str(net), str(net)], capsys
+    )
+    other = tmp_path / "other.tflite"
+    other.write_bytes(sums(2.0))
+    assert "planned.tflite: is another graph than" in fails([str(other), str(planned)], capsys)
+    assert "argument --runs" in fails([str(net), str(planned), "--runs", "0"], capsys)
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(planned.read_bytes()[:200])
+    assert "cut.tflite: " in fails([str(net), str(cut)], capsys)
