@@ -67,7 +67,7 @@ def measure(
     """
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         planned = _planned(model, Path(directory))
-        arena, run = _natively(planned, inputs)
+        arena, run = _natively(planned, inputs, model.path)
         _check_outputs(model, inputs, run)
         calls = _calls(planned, arena.head_bytes)
         path = keep or Path(directory) / "network.dmt"
@@ -116,10 +116,10 @@ def _planned(model: Model, directory: Path) -> Model:
     return read_model(path)
 
 
-def _natively(planned: Model, inputs: Inputs) -> tuple[Arena, NetworkRun]:
+def _natively(planned: Model, inputs: Inputs, name: str) -> tuple[Arena, NetworkRun]:
     outcome = run_network(planned, [inputs], calls=_calls(planned, 0))
     if outcome.refused or outcome.arena is None:
-        raise DiagmemError(f"{planned.path}: TFLM refuses the model: {outcome.refused}")
+        raise DiagmemError(f"{name}: TFLM refuses the model: {outcome.refused}")
     return outcome.arena, outcome.runs[0]
 
 

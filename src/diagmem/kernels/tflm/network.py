@@ -181,7 +181,7 @@ def trace_network(
             recorded = record(request, output, progress=progress)
         except DiagmemError as error:
             said = _outcome(results, "", 1).refused
-            raise DiagmemError(f"{model.path}: TFLM: {said}" if said else str(error)) from None
+            raise DiagmemError(f"TFLM under Valgrind: {said}" if said else str(error)) from None
         return recorded, _outcome(results, how_ended(recorded.exit_code), 1)
 
 
