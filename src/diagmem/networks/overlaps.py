@@ -18,6 +18,7 @@ from typing import Any
 
 from diagmem.errors import DiagmemError
 from diagmem.model.graph import Model
+from diagmem.networks.steering import steering
 
 FORMAT = "diagmem-overlaps"
 VERSION = 1
@@ -116,7 +117,8 @@ class Measured:
 def identity(model: Model) -> dict[str, Any]:
     """What tells one graph from another: tensors, operators and their order.
 
-    Weights and plans do not count: neither changes which overlaps are safe.
+    Weights and plans do not count: neither changes which overlaps are safe.  Constants
+    that steer an operator do, such as the order of a TRANSPOSE.
     """
     hashed = sha256()
     for tensor in model.tensors:
@@ -124,6 +126,8 @@ def identity(model: Model) -> dict[str, Any]:
     for operator in model.operators:
         options = sorted(operator.options.items())
         hashed.update(repr((operator.name, operator.inputs, operator.outputs, options)).encode())
+        for number in steering(operator):
+            hashed.update(model.constant_data(model.tensors[number]))
     hashed.update(repr((model.inputs, model.outputs)).encode())
     return {
         "name": Path(model.path).name,

@@ -10,6 +10,7 @@ from diagmem.model.elements import ModelOperator
 from diagmem.model.graph import Lifetime, Model, lifetimes
 from diagmem.networks.formulas import closed_forms
 from diagmem.networks.overlaps import Measured
+from diagmem.networks.steering import is_steered
 
 ALIGN_BYTES = 16
 """TFLM aligns every tensor so."""
@@ -85,7 +86,9 @@ def permissions_of(model: Model, overlaps: str | Measured) -> list[Permission]:
     Only an input that dies at its operator may lie over an output that is born there.
     """
     found = (
-        _as_measured(overlaps) if isinstance(overlaps, Measured) else _by_formula(model, overlaps)
+        _as_measured(model, overlaps)
+        if isinstance(overlaps, Measured)
+        else _by_formula(model, overlaps)
     )
     lives = {life.tensor: life for life in lifetimes(model)}
     return [permission for permission in found if _possible(model, permission, lives)]
@@ -106,16 +109,25 @@ def _by_formula(model: Model, method: str) -> Iterator[Permission]:
             )
 
 
-def _as_measured(measured: Measured) -> Iterator[Permission]:
+def _as_measured(model: Model, measured: Measured) -> Iterator[Permission]:
+    """What was seen; where other values would steer the reads elsewhere, no less than a
+    formula says."""
     for operator in measured.operators:
         for pair in operator.pairs:
+            needed, in_place = pair.min_displacement_bytes, pair.in_place
+            mirror: int | None = pair.mirror_displacement_bytes
+            if is_steered(model, model.operators[operator.index], pair.input):
+                if pair.formula_displacement_bytes is None:
+                    continue
+                needed, mirror = max(needed, pair.formula_displacement_bytes), None
+                in_place = needed == 0
             yield Permission(
                 operator=operator.index,
                 input=pair.input,
                 output=pair.output,
-                min_displacement_bytes=pair.min_displacement_bytes,
-                mirror_displacement_bytes=pair.mirror_displacement_bytes,
-                in_place=pair.in_place,
+                min_displacement_bytes=needed,
+                mirror_displacement_bytes=mirror,
+                in_place=in_place,
                 source="measured",
             )
 
