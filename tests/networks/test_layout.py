@@ -1,0 +1,77 @@
+"""Another build of TFLM may lay its objects out anew: then a run is refused, never wrong.
+
+The child process knows where the graph holds its profiler and where the arena is; here
+it is told something else.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from diagmem.kernels.tflm.network import Call, network_job, random_inputs
+from diagmem.kernels.tflm.processes import how_ended, read_records
+from diagmem.model.graph import Model, read_model
+from diagmem.model.write import write_planned
+from tests.model.build import small
+
+CALLS = [Call(name, ()) for name in ("DEPTHWISE_CONV_2D", "ADD", "SOFTMAX")]
+OFFSETS = {0: 0, 3: 432, 4: 688, 5: 944}
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+    path = tmp_path_factory.mktemp("layout") / "planned.tflite"
+    model = read_model(small().file())
+    write_planned(model, [OFFSETS.get(t.index, -1) for t in model.tensors], path)
+    return read_model(path)
+
+
+def refusal(planned: Model, change: str, calls: list[Call] | None = None) -> str:
+    """What comes of a run in a child that was changed; empty if it ran."""
+    given = CALLS if calls is None else calls
+    with network_job(planned, [random_inputs(planned, 0)], given) as (command, results):
+        module = command[command.index("-m") + 1]
+        code = f"import sys, {module} as child\n{change}\nchild.main(*sys.argv[1:])"
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, *command[-2:]], check=False, capture_output=True
+        )
+        records = read_records(Path(results))
+    refused = "".join(record.get("refused", "") for record in records)
+    ran = len(records) == 3 and not refused and records[2]["outputs"]
+    return "" if ran else refused or how_ended(done.returncode) or "no reason given"
+
+
+def test_as_it_is_it_runs(planned: Model) -> None:
+    assert refusal(planned, "") == ""
+
+
+@pytest.mark.parametrize("word", [0, 4, 6, 8, 11])
+def test_a_profiler_that_lies_elsewhere(word: int, planned: Model) -> None:
+    said = refusal(planned, f"child._PROFILER_WORD = {word}")
+    assert "laid out anew" in said or "TFLM called 0 operators" in said or "stopped by" in said
+
+
+def test_a_graph_that_cannot_be_found(planned: Model) -> None:
+    assert "cannot be found" in refusal(planned, "child._WRAPPER_WORDS = 1")
+
+
+def test_an_arena_that_lies_elsewhere(planned: Model) -> None:
+    shifted = "found = child.arena_of\nchild.arena_of = lambda *given: found(*given) + 16"
+    assert "does not lie where it was planned" in refusal(planned, shifted)
+
+
+def test_calls_of_other_operators(planned: Model) -> None:
+    """Their names, their order and their number."""
+    for calls, number in (
+        ([CALLS[1], CALLS[0], CALLS[2]], 0),
+        ([CALLS[0], CALLS[2], CALLS[2]], 1),
+        (CALLS[:2], 2),
+        ([*CALLS, CALLS[2]], 3),
+    ):
+        said = refusal(planned, "", calls)
+        assert f"number {number} is the first that was not expected" in said
