@@ -1,0 +1,1 @@
+"""One offline page that explains traces, networks and results."""
