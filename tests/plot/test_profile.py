@@ -147,11 +147,12 @@ def test_smallest_and_largest(tmp_path: Path, blocks: list[Placed], operators: i
     assert imread(tmp_path / "a.png").shape[1] == 1800
 
 
-@pytest.mark.parametrize("name", ["$x^2_", "<b>&amp;", "%s{}" * 60])
+@pytest.mark.parametrize("name", ["$x^2_", "$a$", r"$\frac{1}{0}$", "<b>&amp;", "%s{}" * 60])
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_names_are_no_markup(tmp_path: Path, suffix: str, name: str) -> None:
-    plan = planned(CHAIN, names=[name[:30]] * 3)
-    draw_profile({name: plan, "_" + name: plan}, tmp_path / f"a{suffix}", title=name)
+    plan = planned(CHAIN, names=[name] * 3)
+    over = replace(plan, plan=replace(plan.plan, offsets={**plan.plan.offsets, 1: 50}))
+    draw_profile({name: plan, f"{name} over": over}, tmp_path / f"a{suffix}", title=name)
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -67,7 +67,6 @@ def draw_ruler(sheet: Sheet, panel: Panel, pair: Overlap) -> None:
                 rotation=90,
                 ha="center",
                 va="center",
-                parse_math=False,
             )
     _write_measures(sheet, panel, pair, strip[0] + strip[2])
 

@@ -16,7 +16,7 @@ from diagmem.plot.labels import spread
 from diagmem.plot.paint import FAINT, FRAME, INK, INPUT_LIVE
 from diagmem.plot.profile_bytes import Profile, profile_of
 from diagmem.plot.sheet import TEXT_PT, Rect, Sheet, check_extension, fixed_style, text_width
-from diagmem.plot.units import byte_ticks, bytes_both, bytes_exact, count_ticks
+from diagmem.plot.units import byte_ticks, bytes_both, bytes_exact, count_ticks, drawable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -31,6 +31,8 @@ NAMED_OPERATORS = 48
 """Up to so many operators are named below; more get numbers, and a second panel for
 those around the peak."""
 AROUND_PEAK = 15
+NAME_AT_MOST = 28
+"""Characters of an operator's name."""
 BOARD_IN_SCALE = 1.6
 """A board with more than so many times all else is named, not drawn."""
 _LEFT, _RIGHT, _TOP, _LINE, _PANEL = 130, 370, 48, 27, 560
@@ -174,7 +176,7 @@ def _peaks(profile: Profile, problem: Problem) -> list[_Peak]:
         top = int(curve[operator])
         again = int((curve == top).sum()) - 1
         also = f", and {again:,} more" if again else ""
-        name = f"{operator} {problem.steps[operator].name}"
+        name = _operator_name(problem, operator)
         text = f"most bytes {what}: {bytes_exact(top)} in operator {name}{also}"
         found.append(_Peak(operator, top, text, colour))
     return found
@@ -194,6 +196,13 @@ class _View:
         return self.rect[2] / (self.end - self.start)
 
 
+def _operator_name(problem: Problem, operator: int) -> str:
+    """Names of custom operators are anybody's, as long as they like."""
+    name = drawable(problem.steps[operator].name)
+    short = name if len(name) <= NAME_AT_MOST else f"{name[: NAME_AT_MOST - 1]}…"
+    return f"{operator} {short}"
+
+
 def _views(profile: Profile, problem: Problem, top: int) -> tuple[list[_View], int]:
     """All operators, and if they are many those around the peak; and where they end."""
     operators = problem.operators
@@ -206,7 +215,7 @@ def _views(profile: Profile, problem: Problem, top: int) -> tuple[list[_View], i
     for number, (start, end) in enumerate(ranges):
         rect = (_LEFT, top + 70 * number, WIDTH_PX - _LEFT - _RIGHT, _PANEL)
         steps = problem.steps[start:end] if end - start <= NAMED_OPERATORS else ()
-        names = tuple(f"{k} {step.name}" for k, step in enumerate(steps, start))
+        names = tuple(_operator_name(problem, k) for k in range(start, start + len(steps)))
         views.append(_View(rect, start, end, names))
         longest = max(map(text_width, names), default=38.0)
         top = rect[1] + _PANEL + round(longest * DPI / 72) + 2 * _LINE
@@ -226,7 +235,7 @@ def _panel(sheet: Sheet, view: _View, top_bytes: float) -> Axes:
     axes.set_yticks([at for at, _ in places], [label for _, label in places])
     if view.names:
         middles = [view.start + k + 0.5 for k in range(len(view.names))]
-        axes.set_xticks(middles, view.names, rotation=90, parse_math=False)
+        axes.set_xticks(middles, view.names, rotation=90)
     else:
         places = count_ticks(view.start, view.end, width // 100)
         axes.set_xticks([at for at, _ in places], [label for _, label in places])
@@ -265,7 +274,7 @@ def _draw_bytes(axes: Axes, profile: Profile, *, thick: bool) -> list[Artist]:
                 color=PLAN_COLOURS[number],
                 linestyle=PLAN_DASHES[number] if thick else "-",
                 linewidth=1.6 if thick else 0.8,
-                label=f"taken in the arena, {name}",
+                label=f"taken in the arena, {drawable(name)}",
                 zorder=3,
             )
         )

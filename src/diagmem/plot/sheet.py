@@ -41,7 +41,10 @@ def check_extension(path: Path) -> None:
 
 @contextmanager
 def fixed_style() -> Iterator[None]:
-    """Matplotlib as it comes, whatever the user's matplotlibrc says."""
+    """Matplotlib as it comes, whatever the user's matplotlibrc says.
+
+    Names come from programs: nothing in a text is markup.
+    """
     import matplotlib as mpl
 
     with mpl.rc_context():
@@ -55,6 +58,7 @@ def fixed_style() -> Iterator[None]:
                 "axes.edgecolor": FRAME,
                 "axes.linewidth": 0.8,
                 "text.color": INK,
+                "text.parse_math": False,
                 "xtick.color": INK,
                 "ytick.color": INK,
                 "image.composite_image": False,
@@ -122,10 +126,7 @@ class Sheet:
         width_px: float | None = None,
         **options: Any,
     ) -> None:
-        """One line of text with its baseline at ``y`` from the top, in pixels.
-
-        Names come from programs: nothing in a text is markup.
-        """
+        """One line of text with its baseline at ``y`` from the top, in pixels."""
         text = drawable(text)
         if width_px is not None:
             text = self.fitted(text, width_px, size_pt, bold=bold)
@@ -135,7 +136,6 @@ class Sheet:
             text,
             fontsize=size_pt,
             fontweight="bold" if bold else "normal",
-            parse_math=False,
             **{"va": "baseline", **options},
         )
 
