@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,18 @@ TABLE = {
 }
 NEAR_KIB = 0.06
 """The table has one decimal place."""
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "planning.md"
+
+
+def page(name: str) -> list[str]:
+    """The network's row in docs/planning.md: without overlap the bound and TFLM's greedy
+    planner, with overlap the bound, the heuristic's and the exact planner's plan."""
+    (row,) = re.findall(rf"^\| {re.escape(name)} \|(.*)\|$", PAGE.read_text("utf-8"), re.M)
+    return [cell.strip() for cell in row.split("|")]
+
+
+def shown(size_bytes: int) -> str:
+    return f"{size_bytes / 1024:.1f}"
 
 
 def test_the_table_is_of_all() -> None:
@@ -42,14 +56,27 @@ def test_the_heuristic_reaches_the_optimum(name: str) -> None:
     assert found.baselines["tflm-greedy"] / 1024 == pytest.approx(greedy, abs=NEAR_KIB)
     assert found.plan.arena_bytes / 1024 <= optimum + NEAR_KIB
     assert verify_plan(found.problem, found.plan) == []
+    assert page(name)[:4] == [
+        shown(found.baselines["largest-live-sum"]),
+        shown(found.baselines["tflm-greedy"]),
+        shown(found.plan.lower_bound_bytes),
+        shown(found.plan.arena_bytes),
+    ]
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "inception_resnet_v2_f32" else ())
+        for name in TABLE
+    ],
+)
 def test_the_optimum_is_proven(name: str) -> None:
     pytest.importorskip("ortools")
     found = plan_network(open_zoo(name), "exact", solver="auto")
     assert found.plan.optimal
     assert found.plan.arena_bytes / 1024 <= TABLE[name][2] + NEAR_KIB
+    assert page(name)[4] == shown(found.plan.arena_bytes)
 
 
 @pytest.mark.parametrize(

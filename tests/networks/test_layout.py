@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.kernels.tflm.network import Call, network_job, random_inputs
+from diagmem.errors import DiagmemError
+from diagmem.kernels.tflm import network as running
+from diagmem.kernels.tflm.network import Call, network_job, random_inputs, trace_network
 from diagmem.kernels.tflm.processes import how_ended, read_records
 from diagmem.model.graph import Model, read_model
 from diagmem.model.write import write_planned
@@ -75,3 +77,16 @@ def test_calls_of_other_operators(planned: Model) -> None:
     ):
         said = refusal(planned, "", calls)
         assert f"number {number} is the first that was not expected" in said
+
+
+def test_what_the_recorder_says_is_not_lost(
+    planned: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool that is not there is no refusal of TFLM's."""
+
+    def missing(*_: object, **__: object) -> None:
+        raise DiagmemError("the tool is not built")
+
+    monkeypatch.setattr(running, "record", missing)
+    with pytest.raises(DiagmemError, match=r"^the tool is not built$"):
+        trace_network(planned, random_inputs(planned, 0), CALLS, tmp_path / "t.dmt")

@@ -13,13 +13,14 @@ from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.network import Call, random_inputs, run_network
 from diagmem.model.graph import Model, read_model
 from diagmem.model.write import write_planned
-from diagmem.model.zoo import write_filled
+from diagmem.model.zoo import filled, write_filled
 from diagmem.networks import measure as measuring
 from diagmem.networks.measure import measure
 from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.verify import verify_network
 from tests.networks.executed import planned_and_run
+from tests.networks.odd_models import odd
 from tests.networks.random_models import random_model
 
 pytestmark = pytest.mark.xdist_group("networks")
@@ -88,7 +89,7 @@ def test_an_overlap_one_step_too_large_is_caught(
         and shared.displacement_bytes - 16 < shared.permission.min_displacement_bytes
     ]
     caught = 0
-    for number, shared in enumerate(tight[:4]):
+    for number, shared in enumerate(tight[:2]):
         offsets = dict(plan.plan.offsets)
         offsets[shared.permission.input] -= 16
         assert verify_plan(plan.problem, replace(plan.plan, offsets=offsets))
@@ -96,7 +97,7 @@ def test_an_overlap_one_step_too_large_is_caught(
         write_planned(model, [offsets.get(t.index, -1) for t in model.tensors], output)
         caught += main(["verify", str(network / "net.tflite"), str(output), "--runs", "1"])
     assert len(tight) >= 4
-    assert caught == 4
+    assert caught == 2
 
 
 def test_a_runtime_that_refuses_the_plan_is_a_difference(
@@ -145,7 +146,12 @@ def test_a_profile_of_other_operators_is_refused(
 def test_random_models_run_in_every_plan(
     seed: int, solvers: tuple[str, ...], tflm: None, tmp_path: Path
 ) -> None:
-    assert set(planned_and_run(seed, tmp_path, solvers)) == {""}
+    assert set(planned_and_run(random_model(seed), tmp_path, solvers)) == {""}
+
+
+@pytest.mark.slow
+def test_rare_things_run_in_every_plan(tflm: None, tmp_path: Path) -> None:
+    assert set(planned_and_run(odd(), tmp_path)) == {""}
 
 
 @pytest.mark.xfail(strict=False, reason="the verifier takes such a tensor for an output alone")
@@ -157,11 +163,28 @@ def test_an_input_that_is_an_output_is_planned() -> None:
     assert (block.first, block.end) == (0, len(found.model.operators))
 
 
-def test_the_greedy_baseline_is_what_tflm_reports(tflm: None) -> None:
-    """Of random models without what makes the two differ: MEAN takes scratch, and an
-    input that nobody reads lives a step longer here."""
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v1_0.25_128_f32",
+        "mobilenet_v1_0.25_224_int8",
+        "mobilenet_v1_0.25_224_f32",
+        "mobilenet_v2_0.35_224_int8",
+    ],
+)
+def test_the_greedy_baseline_is_what_tflm_reports(name: str, tflm: None) -> None:
+    model = read_model(filled(name), name)
+    outcome = run_network(model, [])
+    assert outcome.arena is not None, outcome.refused
+    greedy = plan_network(model, "none", solver="tflm-greedy")
+    assert outcome.arena.head_bytes == greedy.plan.arena_bytes == greedy.baselines["tflm-greedy"]
+
+
+def test_the_greedy_baseline_of_random_models(tflm: None) -> None:
+    """Those without what makes the two differ: MEAN takes scratch, and an input that
+    nobody reads lives a step longer here."""
     compared = 0
-    for seed in range(30):
+    for seed in range(20):
         model = read_model(random_model(seed))
         read = {tensor for operator in model.operators for tensor in operator.inputs}
         if "MEAN" in {o.name for o in model.operators} or not read.issuperset(model.inputs):
@@ -171,7 +194,7 @@ def test_the_greedy_baseline_is_what_tflm_reports(tflm: None) -> None:
         greedy = plan_network(model, "none", solver="tflm-greedy").plan.arena_bytes
         assert outcome.arena.head_bytes == greedy, seed
         compared += 1
-    assert compared >= 8
+    assert compared >= 5
 
 
 def test_the_way_of_a_user(

@@ -180,7 +180,7 @@ def trace_network(
         try:
             recorded = record(request, output, progress=progress)
         except DiagmemError as error:
-            said = _outcome(results, "", 1).refused
+            said = _refusal(read_records(results))
             raise DiagmemError(f"TFLM under Valgrind: {said}" if said else str(error)) from None
         return recorded, _outcome(results, how_ended(recorded.exit_code), 1)
 
@@ -228,7 +228,7 @@ def _write_job(
 
 def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
     records = read_records(results)[1:]
-    refused = next((" ".join(r["refused"].split())[:400] for r in records if r["refused"]), "")
+    refused = _refusal(records)
     done = [record for record in records if not record["refused"]]
     if not refused and len(done) <= expected:
         refused = "; ".join(text for text in (how, printed(results)) if text) or "no reason given"
@@ -236,6 +236,12 @@ def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
         NetworkRun(tuple(r["outputs"]), r["seconds"], tuple(r["call_seconds"])) for r in done[1:]
     )
     return NetworkOutcome(_arena(done[0]) if done else None, runs, refused)
+
+
+def _refusal(records: Sequence[Mapping[str, Any]]) -> str:
+    """Why TFLM would not; empty where it did not say."""
+    said = (record["refused"] for record in records if record.get("refused"))
+    return next((" ".join(text.split())[:400] for text in said), "")
 
 
 def _arena(said: Mapping[str, int]) -> Arena:
