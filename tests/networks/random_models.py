@@ -226,12 +226,11 @@ class Grower:
         self.draft.operator("TRANSPOSE", [source, self.ints(order)], [made], "Transpose")
 
 
-def random_model(seed: int, *, gives_input: bool = False) -> bytes:
+def random_model(seed: int) -> bytes:
     """5 to 15 operators; every third model is int8.
 
-    What nobody reads is an output, now and then something that somebody does, and with
-    ``gives_input`` the first input; some are left for nobody, and so is an input now
-    and then.
+    What nobody reads is an output, now and then something that somebody does, the first
+    input too; some are left for nobody, and so is an input now and then.
     """
     grower = Grower(seed, "int8" if seed % 3 == 2 else "float32")
     choose = grower.random
@@ -250,6 +249,6 @@ def random_model(seed: int, *, gives_input: bool = False) -> bytes:
         outputs.pop(choose.randrange(len(outputs)))
     if choose.random() < 0.3:
         outputs.append(choose.choice(sorted(made & read) or outputs))
-    if gives_input:
+    if choose.random() < 0.15:
         outputs.append(inputs[0])
     return grower.draft.io(inputs, list(dict.fromkeys(outputs))).file()

@@ -137,7 +137,7 @@ def test_a_profile_of_other_operators_is_refused(
 @pytest.mark.parametrize(
     ("seed", "solvers"),
     [
-        (2, ("auto", "tflm-greedy")),
+        (2, ("auto",)),
         pytest.param(4, tuple(PLANNERS), marks=pytest.mark.slow),
         pytest.param(5, tuple(PLANNERS), marks=pytest.mark.slow),
         pytest.param(6, tuple(PLANNERS), marks=pytest.mark.slow),
@@ -154,13 +154,17 @@ def test_rare_things_run_in_every_plan(tflm: None, tmp_path: Path) -> None:
     assert set(planned_and_run(odd(), tmp_path)) == {""}
 
 
-@pytest.mark.xfail(strict=False, reason="the verifier takes such a tensor for an output alone")
-def test_an_input_that_is_an_output_is_planned() -> None:
-    """Seed 3: other operators read it, too."""
-    found = plan_network(read_model(random_model(3, gives_input=True)), "exact")
-    (both,) = {*found.model.inputs} & {*found.model.outputs}
-    (block,) = [block for block in found.problem.blocks if block.tensor == both]
-    assert (block.first, block.end) == (0, len(found.model.operators))
+def test_an_input_that_is_an_output_is_kept_from_beginning_to_end() -> None:
+    kept = 0
+    for seed in range(40):
+        model = read_model(random_model(seed))
+        both = {*model.inputs} & {*model.outputs}
+        if both:
+            blocks = plan_network(model, "exact").problem.blocks
+            lives = {(block.first, block.end) for block in blocks if block.tensor in both}
+            assert lives == {(0, len(model.operators))}
+            kept += 1
+    assert kept >= 3
 
 
 @pytest.mark.parametrize(
