@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "plan": "place a network's tensors in the smallest arena, overlapped where that is safe",
     "verify": "run a planned network beside the original on TFLM and compare the bits",
     "fit": "which micro-controllers a network fits, with and without overlap",
+    "report": "one offline page that explains traces and networks: pictures, tables, data",
     "info": "what a trace holds",
     "validate": "check a trace file against the format's invariants",
     "export": "write the events as Parquet or CSV",

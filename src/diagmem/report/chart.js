@@ -125,6 +125,10 @@ class Chart {
     this.drawAxes(context, frame);
     this.margin?.(context, frame);
     if (this.cross) this.drawCross(context, frame);
+    // What is shown and where, for whoever looks at the page with a program.
+    const { x, y } = this;
+    canvas.dataset.view = [x.low, x.high, y.low, y.high].join(" ");
+    canvas.dataset.plot = [frame.left, frame.top, frame.width, frame.height].join(" ");
   }
 
   drawAxes(context, frame) {

@@ -65,7 +65,7 @@ function chooseBuffers(buffers, charts) {
     }), buffer.name));
   const row = el("div", { class: "row" }, ...boxes);
   return el("details", { open: buffers.length <= 12 },
-    el("summary", {}, `Buffers shown, of ${number(buffers.length)}`), row);
+    el("summary", {}, `Which of ${counted(buffers.length, "buffer")} are shown`), row);
 }
 
 function kernelKey(window) {

@@ -84,12 +84,15 @@ function drawArena(context, frame, data, arena, picked) {
     (block) => block.end > frame.x.low && block.first < frame.x.high);
   context.lineWidth = 1;
   for (const block of visible) {
+    if (frame.toX(block.end) - frame.toX(block.first) < 2) {
+      drawSliver(context, frame, block);
+      continue;
+    }
     outline(context, frame, block);
     context.fillStyle = colour(`block-${block.tensor % BLOCK_COLOURS}`);
     context.fill();
     context.strokeStyle = colour("faint");
-    // Outlines of blocks a pixel wide would hide the blocks.
-    if (frame.toX(block.end) - frame.toX(block.first) > 3) context.stroke();
+    context.stroke();
   }
   visible.forEach((block) => writeName(context, frame, block));
   const chosen = visible.find((block) => block.tensor === picked.tensor);
@@ -101,6 +104,13 @@ function drawArena(context, frame, data, arena, picked) {
   }
   drawLevel(context, frame, arena.arena_bytes, "ink", "arena");
   drawBoard(context, frame, data);
+}
+
+/** A block that is too narrow for a tint to be seen. */
+function drawSliver(context, frame, block) {
+  context.fillStyle = colour("faint");
+  const top = frame.toY(block.offset + block.bytes);
+  context.fillRect(frame.toX(block.first), top, 1.5, frame.toY(block.offset) - top);
 }
 
 function drawPeakOperator(context, frame, operator) {

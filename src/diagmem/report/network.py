@@ -217,17 +217,23 @@ def _block_json(plan: NetworkPlan, block: Block, band: Band) -> dict[str, Any]:
 
 def _thinned(band: Band) -> tuple[list[float], list[int], list[int]]:
     """A band without the points that lie on a straight line between their neighbours."""
-    corner = np.ones(len(band.time), np.bool_)
-    for edge in (band.low, band.high) if len(band.time) > 2 else ():
-        before, here, after = edge[:-2], edge[1:-1], edge[2:]
-        steps = np.diff(band.time)
-        straight = np.isclose((here - before) * steps[1:], (after - here) * steps[:-1], atol=1e-9)
-        bent = ~straight
-        corner[1:-1] = bent if edge is band.low else corner[1:-1] | bent
+    points = np.stack([band.time, band.low, band.high])
+    moved = np.any(np.diff(points) != 0, axis=0)
+    # A point that is there twice has no slope to its neighbour; the last one always stays.
+    points = points[:, np.append(moved, True)]
+    steps = np.diff(points)
+    # Slopes compared crosswise, so that a jump, which takes no time, is no division by 0.
+    before, after = steps[:, :-1], steps[:, 1:]
+    bent = np.any(~np.isclose(before * after[0], after * before[0], rtol=1e-9, atol=1e-6), axis=0)
+    jump = (before[0] == 0) | (after[0] == 0)
+    corner = np.zeros(points.shape[1], np.bool_)
+    corner[1:-1] = bent | jump
+    corner[[0, -1]] = True
+    time, low, high = points[:, corner]
     return (
-        [round(float(t), 4) for t in band.time[corner]],
-        [round(float(b)) for b in band.low[corner]],
-        [round(float(b)) for b in band.high[corner]],
+        [round(float(t), 4) for t in time],
+        [round(float(b)) for b in low],
+        [round(float(b)) for b in high],
     )
 
 
