@@ -27,10 +27,12 @@ def test_draws(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     picture = tmp_path / "copy.png"
     assert main(["heatmap", str(trace), "-o", str(picture)]) == 0
     out, err = capsys.readouterr()
-    first, second, *notes = out.splitlines()
+    first, second, limit, *notes = out.splitlines()
     assert first.startswith(f"{picture}: 1800 x ")
     assert first.endswith("pixels, window 0 of copy, 16 events")
     assert second == "  in over out: D = 8 B, O_s = 24 B"
+    # The output's first bytes are never written: only the load is an access.
+    assert limit == "  limit: tick 0, in, load: 4 B from byte 0"
     assert [note.partition(":")[2].strip()[:33] for note in notes] == [
         "out: bytes are stored to again; t",
         "overlap: 8 of the output's bytes ",
@@ -49,6 +51,27 @@ def test_json(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert data["left_out"] == ["in"]
     assert data["pair"]["input"] == "in"
     assert data["pair"]["safe_overlap_bytes"] == 24
+
+
+def test_side_by_side(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "both.png"
+    words = ["heatmap", str(trace), str(trace), "-o", str(picture)]
+    assert main(words) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(f"{picture}: 2400 x ")
+    assert out[0].endswith("pixels, 2 windows, 16 ticks across")
+    assert out.count(f"{trace}: window 0 of copy, 16 events") == 2
+    assert out.count("  in over out: D = 8 B, O_s = 24 B") == 2
+    assert main([*words, "--force", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["ticks"], data["width_px"]) == (16, 2400)
+    assert [p["trace"] for p in data["pictures"]] == [str(trace)] * 2
+    assert data["pictures"][1]["limit"][0]["kind"] == "load"
+    assert main([*words, "--force", "--window", "0", "--window", "0"]) == 0
+    assert "4 windows, 16 ticks" in capsys.readouterr().out
+    assert main([*words, "--force", "--window", "0", "--window", "1"]) == 2
+    assert "there is no window 1" in capsys.readouterr().err
+    assert main(["heatmap", str(trace), "-o", str(trace), "--force"]) == 2
 
 
 def test_does_not_overwrite(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diagmem.cli.common import add_json, check_output, hint, print_json
 from diagmem.progress import Progress
 
 if TYPE_CHECKING:
+    from diagmem.plot.compare import Comparison
     from diagmem.plot.heatmap import Picture
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", type=Path, metavar="TRACE", help="a trace file")
+    parser.add_argument(
+        "traces", type=Path, metavar="TRACE", nargs="+", help="a trace file; several: side by side"
+    )
     # Not add_output: --output names a buffer here, as in the other verbs on pairs.
     parser.add_argument(
         "-o",
@@ -27,7 +31,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
     parser.add_argument(
-        "--window", type=int, default=0, metavar="N", help="which window [%(default)s]"
+        "--window",
+        action="append",
+        type=int,
+        dest="windows",
+        metavar="N",
+        help="which window [0]; may be repeated: side by side",
     )
     parser.add_argument("--input", metavar="NAME", help="of the pair to show overlapped")
     parser.add_argument("--output", metavar="NAME", help="of the pair to show overlapped")
@@ -40,7 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--title", metavar="TEXT", help="instead of the function's name")
     # The defaults are the API's, which is not imported for --help.
-    parser.add_argument("--width-px", type=int, metavar="N", help="pixels [1800]")
+    parser.add_argument(
+        "--width-px", type=int, metavar="N", help="pixels [1800; side by side 1200 each]"
+    )
     parser.add_argument("--dpi", type=int, metavar="N", help="pixels per inch [150]")
     add_json(parser)
     parser.epilog = """\
@@ -49,39 +60,80 @@ strength however small.  The lines are the lowest input byte still needed and
 the highest output byte written; the last panels lay the input D bytes above
 the output's start, where both just touch.
 
+Several traces or windows are drawn side by side at one scale: of each the input,
+the output and the placement.
+
   diagmem heatmap kernel.dmt -o kernel.png
   diagmem heatmap add.dmt -o add.svg --input input2 --buffer input2 --buffer output
+  diagmem heatmap ours.dmt theirs.dmt -o both.png
 """
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.api import open_trace
-    from diagmem.plot.heatmap import DPI, WIDTH_PX, draw
     from diagmem.plot.sheet import check_extension
 
     check_extension(args.file)
-    check_output(args.file, args.force, args.trace)
-    with open_trace(args.trace) as trace:
+    check_output(args.file, args.force, *args.traces)
+    windows = args.windows or [0]
+    if len(args.traces) * len(windows) == 1:
+        _run_one(args, windows[0])
+    else:
+        _run_side_by_side(args, windows)
+    hint("diagmem prove KERNEL   (runs the kernel truly overlapped)")
+    return 0
+
+
+def _run_one(args: argparse.Namespace, window: int) -> None:
+    from diagmem.api import open_trace
+    from diagmem.plot.heatmap import WIDTH_PX, draw
+
+    with open_trace(args.traces[0]) as trace:
         progress = Progress("reading")
         trace.report_progress(progress.advance)
-        picture = draw(
-            trace,
-            args.file,
-            window=args.window,
-            input_=args.input,
-            output=args.output,
-            buffers=args.buffer,
-            title=args.title,
-            width_px=WIDTH_PX if args.width_px is None else args.width_px,
-            dpi=DPI if args.dpi is None else args.dpi,
-        )
+        width_px = WIDTH_PX if args.width_px is None else args.width_px
+        picture = draw(trace, args.file, window=window, width_px=width_px, **_choices(args))
         progress.done()
     if args.json:
         print_json(_as_json(picture))
     else:
-        print("\n".join(_lines(picture)))
-    hint("diagmem prove KERNEL   (runs the kernel truly overlapped)")
-    return 0
+        print("\n".join([f"{_size(picture)}, {_window(picture)}", *_lines(picture)]))
+
+
+def _run_side_by_side(args: argparse.Namespace, windows: list[int]) -> None:
+    from diagmem.api import open_trace
+    from diagmem.plot.compare import draw_side_by_side
+
+    with ExitStack() as stack:
+        progress = Progress("reading")
+        traces = [stack.enter_context(open_trace(path)) for path in args.traces]
+        for trace in traces:
+            trace.report_progress(progress.advance)
+        shown = [(trace, window) for trace in traces for window in windows]
+        found = draw_side_by_side(shown, args.file, width_px=args.width_px, **_choices(args))
+        progress.done()
+    if args.json:
+        data = [
+            {"trace": t.path, **_as_json(p)}
+            for (t, _), p in zip(shown, found.pictures, strict=True)
+        ]
+        print_json({**asdict(found), "pictures": data})
+        return
+    lines = [f"{_size(found)}, {len(shown)} windows, {found.ticks:,} ticks across"]
+    for (trace, _), picture in zip(shown, found.pictures, strict=True):
+        lines += [f"{trace.path}: {_window(picture)}", *_lines(picture)]
+    print("\n".join(lines))
+
+
+def _choices(args: argparse.Namespace) -> dict[str, Any]:
+    from diagmem.plot.heatmap import DPI
+
+    return {
+        "input_": args.input,
+        "output": args.output,
+        "buffers": args.buffer,
+        "title": args.title,
+        "dpi": DPI if args.dpi is None else args.dpi,
+    }
 
 
 def _as_json(picture: Picture) -> dict[str, object]:
@@ -91,16 +143,24 @@ def _as_json(picture: Picture) -> dict[str, object]:
     return data
 
 
+def _size(drawn: Picture | Comparison) -> str:
+    return f"{drawn.path}: {drawn.width_px} x {drawn.height_px} pixels"
+
+
+def _window(picture: Picture) -> str:
+    function = picture.function or "(no function)"
+    return f"window {picture.window} of {function}, {picture.events:,} events"
+
+
 def _lines(picture: Picture) -> list[str]:
-    lines = [
-        f"{picture.path}: {picture.width_px} x {picture.height_px} pixels,"
-        f" window {picture.window} of {picture.function or '(no function)'},"
-        f" {picture.events:,} events"
-    ]
+    lines = []
     pair = picture.pair
     if pair is not None:
         lines.append(
             f"  {pair.input} over {pair.output}: D = {pair.min_displacement_bytes:,} B,"
             f" O_s = {pair.safe_overlap_bytes:,} B"
         )
+    lines += [
+        f"  limit: tick {access.tick:,}, {access.buffer}, {access}" for access in picture.limit
+    ]
     return lines + [f"  note: {note}" for note in picture.notes]

@@ -14,6 +14,7 @@ from diagmem.plot import words
 from diagmem.plot.bins import Grid
 from diagmem.plot.layout import MARGIN_PT, Layout, arrange, panel_width_px, text_width_pt
 from diagmem.plot.legend import Shown, draw_legend
+from diagmem.plot.limit import LimitingAccess
 from diagmem.plot.paint import share_a_cell
 from diagmem.plot.panels import Drawn, Heading, Panel, draw_panel, line_in
 from diagmem.plot.placement import draw_limit, draw_ruler, ring
@@ -21,6 +22,7 @@ from diagmem.plot.scene import (
     PLACEMENT_PT,
     Counted,
     Scene,
+    Seen,
     count,
     needs_close_up,
     panels_of,
@@ -45,7 +47,8 @@ class Picture:
     """A heatmap that was drawn, and what it shows.
 
     ``buffers`` have panels, ``left_out`` have none; ``pair`` is shown
-    overlapped; ``notes`` stand at the picture's foot.
+    overlapped and ``limit`` are the accesses that decide its D; ``notes`` stand at the
+    picture's foot.
     """
 
     path: str
@@ -59,6 +62,7 @@ class Picture:
     buffers: tuple[str, ...]
     left_out: tuple[str, ...]
     pair: Overlap | None
+    limit: tuple[LimitingAccess, ...]
     notes: tuple[str, ...]
 
 
@@ -95,16 +99,28 @@ def draw(
     """
     path = Path(output_path)
     check_extension(path)
-    _check_size(width_px, dpi)
+    check_size(width_px, dpi)
     scene = scene_of(trace, window, input_=input_, output=output, buffers=buffers)
     with fixed_style():
-        sheet, notes = _draw_scene(trace, scene, title, width_px, dpi)
+        sheet, seen, notes = _draw_scene(trace, scene, title, width_px, dpi)
         sheet.save(path)
+    return picture_of(trace, scene, seen, notes, str(path), sheet.width_px, sheet.height_px)
+
+
+def picture_of(
+    trace: Trace,
+    scene: Scene,
+    seen: Seen,
+    notes: Sequence[str],
+    path: str,
+    width_px: int,
+    height_px: int,
+) -> Picture:
     return Picture(
-        path=str(path),
-        width_px=sheet.width_px,
-        height_px=sheet.height_px,
-        window=window,
+        path=path,
+        width_px=width_px,
+        height_px=height_px,
+        window=scene.window.index,
         function=scene.window.function,
         events=scene.ticks,
         mode=trace.mode,
@@ -112,11 +128,13 @@ def draw(
         buffers=(*scene.choice.large, *scene.choice.small),
         left_out=scene.choice.left_out,
         pair=scene.choice.pair,
+        limit=seen.limit,
         notes=tuple(notes),
     )
 
 
-def _check_size(width_px: int, dpi: int) -> None:
+def check_size(width_px: int, dpi: int) -> None:
+    """Refuse a picture without room for its text, or one beyond all use."""
     if not 50 <= dpi <= 1200:
         raise DiagmemError(f"{dpi} dots per inch, expected 50 to 1200")
     least = MIN_WIDTH_INCHES * dpi
@@ -135,33 +153,34 @@ def cell_px(dpi: int) -> int:
 
 def _draw_scene(
     trace: Trace, scene: Scene, title: str | None, width_px: int, dpi: int
-) -> tuple[Sheet, list[str]]:
+) -> tuple[Sheet, Seen, list[str]]:
     placement_px = round(PLACEMENT_PT * dpi / 72)
     close_up = needs_close_up(scene, panel_width_px(width_px, dpi), placement_px, dpi)
     stack = places(scene, close_up=close_up)
     width_pt = text_width_pt(width_px, dpi)
-    second = _subtitle_lines(words.subtitles(trace, scene), width_pt)
+    second = subtitle_lines(words.subtitles(trace, scene), width_pt)
     # Panels first: what is counted in them may want a note, and notes lie below.
     rects = arrange(width_px, dpi, stack, subtitles=len(second), notes=0).panels
     panels = panels_of(scene, stack, rects, cell_px(dpi))
-    grids, seen = count(trace, scene, panels)
+    seen = count(trace, scene, panels)
     notes = words.notes_on(
-        trace, scene, shared=any(share_a_cell(of_panel).any() for of_panel in grids)
+        trace, scene, shared=any(share_a_cell(of_panel).any() for of_panel in seen.grids)
     )
     lines = _note_lines(notes, width_pt)
     layout = arrange(width_px, dpi, stack, subtitles=len(second), notes=len(lines))
     sheet = Sheet(width_px, layout.height_px, dpi)
     _write_texts(sheet, layout, [title or words.title_of(trace, scene), *second], lines)
     shown = Shown()
-    for panel, of_panel in zip(panels, grids, strict=True):
-        shown.take(_draw(sheet, scene, panel, of_panel, _heading(scene, panel, seen)))
+    for panel, of_panel in zip(panels, seen.grids, strict=True):
+        heading = _heading(scene, panel, seen.counted)
+        shown.take(draw_one(sheet, scene, panel, of_panel, heading, seen.limit))
     pair = scene.choice.pair
     shown.limit = pair is not None and pair.limit is not None
     draw_legend(sheet, *layout.legend, shown)
-    return sheet, notes
+    return sheet, seen, notes
 
 
-def _subtitle_lines(subtitles: Sequence[str], width_pt: float) -> list[str]:
+def subtitle_lines(subtitles: Sequence[str], width_pt: float) -> list[str]:
     """Each subtitle in two lines at most."""
     found = []
     for text in subtitles:
@@ -184,8 +203,13 @@ def _write_texts(sheet: Sheet, layout: Layout, titles: Sequence[str], notes: Seq
         sheet.write(left, y, text, width_px=width)
 
 
-def _draw(
-    sheet: Sheet, scene: Scene, panel: Panel, grids: Sequence[Grid], heading: Heading
+def draw_one(
+    sheet: Sheet,
+    scene: Scene,
+    panel: Panel,
+    grids: Sequence[Grid],
+    heading: Heading,
+    limit: Sequence[LimitingAccess],
 ) -> Drawn:
     """One panel; beside the placement the memory ruler."""
     pair = scene.choice.pair
@@ -199,17 +223,17 @@ def _draw(
         return drawn
     if panel.kind == "placement":
         draw_ruler(sheet, panel, pair)
-        draw_limit(sheet, drawn, pair)
+        draw_limit(sheet, drawn, pair, limit)
     else:
         ring(drawn.axes, pair)
     return drawn
 
 
-def _heading(scene: Scene, panel: Panel, seen: dict[str, Counted]) -> Heading:
+def _heading(scene: Scene, panel: Panel, counted: dict[str, Counted]) -> Heading:
     pair = scene.choice.pair
     if panel.kind == "buffer" or pair is None:
         live = panel.parts[0].live
-        return Heading(words.buffer_title(live), words.buffer_facts(live, seen[live.name]))
+        return Heading(words.buffer_title(live), words.buffer_facts(live, counted[live.name]))
     if panel.kind == "placement":
         return Heading(words.placement_title(pair), words.placement_facts(pair))
     return Heading(

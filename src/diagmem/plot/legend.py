@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from diagmem.plot.paint import (
     INPUT_LINE,
     INPUT_LIVE,
     LOAD,
+    NOTHING,
     OTHER_LIVE,
     OUTPUT_LINE,
     OUTPUT_LIVE,
@@ -43,10 +44,16 @@ class Shown:
     input_live: bool = False
     output_live: bool = False
     other_live: bool = False
+    beyond: bool = False
     shared_live: bool = False
     input_line: bool = False
     output_line: bool = False
     limit: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many entries the legend has."""
+        return sum(getattr(self, field.name) for field in fields(self))
 
     def take(self, drawn: Drawn) -> None:
         grids = drawn.grids
@@ -59,6 +66,8 @@ class Shown:
         for part, live in zip(drawn.panel.parts, alive, strict=True):
             self._take_live(part.role, bool(live.any()))
         self.shared_live |= bool(share_a_cell(grids).any())
+        panel = drawn.panel
+        self.beyond |= panel.ends[0] < panel.ticks.end or panel.ends[1] < panel.bytes.end
         for line in drawn.lines:
             self.input_line |= line.role is Role.INPUT
             self.output_line |= line.role is Role.OUTPUT
@@ -81,6 +90,7 @@ _PATCHES = (
     ("output_live", OUTPUT_LIVE, "output, already needed"),
     ("shared_live", SHARED_LIVE, "both, in one pixel"),
     ("other_live", OTHER_LIVE, "other buffer, in use"),
+    ("beyond", NOTHING, "behind the window's or buffer's end"),
 )
 _LINES = (
     ("input_line", INPUT_LINE, "lowest input byte still needed"),
@@ -88,7 +98,7 @@ _LINES = (
 )
 
 
-def draw_legend(sheet: Sheet, left: int, top: int, shown: Shown) -> None:
+def draw_legend(sheet: Sheet, left: int, top: int, shown: Shown, *, columns: int = 1) -> None:
     """The legend's upper left corner lies at ``left``, ``top`` in pixels."""
     handles = _handles(shown)
     if not handles:
@@ -104,6 +114,7 @@ def draw_legend(sheet: Sheet, left: int, top: int, shown: Shown) -> None:
         handlelength=1.5,
         handletextpad=0.6,
         labelspacing=0.45,
+        ncols=columns,
     )
 
 

@@ -24,6 +24,7 @@ OUTPUT_LINE = "#5f2300"
 INK = "#222222"
 FAINT = "#666666"
 FRAME = "#999999"
+NOTHING = "#f0f0f0"
 
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]

@@ -11,7 +11,7 @@ import numpy as np
 from diagmem.liveness import BufferLiveness
 from diagmem.plot.bins import Extent, Grid
 from diagmem.plot.lives import Steps
-from diagmem.plot.paint import FAINT, INPUT_LINE, OUTPUT_LINE, paint_accesses, paint_lives
+from diagmem.plot.paint import FAINT, INPUT_LINE, NOTHING, OUTPUT_LINE, paint_accesses, paint_lives
 from diagmem.plot.sheet import TEXT_PT, Rect, Sheet
 from diagmem.plot.units import byte_ticks, count_ticks, drawable
 from diagmem.trace.model import Role
@@ -44,7 +44,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One pair of axes: bytes upwards, ticks to the right."""
+    """One pair of axes: bytes upwards, ticks to the right.
+
+    ``ends`` are the tick and byte behind the data, where the panel may go on beside a
+    larger one's scale.
+    """
 
     rect: Rect
     ticks: Extent
@@ -52,6 +56,8 @@ class Panel:
     parts: tuple[Part, ...]
     kind: Kind
     tick_labels: bool
+    ends: tuple[int, int]
+    byte_labels: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +125,20 @@ def draw_panel(
         _draw_line(sheet, axes, panel, line, over_cells=cells_show)
     axes.set_xlim(ticks.start, ticks.end)
     axes.set_ylim(bytes_.start, bytes_.end)
+    _draw_beyond(axes, panel)
     _draw_scales(sheet, axes, panel)
     _write_heading(sheet, panel, heading)
     return Drawn(axes, panel, grids, lines)
+
+
+def _draw_beyond(axes: Axes, panel: Panel) -> None:
+    """Grey behind the end of the window and above the end of the buffers."""
+    last_tick, last_byte = panel.ends
+    style: dict[str, Any] = {"facecolor": NOTHING, "linewidth": 0, "zorder": 3.5}
+    if last_tick < panel.ticks.end:
+        axes.axvspan(last_tick, panel.ticks.end, **style)
+    if last_byte < panel.bytes.end:
+        axes.axhspan(last_byte, panel.bytes.end, **style)
 
 
 def _draw_cell_lines(sheet: Sheet, axes: Axes, panel: Panel) -> bool:
@@ -154,7 +171,9 @@ def _draw_line(sheet: Sheet, axes: Axes, panel: Panel, line: Line, *, over_cells
     steps = line.steps
     aside = LINE_PT / 2 / 72 * (1 if line.role is Role.INPUT else -1) * (-1 if over_cells else 1)
     axes.step(
-        np.append(steps.tick, steps.tick[-1] if line.stops else panel.ticks.end),
+        np.append(
+            steps.tick, steps.tick[-1] if line.stops else min(panel.ticks.end, panel.ends[0])
+        ),
         np.append(steps.edge, steps.edge[-1]),
         where="post",
         color=INPUT_LINE if line.role is Role.INPUT else OUTPUT_LINE,
@@ -170,14 +189,20 @@ def _draw_scales(sheet: Sheet, axes: Axes, panel: Panel) -> None:
     at_most = int(height / sheet.px(ROW_LABEL_GAP_PT))
     places = byte_ticks(panel.bytes.start, panel.bytes.end, at_most)
     axes.set_yticks([at for at, _ in places], [label for _, label in places])
-    axes.set_ylabel("byte offset", fontsize=TEXT_PT, color=FAINT)
-    # All labels of a sheet stand at one distance, whatever the numbers' width.
-    axes.yaxis.set_label_coords(-sheet.px(LABEL_PT) / width, 0.5)
+    if panel.byte_labels:
+        axes.set_ylabel("byte offset", fontsize=TEXT_PT, color=FAINT)
+        # All labels of a sheet stand at one distance, whatever the numbers' width.
+        axes.yaxis.set_label_coords(-sheet.px(LABEL_PT) / width, 0.5)
     places = count_ticks(panel.ticks.start, panel.ticks.end, int(width / sheet.px(70)))
     axes.set_xticks([at for at, _ in places], [label for _, label in places])
     for spine in axes.spines.values():
         spine.set_zorder(5)
-    axes.tick_params(labelbottom=panel.tick_labels, length=3, labelsize=TEXT_PT)
+    axes.tick_params(
+        labelbottom=panel.tick_labels,
+        labelleft=panel.byte_labels,
+        length=3,
+        labelsize=TEXT_PT,
+    )
     if panel.tick_labels:
         axes.set_xlabel("time in ticks (events of the window)", fontsize=TEXT_PT, color=FAINT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from diagmem.overlap import Overlap
 from diagmem.plot.labels import free_place, spread
 from diagmem.plot.legend import ring_marker
+from diagmem.plot.limit import LimitingAccess
 from diagmem.plot.paint import (
     FAINT,
     INK,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 BAR_PT = 14
 LINE_PT = 12.5
+NOTE_PART = 0.8
+"""Of a panel's width, the widest note on the limit."""
 
 
 def draw_ruler(sheet: Sheet, panel: Panel, pair: Overlap) -> None:
@@ -106,8 +110,8 @@ def _bracket(sheet: Sheet, x: float, low: float, high: float, label: float) -> N
         sheet.figure.add_artist(Line2D(xs, ys, color=INK, linewidth=0.9))
 
 
-def limit_texts(pair: Overlap) -> list[str]:
-    """What the limiting access is, in short lines; nothing without one."""
+def limit_texts(pair: Overlap, accesses: Sequence[LimitingAccess] = ()) -> list[str]:
+    """What limits D, and by which accesses, in short lines; nothing where nothing does."""
     limit = pair.limit
     if limit is None:
         return []
@@ -120,6 +124,7 @@ def limit_texts(pair: Overlap) -> list[str]:
         f"limit of D = {bytes_exact(pair.min_displacement_bytes)}",
         f"{held} {since} while",
         f"input byte {limit.input_offset:,} is {until}",
+        *map(str, accesses),
     ]
 
 
@@ -131,7 +136,9 @@ def ring(axes: Axes, pair: Overlap) -> tuple[int, int] | None:
     return point
 
 
-def draw_limit(sheet: Sheet, drawn: Drawn, pair: Overlap) -> None:
+def draw_limit(
+    sheet: Sheet, drawn: Drawn, pair: Overlap, accesses: Sequence[LimitingAccess]
+) -> None:
     """The ring, and a note on it where it hides nothing."""
     panel = drawn.panel
     point = ring(drawn.axes, pair)
@@ -143,8 +150,9 @@ def draw_limit(sheet: Sheet, drawn: Drawn, pair: Overlap) -> None:
         round((byte - panel.bytes.start) * height / panel.bytes.length),
         round((tick - panel.ticks.start) * width / panel.ticks.length),
     )
-    texts = limit_texts(pair)
     pad = sheet.px(5)
+    room = width * NOTE_PART - 2 * pad
+    texts = [sheet.fitted(drawable(text), room) for text in limit_texts(pair, accesses)]
     box = (
         sheet.px(LINE_PT) * len(texts) + 2 * pad,
         round(1.03 * max(sheet.width_of(t) for t in texts)) + 2 * pad,

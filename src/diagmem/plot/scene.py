@@ -15,6 +15,7 @@ from diagmem.overlap import Overlap
 from diagmem.plot.bins import Extent, Grid, GridFold
 from diagmem.plot.choice import Choice, choose
 from diagmem.plot.layout import Place
+from diagmem.plot.limit import LimitFinder, LimitingAccess
 from diagmem.plot.lives import Steps, frontier, lives_of
 from diagmem.plot.panels import CELL_LINES_PT, Kind, Panel, Part
 from diagmem.plot.sheet import Rect
@@ -116,6 +117,7 @@ def panels_of(
             view.parts,
             view.kind,
             place.tick_labels,
+            (max(view.ticks[1], 1), max(view.bytes[1], 1)),
         )
         # There is no place for a close-up where none is needed.
         for view, place, rect in zip(_views(scene), places_, rects, strict=False)
@@ -178,13 +180,21 @@ class Counted:
     stores: int = 0
 
 
-def count(
-    trace: Trace, scene: Scene, panels: Sequence[Panel]
-) -> tuple[list[list[Grid]], dict[str, Counted]]:
-    """The cells of every part of every panel, and each drawn buffer's accesses.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one pass over a trace found for some panels.
 
-    One pass over the trace, in pieces.
+    ``grids``: of every part of every panel; ``counted``: by buffer; ``limit``: the
+    accesses that limit the pair, none of a summary.
     """
+
+    grids: list[list[Grid]]
+    counted: dict[str, Counted]
+    limit: tuple[LimitingAccess, ...]
+
+
+def count(trace: Trace, scene: Scene, panels: Sequence[Panel]) -> Seen:
+    """Look at every access to the buffers drawn, in pieces."""
     folds = [
         [GridFold(p.ticks, p.bytes, part.live.size_bytes, part.shift) for part in p.parts]
         for p in panels
@@ -195,11 +205,13 @@ def count(
             fed.setdefault(part.live.name, []).append(fold)
     summary = trace.mode == "summary"
     counted = {name: Counted(-1, -1) if summary else Counted() for name in fed}
+    limit = LimitFinder(trace.sites, scene.choice.pair)
     if not summary:
         for name, piece in _in_step({n: trace.accesses(scene.window.index, n) for n in fed}):
             stores = int(np.count_nonzero(piece.store))
             counted[name].stores += stores
             counted[name].loads += len(piece) - stores
+            limit.take(name, piece)
             for fold in fed[name]:
                 fold.take(piece)
     grids = [
@@ -209,7 +221,7 @@ def count(
         ]
         for panel, of_panel in zip(panels, folds, strict=True)
     ]
-    return grids, counted
+    return Seen(grids, counted, limit.result())
 
 
 def _in_step(streams: dict[str, Iterator[Accesses]]) -> Iterable[tuple[str, Accesses]]:

@@ -1,0 +1,324 @@
+"""Several heatmaps side by side: other kernels, other windows, one scale."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diagmem.errors import DiagmemError
+from diagmem.plot import words
+from diagmem.plot.bins import Extent
+from diagmem.plot.heatmap import (
+    DPI,
+    NOTE_BULLET,
+    SUBTITLE_PT,
+    TITLE_PT,
+    Picture,
+    cell_px,
+    check_size,
+    draw_one,
+    picture_of,
+    subtitle_lines,
+)
+from diagmem.plot.layout import (
+    HEADING_PT,
+    LEFT_PT,
+    MARGIN_PT,
+    NOTE_LINE_PT,
+    SUBTITLE_LINE_PT,
+    TICK_LABELS_PT,
+)
+from diagmem.plot.legend import Shown, draw_legend
+from diagmem.plot.paint import share_a_cell
+from diagmem.plot.panels import Heading, Panel
+from diagmem.plot.scene import Scene, Seen, count, panels_of, places, scene_of
+from diagmem.plot.sheet import Rect, Sheet, check_extension, fixed_style, wrapped
+from diagmem.plot.units import bytes_exact, counted
+
+if TYPE_CHECKING:
+    from diagmem.api import Trace
+
+LETTERS = "ABCD"
+"""The columns' names; there are no more columns than letters."""
+COLUMN_PX = 1200
+RULER_PT = 148
+"""Room right of each panel for the placement's memory ruler."""
+GAP_PT = 24
+"""Between the texts of two columns."""
+LEAST_PANEL_PT = 240
+LEGEND_ROWS, LEGEND_ROW_PT = 3, 14
+_TITLE_PT, _HEADER_PT = 27, 50
+"""From the top to the sheet's title, and to the columns' titles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A picture of several windows at one scale.
+
+    ``ticks`` is what all panels span; ``pictures`` has an entry for each window, with
+    the size and path of the whole.
+    """
+
+    path: str
+    width_px: int
+    height_px: int
+    ticks: int
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A window and its panels; ``rows`` are the panels' places from the top."""
+
+    letter: str
+    trace: Trace
+    scene: Scene
+    left: int
+    rows: tuple[int, ...]
+    panels: tuple[Panel, ...]
+    texts: tuple[str, ...]
+
+
+def draw_side_by_side(
+    windows: Sequence[tuple[Trace, int]],
+    output_path: str | os.PathLike[str],
+    *,
+    input_: str | None = None,
+    output: str | None = None,
+    buffers: Sequence[str] = (),
+    title: str | None = None,
+    width_px: int | None = None,
+    dpi: int = DPI,
+) -> Comparison:
+    """Draw windows of one or several traces at one scale, as PNG, SVG or PDF.
+
+    A tick is as wide in all panels, and a byte as high in all panels of a row; what a
+    smaller window leaves empty is grey.
+
+    Parameters
+    ----------
+    windows : two to four traces, each with the index of a window.
+    output_path, input_, output, buffers, title, dpi : as of `diagmem.plot.heatmap.draw`.
+    width_px : by default 8 inches a column.
+
+    Raises
+    ------
+    DiagmemError
+        As `diagmem.plot.heatmap.draw` does, and for too few or too many windows.
+    """
+    path = Path(output_path)
+    check_extension(path)
+    if not 2 <= len(windows) <= len(LETTERS):
+        raise DiagmemError(
+            f"{counted(len(windows), 'window')} side by side, expected 2 to {len(LETTERS)}"
+        )
+    width_px = COLUMN_PX * len(windows) * dpi // DPI if width_px is None else width_px
+    check_size(width_px, dpi)
+    panel_px = _panel_px(width_px, dpi, len(windows))
+    scenes = [
+        _large_only(scene_of(trace, window, input_=input_, output=output, buffers=buffers))
+        for trace, window in windows
+    ]
+    traces = [trace for trace, _ in windows]
+    with fixed_style():
+        columns = _at_one_scale(_columns(traces, scenes, panel_px, dpi), cell_px(dpi))
+        seen = [count(column.trace, column.scene, column.panels) for column in columns]
+        notes = [_notes(*both) for both in zip(columns, seen, strict=True)]
+        sheet = _draw(columns, seen, _listed(columns, notes), title, width_px, dpi)
+        sheet.save(path)
+    size = (str(path), sheet.width_px, sheet.height_px)
+    pictures = tuple(
+        picture_of(column.trace, column.scene, found, said, *size)
+        for column, found, said in zip(columns, seen, notes, strict=True)
+    )
+    return Comparison(*size, max(scene.ticks for scene in scenes), pictures)
+
+
+def _panel_px(width_px: int, dpi: int, columns: int) -> int:
+    panel_px = (width_px - round(LEFT_PT * dpi / 72)) // columns - round(RULER_PT * dpi / 72)
+    least = LEAST_PANEL_PT * dpi // 72
+    if panel_px < least:
+        whole = round(LEFT_PT * dpi / 72) + columns * (least + 1 + round(RULER_PT * dpi / 72))
+        raise DiagmemError(
+            f"a width of {width_px} pixels for {columns} windows at {dpi} dots per inch,"
+            f" expected at least {whole}"
+        )
+    return panel_px
+
+
+def _large_only(scene: Scene) -> Scene:
+    """Without the small panels of other buffers, which no comparison is about."""
+    choice = scene.choice
+    return replace(
+        scene, choice=replace(choice, small=(), left_out=(*choice.small, *choice.left_out))
+    )
+
+
+# ---- where it lies ----
+
+
+def _columns(
+    traces: Sequence[Trace], scenes: Sequence[Scene], panel_px: int, dpi: int
+) -> list[_Column]:
+    """All columns, every panel at its own scale as yet."""
+
+    def px(points: float) -> int:
+        return round(points * dpi / 72)
+
+    texts = [
+        _texts(*each, (panel_px + px(RULER_PT)) * 72 / dpi - GAP_PT)
+        for each in zip(LETTERS, traces, scenes, strict=False)
+    ]
+    top_pt = _HEADER_PT + SUBTITLE_LINE_PT * max(map(len, texts))
+    placement_row = max(len(scene.choice.large) for scene in scenes)
+    columns = []
+    for number, (trace, scene) in enumerate(zip(traces, scenes, strict=True)):
+        stack = places(scene, close_up=False)
+        rows = list(range(len(scene.choice.large)))
+        rows += [placement_row] * (scene.choice.pair is not None)
+        left = px(LEFT_PT) + number * (panel_px + px(RULER_PT))
+        rects: list[Rect] = []
+        for row, place in zip(rows, stack, strict=True):
+            above_pt = top_pt + HEADING_PT + row * (stack[0].height_pt + HEADING_PT)
+            rects.append((left, px(above_pt), panel_px, px(place.height_pt)))
+        panels = panels_of(scene, stack, rects, cell_px(dpi))
+        columns.append(
+            _Column(
+                LETTERS[number],
+                trace,
+                scene,
+                left,
+                tuple(rows),
+                tuple(panels),
+                tuple(texts[number]),
+            )
+        )
+    return columns
+
+
+def _at_one_scale(columns: Sequence[_Column], least_px: int) -> list[_Column]:
+    """All panels span as many ticks, and those of a row as many bytes, as the largest."""
+    ticks = max(column.scene.ticks for column in columns)
+    bytes_: dict[int, int] = {}
+    first: dict[int, str] = {}
+    for column in columns:
+        for row, panel in zip(column.rows, column.panels, strict=True):
+            bytes_[row] = max(bytes_.get(row, 0), panel.bytes.end)
+            first.setdefault(row, column.letter)
+
+    def scaled(panel: Panel, row: int, letter: str) -> Panel:
+        _, _, width, height = panel.rect
+        return replace(
+            panel,
+            ticks=Extent.of(0, ticks, width // least_px),
+            bytes=Extent.of(0, bytes_[row], height // least_px),
+            byte_labels=first[row] == letter,
+        )
+
+    return [
+        replace(
+            column,
+            panels=tuple(
+                scaled(panel, row, column.letter)
+                for row, panel in zip(column.rows, column.panels, strict=True)
+            ),
+        )
+        for column in columns
+    ]
+
+
+# ---- what it says ----
+
+
+def _texts(letter: str, trace: Trace, scene: Scene, width_pt: float) -> list[str]:
+    """A column's title, the lines below it, and the pair's figures."""
+    lines = [f"{letter}   {words.title_of(trace, scene)}"]
+    lines += subtitle_lines(words.subtitles(trace, scene), width_pt)
+    pair = scene.choice.pair
+    if pair is not None:
+        lines.append(
+            f"D = {bytes_exact(pair.min_displacement_bytes)},"
+            f" O_s = {bytes_exact(pair.safe_overlap_bytes)}"
+        )
+    return lines
+
+
+def _notes(column: _Column, seen: Seen) -> list[str]:
+    shared = any(share_a_cell(of_panel).any() for of_panel in seen.grids)
+    return words.notes_on(column.trace, column.scene, shared=shared)
+
+
+def _listed(columns: Sequence[_Column], notes: Sequence[Sequence[str]]) -> list[str]:
+    """Each note once, behind the letters of its columns."""
+    letters: dict[str, list[str]] = {}
+    for column, said in zip(columns, notes, strict=True):
+        for note in said:
+            letters.setdefault(note, []).append(column.letter)
+    return [f"{NOTE_BULLET}{', '.join(where)}: {note}" for note, where in letters.items()]
+
+
+def _heading(scene: Scene, panel: Panel) -> Heading:
+    """Short: columns are narrow, and counts stand in the subtitle."""
+    pair = scene.choice.pair
+    if panel.kind == "buffer" or pair is None:
+        live = panel.parts[0].live
+        return Heading(words.buffer_title(live), bytes_exact(live.size_bytes))
+    return Heading(words.placement_title(pair), words.placement_facts(pair))
+
+
+# ---- drawing ----
+
+
+def _draw(
+    columns: Sequence[_Column],
+    seen: Sequence[Seen],
+    notes: Sequence[str],
+    title: str | None,
+    width_px: int,
+    dpi: int,
+) -> Sheet:
+    bottom = max(top + height for c in columns for _, top, _, height in (p.rect for p in c.panels))
+    lines = [line for note in notes for line in wrapped(note, width_px * 72 / dpi - 2 * MARGIN_PT)]
+    foot = bottom + round((TICK_LABELS_PT + MARGIN_PT) * dpi / 72)
+    below_pt = LEGEND_ROW_PT * LEGEND_ROWS + NOTE_LINE_PT * len(lines) + 2 * MARGIN_PT
+    sheet = Sheet(width_px, foot + round(below_pt * dpi / 72), dpi)
+    ticks = columns[0].panels[0].ticks.length
+    shown_title = title or f"{len(columns)} windows at one scale: {counted(ticks, 'tick')} across"
+    margin = sheet.px(MARGIN_PT)
+    sheet.write(
+        margin,
+        sheet.px(_TITLE_PT),
+        shown_title,
+        size_pt=TITLE_PT,
+        bold=True,
+        width_px=width_px - 2 * margin,
+    )
+    shown = Shown()
+    for column, found in zip(columns, seen, strict=True):
+        _draw_column(sheet, column, found, shown)
+    draw_legend(sheet, columns[0].left, foot, shown, columns=-(-shown.count // LEGEND_ROWS))
+    for number, line in enumerate(lines, 1):
+        y = foot + sheet.px(LEGEND_ROW_PT * LEGEND_ROWS + NOTE_LINE_PT * number)
+        sheet.write(margin, y, line, width_px=width_px - 2 * margin)
+    return sheet
+
+
+def _draw_column(sheet: Sheet, column: _Column, seen: Seen, shown: Shown) -> None:
+    width = column.panels[0].rect[2] + sheet.px(RULER_PT - GAP_PT)
+    for number, text in enumerate(column.texts):
+        sheet.write(
+            column.left,
+            sheet.px(_HEADER_PT + SUBTITLE_LINE_PT * number),
+            text,
+            size_pt=SUBTITLE_PT + (number == 0),
+            bold=number in (0, len(column.texts) - 1),
+            width_px=width,
+        )
+    for panel, grids in zip(column.panels, seen.grids, strict=True):
+        heading = _heading(column.scene, panel)
+        shown.take(draw_one(sheet, column.scene, panel, grids, heading, seen.limit))
+    pair = column.scene.choice.pair
+    shown.limit |= pair is not None and pair.limit is not None
