@@ -95,7 +95,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
         f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
     ):
         options.add_argument(word)
-    options.add_experimental_option("prefs", {"download.default_directory": str(saved)})
+    # More than one download from a page is allowed without asking.
+    automatic = "profile.default_content_setting_values.automatic_downloads"
+    prefs = {"download.default_directory": str(saved), automatic: 1}
+    options.add_experimental_option("prefs", prefs)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     opened = webdriver.Chrome(
         options=options, service=webdriver.ChromeService(executable_path=driver)

@@ -161,22 +161,35 @@ function palette(layers) {
   });
 }
 
+/**
+ * The cell that each pixel of a side shows, of so many from `start` on, each `size` long.
+ * The first and the last one have a pixel even if less than that is in sight.
+ */
+function cellsOfPixels(count, extent, start, size, cells) {
+  const step = extent.length / count;
+  const found = Int32Array.from({ length: count }, (_, px) =>
+    Math.floor((extent.low + (px + 0.5) * step - start) / size));
+  found[0] = 0;
+  found[count - 1] = cells - 1;
+  return found;
+}
+
 function drawGrid(context, frame, grid, layers) {
   const { columns, rows, dx, dy, x0, y0, cells } = grid;
-  const picture = new OffscreenCanvas(columns, rows);
-  const image = new ImageData(columns, rows);
+  const { width, height } = frame;
+  const column = cellsOfPixels(width, frame.x, x0, dx, columns);
+  const row = cellsOfPixels(height, frame.y, y0, dy, rows).reverse();
+  const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   const colours = palette(layers);
-  for (let row = 0; row < rows; row++) {
-    const out = (rows - 1 - row) * columns;
-    for (let column = 0; column < columns; column++) {
-      pixels[out + column] = colours[cells[row * columns + column]];
-    }
+  for (let py = 0, at = 0; py < height; py++) {
+    const first = row[py] * columns;
+    for (let px = 0; px < width; px++, at++) pixels[at] = colours[cells[first + column[px]]];
   }
+  const picture = new OffscreenCanvas(width, height);
   picture.getContext("2d").putImageData(image, 0, 0);
   context.imageSmoothingEnabled = false;
-  const [left, top] = [frame.toX(x0), frame.toY(y0 + rows * dy)];
-  context.drawImage(picture, left, top, frame.toX(x0 + columns * dx) - left, frame.toY(y0) - top);
+  context.drawImage(picture, frame.left, frame.top);
 }
 
 function drawFrontiers(context, frame, layers, ticks) {
@@ -247,9 +260,7 @@ function tellLevel(buffer, level, tick, low, places) {
 
 function from(place) {
   if (!place) return "";
-  const told = !place.function || place.where.includes(place.function)
-    ? place.where : `${place.function}, ${place.where}`;
-  return told && told !== "0x0" ? ` by ${told}` : "";
+  return place.text ? ` by ${place.text}` : "";
 }
 
 function tellLife(buffer, byte) {

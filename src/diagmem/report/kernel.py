@@ -294,8 +294,7 @@ def _place_at(found: Gathered | None, tick: int, places: Places) -> str:
     for piece in found.pieces if found else ():
         at = int(np.searchsorted(piece.tick, tick))
         if at < len(piece.tick) and piece.tick[at] == tick:
-            function, where = places.known[told(int(piece.what[at]))[2]]
-            return where if not function or function in where else f"{function}, {where}"
+            return places.known[told(int(piece.what[at]))[2]].text
     return ""
 
 
