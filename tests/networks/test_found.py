@@ -147,3 +147,22 @@ def test_overlaps_are_those_of_the_constants_that_steer(tmp_path: Path) -> None:
     assert read_overlaps(path, transpose((0, 1))).operators
     with pytest.raises(DiagmemError, match="another graph than transpose"):
         read_overlaps(path, transpose((1, 0)))
+
+
+def test_what_an_operator_goes_on_from_is_kept(tflm: None, tmp_path: Path) -> None:
+    """Each inference moves TFLM's circular buffer on, which is its output tensor."""
+    draft = Draft()
+    shapes = ((1, 1, 1, 8), (1, 5, 1, 8), (1, 5, 1, 8))
+    source, buffer, result = (draft.tensor(s, "int8", scale=[0.1], zero_point=[0]) for s in shapes)
+    draft.operator("CUSTOM:CIRCULAR_BUFFER", [source], [buffer])
+    draft.operator("ADD", [buffer, buffer], [result], "Add")
+    model = read_model(draft.io([source], [result]).file(), "buffer.tflite")
+    inputs = [random_inputs(model, seed) for seed in range(3)]
+    found = plan_network(model, "exact")
+    assert found.problem.pinned == {buffer}
+    assert verify_network(model, planned(model, found, tmp_path), inputs).identical
+
+    in_place = {**found.plan.offsets, result: found.plan.offsets[buffer]}
+    over = replace(found, plan=replace(found.plan, offsets=in_place))
+    said = verify_network(model, planned(model, over, tmp_path), inputs).difference
+    assert said.startswith("run 1: ")

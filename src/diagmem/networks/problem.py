@@ -15,6 +15,8 @@ from diagmem.networks.steering import is_steered
 ALIGN_BYTES = 16
 """TFLM aligns every tensor so."""
 FORMULAS = ("exact", "paper")
+KEEPING = ("CUSTOM:CIRCULAR_BUFFER",)
+"""Operators that go on from what their output held after the last inference."""
 
 
 def problem_of(
@@ -30,7 +32,8 @@ def problem_of(
     Parameters
     ----------
     permissions : of `permissions_of`; those that touch a pinned tensor are left out.
-    pin_io : nothing else ever lies where the model's inputs and outputs do.
+    pin_io : nothing else ever lies where the model's inputs and outputs do.  Nor does it,
+        in any case, where an output of `KEEPING` lies.
     scratch_bytes : what an operator takes of the arena besides, by its number.
 
     Raises
@@ -42,6 +45,7 @@ def problem_of(
     if not steps:
         raise DiagmemError(f"{model.path}: found no operators, expected some to plan for")
     pinned = {*model.inputs, *model.outputs} if pin_io else set()
+    pinned |= {t for o in model.operators if o.name in KEEPING for t in o.outputs}
     pinned &= {tensor.index for tensor in model.activations}
     blocks = [_block(model, life, steps, life.tensor in pinned) for life in lifetimes(model)]
     scratch = [
