@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from diagmem.model.zoo import open_zoo
 from diagmem.networks.planning import plan_network, write_plan
@@ -18,6 +22,7 @@ from tests.report.conftest import PAIR, Page, Touch, copying, million, window_of
 
 OpenReport = Callable[..., Page]
 NETWORK = "mobilenet_v1_0.25_128_int8"
+TRACES = Path(__file__).resolve().parents[2] / "traces"
 
 
 @pytest.fixture
@@ -336,3 +341,48 @@ def test_several_windows_and_pairs_are_chosen(open_report: OpenReport, tmp_path:
     page.until_drawn()
     told = {option.text for option in Select(pair).options}
     assert told == {"input over output", "input over more"}
+
+
+def test_a_picture_shows_the_trace_from_end_to_end(
+    open_report: OpenReport, copy_trace: Path
+) -> None:
+    page = open_report(copy_trace)
+    assert page.view("output") == [0, 120, 0, 240]
+    assert page.view("input over") == [0, 120, 0, 240]
+
+
+# ---- as a whole ----
+
+KEPT = Path(__file__).parent / "kept"
+FAR_APART = 6.0
+"""Of 255, the mean difference of pictures that are not the same; fonts make some."""
+
+
+def difference(page: Page, name: str) -> float:
+    """Of what is seen now and a kept picture, both small.
+
+    ``DIAGMEM_KEEP`` in the environment keeps what is seen now.
+    """
+    seen = Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")
+    small = seen.resize((150, 125), Image.Resampling.BOX)
+    if "DIAGMEM_KEEP" in os.environ:
+        small.save(KEPT / name, optimize=True)
+    kept = Image.open(KEPT / name).convert("RGB")
+    return float(np.abs(np.asarray(small, float) - np.asarray(kept, float)).mean())
+
+
+def test_pages_look_as_they_did(open_report: OpenReport, model: Path) -> None:
+    page = open_report(TRACES / "depthwise_conv_2d_f32.dmt")
+    assert difference(page, "kernel.png") < FAR_APART
+    page = open_report(model, board_bytes=100_000)
+    assert difference(page, "network.png") < FAR_APART
+
+
+def test_another_page_is_told_from_the_kept_one(open_report: OpenReport, model: Path) -> None:
+    if "DIAGMEM_KEEP" in os.environ:
+        pytest.skip("pictures are being kept, not compared")
+    page = open_report(model, board_bytes=100_000)
+    assert difference(page, "kernel.png") > FAR_APART
+    page.press("Colours: auto")
+    page.press("Colours: light")
+    assert difference(page, "network.png") > FAR_APART

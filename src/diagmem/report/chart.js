@@ -157,7 +157,8 @@ class Chart {
     context.fillStyle = colour("faint");
     context.textAlign = "center";
     context.textBaseline = "bottom";
-    context.fillText(this.xName, frame.left + frame.width / 2, this.height - 1);
+    const shown = this.x.whole ? ` ${range(this.x.low, this.x.high)}` : "";
+    context.fillText(this.xName + shown, frame.left + frame.width / 2, this.height - 1);
   }
 
   drawCross(context, frame) {

@@ -193,7 +193,8 @@ function drawGrid(context, frame, grid, layers) {
 }
 
 function drawFrontiers(context, frame, layers, ticks) {
-  context.lineWidth = 1.5;
+  // Thin: what was stored lies right below.
+  context.lineWidth = 1;
   for (const { buffer, shift } of layers) {
     if (!buffer.frontier.tick.length) continue;
     context.strokeStyle = colour(buffer.role === "input" ? "input-line" : "output-line");

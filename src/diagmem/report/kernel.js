@@ -115,7 +115,7 @@ function pairParts(pair, buffers, time, window, data) {
     ["Safe overlap O_s", bytes(pair.safe_overlap_bytes), `of ${bytes(pair.input_bytes)} of input`],
     ["Both tensors, overlapped", bytes(pair.span_bytes),
       `instead of ${bytes(pair.input_bytes + pair.output_bytes)}`],
-    ["Recorded", counted(window.ticks, "event"), window.whole ? "all on this page" : "binned, see notes"],
+    ["Recorded", counted(window.ticks, "event"), onThisPage(window)],
   ]);
   if (!input || !output) return [figures];
   const chart = heatmapChart({
@@ -147,6 +147,11 @@ function pairParts(pair, buffers, time, window, data) {
         ...pair.limit_texts.slice(3).map((text) => el("span", { class: "note" }, `${text}. `)))
       : el("p", { class: "limit" }, "No single access limits D."),
   ];
+}
+
+function onThisPage(window) {
+  if (window.mode === "summary") return "in a summary, see notes";
+  return window.whole ? "all on this page" : "binned, see notes";
 }
 
 function drawLimit(context, frame, pair) {

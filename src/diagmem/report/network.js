@@ -102,8 +102,9 @@ function drawArena(context, frame, data, arena, picked) {
     context.lineWidth = 2;
     context.stroke();
   }
-  drawLevel(context, frame, arena.arena_bytes, "ink", "arena");
   drawBoard(context, frame, data);
+  const above = data.board_bytes !== null && data.board_bytes > arena.arena_bytes;
+  drawLevel(context, frame, arena.arena_bytes, "ink", "arena", { below: above });
 }
 
 /** A block that is too narrow for a tint to be seen. */
@@ -120,11 +121,12 @@ function drawPeakOperator(context, frame, operator) {
 }
 
 function drawBoard(context, frame, data) {
-  if (data.board_bytes !== null) drawLevel(context, frame, data.board_bytes, "store", "board", 0.5);
+  if (data.board_bytes === null) return;
+  drawLevel(context, frame, data.board_bytes, "store", "board", { share: 0.5 });
 }
 
-/** A dashed line across with its name, `share` of the way to the right. */
-function drawLevel(context, frame, level, name, text, share = 1) {
+/** A dashed line across with its name above or below, `share` of the way to the right. */
+function drawLevel(context, frame, level, name, text, { share = 1, below = false } = {}) {
   const py = frame.toY(level);
   context.strokeStyle = colour(name);
   context.fillStyle = colour(name);
@@ -136,8 +138,14 @@ function drawLevel(context, frame, level, name, text, share = 1) {
   context.stroke();
   context.setLineDash([]);
   context.textAlign = "right";
-  context.textBaseline = "bottom";
-  context.fillText(`${text} ${bytes(level)}`, frame.left + share * frame.width - 4, py - 1);
+  context.textBaseline = below ? "top" : "bottom";
+  const at = [frame.left + share * frame.width - 4, below ? py + 3 : py - 1];
+  // A rim keeps it readable over blocks.
+  context.strokeStyle = colour("plot");
+  context.lineWidth = 4;
+  context.lineJoin = "round";
+  context.strokeText(`${text} ${bytes(level)}`, ...at);
+  context.fillText(`${text} ${bytes(level)}`, ...at);
 }
 
 /** A block's name and size where there is room inside of what is seen of it. */

@@ -1,6 +1,7 @@
 // Tables that sort, search and download.
 
 const ROWS_SHOWN = 200;
+const LONG_TEXT = 24; // letters; names of tensors can be far longer
 
 /** A table of `tables.py`; `owner` goes into the names of downloads. */
 function table(data, owner) {
@@ -56,7 +57,7 @@ function table(data, owner) {
   function draw() {
     body.replaceChildren(...found.slice(0, shown).map((i) => el("tr", {},
       ...data.rows[i].map((cell, c) =>
-        el("td", numeric[c] ? { class: "number" } : {}, ...breakable(cellText(cell)))))));
+        el("td", cellStyle(numeric[c], cellText(cell)), ...breakable(cellText(cell)))))));
     const of = found.length < data.rows.length ? `${number(found.length)} of ` : "";
     const listed = shown < found.length ? `, the first ${number(shown)} listed` : "";
     count.textContent = `${of}${counted(data.rows.length, "row")}${listed}`;
@@ -89,8 +90,13 @@ function cellText(cell) {
   return typeof cell === "number" ? number(cell) : cell;
 }
 
+function cellStyle(numeric, text) {
+  if (numeric) return { class: "number" };
+  return text.length > LONG_TEXT ? { class: "long" } : {};
+}
+
 /** Text that may be broken behind the signs that join the parts of a name. */
 function breakable(text) {
-  if (text.length < 24) return [text];
+  if (text.length <= LONG_TEXT) return [text];
   return text.split(/(?<=[/;_.])/).flatMap((part) => [part, el("wbr")]);
 }
