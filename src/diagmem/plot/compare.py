@@ -30,11 +30,12 @@ from diagmem.plot.layout import (
     NOTE_LINE_PT,
     SUBTITLE_LINE_PT,
     TICK_LABELS_PT,
+    text_width_pt,
 )
 from diagmem.plot.legend import Shown, draw_legend
 from diagmem.plot.paint import share_a_cell
 from diagmem.plot.panels import Heading, Panel
-from diagmem.plot.scene import Scene, Seen, count, panels_of, places, scene_of
+from diagmem.plot.scene import Scene, Seen, count, panels_of, places, scene_of, span_bytes
 from diagmem.plot.sheet import Rect, Sheet, check_extension, fixed_style, wrapped
 from diagmem.plot.units import bytes_exact, counted
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 LETTERS = "ABCD"
 """The columns' names; there are no more columns than letters."""
 COLUMN_PX = 1200
-RULER_PT = 148
+RULER_PT = 190
 """Room right of each panel for the placement's memory ruler."""
 GAP_PT = 24
 """Between the texts of two columns."""
@@ -266,7 +267,7 @@ def _heading(scene: Scene, panel: Panel) -> Heading:
     if panel.kind == "buffer" or pair is None:
         live = panel.parts[0].live
         return Heading(words.buffer_title(live), bytes_exact(live.size_bytes))
-    return Heading(words.placement_title(pair), words.placement_facts(pair))
+    return Heading(words.placement_title(pair), bytes_exact(span_bytes(pair)))
 
 
 # ---- drawing ----
@@ -281,7 +282,7 @@ def _draw(
     dpi: int,
 ) -> Sheet:
     bottom = max(top + height for c in columns for _, top, _, height in (p.rect for p in c.panels))
-    lines = [line for note in notes for line in wrapped(note, width_px * 72 / dpi - 2 * MARGIN_PT)]
+    lines = [line for note in notes for line in wrapped(note, text_width_pt(width_px, dpi))]
     foot = bottom + round((TICK_LABELS_PT + MARGIN_PT) * dpi / 72)
     below_pt = LEGEND_ROW_PT * LEGEND_ROWS + NOTE_LINE_PT * len(lines) + 2 * MARGIN_PT
     sheet = Sheet(width_px, foot + round(below_pt * dpi / 72), dpi)
@@ -307,6 +308,7 @@ def _draw(
 
 
 def _draw_column(sheet: Sheet, column: _Column, seen: Seen, shown: Shown) -> None:
+    pair = column.scene.choice.pair
     width = column.panels[0].rect[2] + sheet.px(RULER_PT - GAP_PT)
     for number, text in enumerate(column.texts):
         sheet.write(
@@ -314,11 +316,10 @@ def _draw_column(sheet: Sheet, column: _Column, seen: Seen, shown: Shown) -> Non
             sheet.px(_HEADER_PT + SUBTITLE_LINE_PT * number),
             text,
             size_pt=SUBTITLE_PT + (number == 0),
-            bold=number in (0, len(column.texts) - 1),
+            bold=number == 0 or (pair is not None and number == len(column.texts) - 1),
             width_px=width,
         )
     for panel, grids in zip(column.panels, seen.grids, strict=True):
         heading = _heading(column.scene, panel)
         shown.take(draw_one(sheet, column.scene, panel, grids, heading, seen.limit))
-    pair = column.scene.choice.pair
     shown.limit |= pair is not None and pair.limit is not None

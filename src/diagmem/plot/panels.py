@@ -132,9 +132,12 @@ def draw_panel(
 
 
 def _draw_beyond(axes: Axes, panel: Panel) -> None:
-    """Grey behind the end of the window and above the end of the buffers."""
+    """Grey behind the end of the window and above the end of the buffers.
+
+    Below the accesses: the last of them may lie in a cell that reaches beyond.
+    """
     last_tick, last_byte = panel.ends
-    style: dict[str, Any] = {"facecolor": NOTHING, "linewidth": 0, "zorder": 3.5}
+    style: dict[str, Any] = {"facecolor": NOTHING, "linewidth": 0, "zorder": 1.5}
     if last_tick < panel.ticks.end:
         axes.axvspan(last_tick, panel.ticks.end, **style)
     if last_byte < panel.bytes.end:

@@ -10,6 +10,7 @@ import numpy as np
 
 from diagmem.overlap import Overlap
 from diagmem.plot.labels import free_place, spread
+from diagmem.plot.layout import HINTING
 from diagmem.plot.legend import ring_marker
 from diagmem.plot.limit import LimitingAccess
 from diagmem.plot.paint import (
@@ -151,11 +152,11 @@ def draw_limit(
         round((tick - panel.ticks.start) * width / panel.ticks.length),
     )
     pad = sheet.px(5)
-    room = width * NOTE_PART - 2 * pad
+    room = (width * NOTE_PART - 2 * pad) / HINTING
     texts = [sheet.fitted(drawable(text), room) for text in limit_texts(pair, accesses)]
     box = (
         sheet.px(LINE_PT) * len(texts) + 2 * pad,
-        round(1.03 * max(sheet.width_of(t) for t in texts)) + 2 * pad,
+        round(HINTING * max(sheet.width_of(t) for t in texts)) + 2 * pad,
     )
     row, column = free_place(_occupied(drawn), box, target)
     _leader(sheet, drawn, (row, column), box, target)

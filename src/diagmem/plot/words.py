@@ -16,7 +16,8 @@ from diagmem.trace.model import Role
 if TYPE_CHECKING:
     from diagmem.api import Trace
 
-NAMES_AT_MOST = 6
+NAMES_AT_MOST, NAME_AT_MOST = 6, 60
+"""Names that a note lists, and characters of each."""
 OVERLAP_NOTES_AT_MOST = 5
 
 
@@ -154,6 +155,12 @@ def _about_pairs(scene: Scene, shared: bool) -> list[str]:
 
 def _listed(names: Sequence[str], count: int | None = None) -> str:
     count = len(names) if count is None else count
-    shown = ", ".join(names[:NAMES_AT_MOST])
+    shown = ", ".join(map(_short, names[:NAMES_AT_MOST]))
     more = count - min(len(names), NAMES_AT_MOST)
     return f"{shown} and {more:,} more" if more else shown
+
+
+def _short(name: str) -> str:
+    """Both ends of a very long name: its end tells numbered ones apart."""
+    keep = NAME_AT_MOST // 2
+    return name if len(name) <= NAME_AT_MOST else f"{name[:keep]}…{name[-keep:]}"
