@@ -185,13 +185,13 @@ def test_pinned_inputs_and_outputs(net: Path, capsys: Capture) -> None:
     assert pinned & {one["input"] for one in free["overlaps"]}
 
 
-@pytest.mark.parametrize("align", [1, 64, 48])
+@pytest.mark.parametrize("align", [4, 64, 48])
 def test_alignment(align: int, net: Path, capsys: Capture) -> None:
     data = planned([str(net), "--align", str(align)], capsys)
     assert all(tensor["offset"] % align == 0 for tensor in data["tensors"])
     assert data["arena_bytes"] % align == 0
     assert data["provenance"]["align_bytes"] == align
-    least = planned([str(net), "--align", "1"], capsys)["arena_bytes"]
+    least = planned([str(net), "--align", "4"], capsys)["arena_bytes"]
     assert least <= data["arena_bytes"] < least + 3 * align
 
 
@@ -278,3 +278,8 @@ def test_damaged_overlaps_are_one_line(
         code = main(["plan", str(net), "--overlaps", str(overlaps), "--solver", "first-fit"])
         out, err = capsys.readouterr()
         assert code == 0 or (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_an_alignment_that_leaves_scratch_misaligned_is_refused(net: Path, capsys: Capture) -> None:
+    assert main(["plan", str(net), "--align", "6"]) == 2
+    assert "an alignment of 6 bytes, expected a multiple of 4" in capsys.readouterr().err

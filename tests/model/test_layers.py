@@ -206,3 +206,16 @@ def test_what_nobody_knows_has_a_reason() -> None:
     found = _found(draft.io([source], [out]))
     assert isinstance(found, NoRule)
     assert "dtype is int32, expected one of float32, int8, int16" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("axes", "known"), [([1, 2], True), ([2, 1], True), ([-3, -2], False), ([1, 2, 1], False)]
+)
+def test_a_mean_of_pictures_is_spelled_as_tflm_looks_for_it(axes: list[int], known: bool) -> None:
+    """TFLM clears the output first unless the file says 1 and 2: nothing may overlap then."""
+    draft = Draft()
+    source, made = draft.tensor((1, 9, 8, 4)), draft.tensor((1, 1, 1, 4))
+    listed = draft.tensor((len(axes),), "int32", values=axes)
+    draft.operator("MEAN", [source, listed], [made], "Reducer", keepDims=True)
+    draft.io([source], [made])
+    assert isinstance(_found(draft), LayerOf if known else NoRule)

@@ -238,6 +238,8 @@ def _slice(node: Node) -> Found:
     shape, begin, size = node.shape(0), node.numbers(1), node.numbers(2)
     if not len(shape) == len(begin) == len(size):
         raise node.fail(f"begin and size have {len(begin)} and {len(size)} numbers")
+    if node.tensor(1).dtype != node.tensor(2).dtype:
+        raise node.fail("begin and size are of different types: TFLM computes nothing")
     whole = tuple(e - b if s == -1 else s for e, b, s in zip(shape, begin, size, strict=True))
     return Found({"input": shape, "begin": begin, "size": whole})
 
@@ -289,7 +291,11 @@ def _blocks(node: Node) -> Found:
 
 def _reduce(node: Node) -> Found:
     shape = node.shape(0)
-    axes = tuple(sorted({node.axis(axis, len(shape)) for axis in node.numbers(1)}))
+    spelled = node.numbers(1)
+    axes = tuple(sorted({node.axis(axis, len(shape)) for axis in spelled}))
+    # TFLM looks for the loop nest of pictures by the numbers as they are in the file.
+    if node.operator.name == "MEAN" and axes == (1, 2) and sorted(spelled) != [1, 2]:
+        raise node.fail(f"axes are {show(spelled, listed=True)}, expected 1 and 2 spelled so")
     return Found({"input": shape, "axes": axes, "keep_dims": bool(node.option("keep_dims"))})
 
 

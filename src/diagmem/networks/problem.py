@@ -14,6 +14,7 @@ from diagmem.networks.steering import is_steered
 
 ALIGN_BYTES = 16
 """TFLM aligns every tensor so."""
+LEAST_ALIGN_BYTES = 4
 FORMULAS = ("exact", "paper")
 KEEPING = ("CUSTOM:CIRCULAR_BUFFER",)
 """Operators that go on from what their output held after the last inference."""
@@ -39,11 +40,16 @@ def problem_of(
     Raises
     ------
     DiagmemError
-        The model has no operators.
+        The model has no operators, or the alignment is none that TFLM gets along with.
     """
     steps = len(model.operators)
     if not steps:
         raise DiagmemError(f"{model.path}: found no operators, expected some to plan for")
+    if align_bytes % LEAST_ALIGN_BYTES:
+        raise DiagmemError(
+            f"an alignment of {align_bytes} bytes, expected a multiple of {LEAST_ALIGN_BYTES}:"
+            " TFLM places scratch of 32-bit numbers behind the tensors"
+        )
     pinned = {*model.inputs, *model.outputs} if pin_io else set()
     pinned |= {t for o in model.operators if o.name in KEEPING for t in o.outputs}
     pinned &= {tensor.index for tensor in model.activations}
