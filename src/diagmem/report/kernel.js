@@ -115,7 +115,7 @@ function pairParts(pair, buffers, time, window, data) {
     ["Safe overlap O_s", bytes(pair.safe_overlap_bytes), `of ${bytes(pair.input_bytes)} of input`],
     ["Both tensors, overlapped", bytes(pair.span_bytes),
       `instead of ${bytes(pair.input_bytes + pair.output_bytes)}`],
-    ["Recorded", counted(window.ticks, "event"), onThisPage(window)],
+    ["Events recorded", number(window.ticks), onThisPage(window)],
   ]);
   if (!input || !output) return [figures];
   const chart = heatmapChart({

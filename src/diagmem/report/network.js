@@ -103,8 +103,9 @@ function drawArena(context, frame, data, arena, picked) {
     context.stroke();
   }
   drawBoard(context, frame, data);
-  const above = data.board_bytes !== null && data.board_bytes > arena.arena_bytes;
-  drawLevel(context, frame, arena.arena_bytes, "ink", "arena", { below: above });
+  const room = data.board_bytes === null
+    ? Infinity : frame.toY(arena.arena_bytes) - frame.toY(data.board_bytes);
+  drawLevel(context, frame, arena.arena_bytes, "ink", "arena", { below: room >= 0 && room < 16 });
 }
 
 /** A block that is too narrow for a tint to be seen. */
@@ -148,24 +149,45 @@ function drawLevel(context, frame, level, name, text, { share = 1, below = false
   context.fillText(`${text} ${bytes(level)}`, ...at);
 }
 
+const NAME_SHARES = [0.5, 0.35, 0.65, 0.2, 0.8];
+
 /** A block's name and size where there is room inside of what is seen of it. */
 function writeName(context, frame, block) {
   const left = Math.max(frame.toX(block.first), frame.left);
   const right = Math.min(frame.toX(block.end), frame.right);
-  const middle = Math.floor(block.time.length / 2);
-  const at = Math.min(middle, block.time.length - 1);
-  const top = Math.max(frame.toY(Math.min(block.high[at], block.high[0])), frame.top);
-  const bottom = Math.min(frame.toY(Math.max(block.low[at], block.low[0])), frame.bottom);
-  if (bottom - top < 14 || right - left < 40) return;
+  if (right - left < 40 || block.bytes / frame.y.length * frame.height < 14) return;
+  const text = [shortName(block.name), bytes(block.bytes)];
+  // Beside a slanted edge there is less room than between first and last operator.
+  for (const width of [1, 0.75, 0.6].map((part) => part * (right - left) - 6)) {
+    for (const share of NAME_SHARES) {
+      if (writeAt(context, frame, block, text, left + share * (right - left), width)) return;
+    }
+  }
+}
+
+/** Name and size, else the name, around a pixel's column; false if the block is too small. */
+function writeAt(context, frame, block, text, px, width) {
+  const lines = text.map((line) => fitted(context, line, width));
+  if (!lines[0]) return false;
+  const edges = edgesAt(block, frame.atX(px));
+  const [bottom, top] = edges.map((y) => Math.min(Math.max(frame.toY(y), frame.top), frame.bottom));
+  const py = (top + bottom) / 2;
+  const fits = (half, up) => [-half, half].every((x) =>
+    [-up, up].every((y) => inside(block, frame.atX(px + x), frame.atY(py + y))
+      && py + y >= frame.top && py + y <= frame.bottom));
+  const [first, both] = [lines.slice(0, 1), lines].map((some) =>
+    Math.max(...some.map((line) => context.measureText(line).width)) / 2);
   context.fillStyle = colour("ink");
   context.textAlign = "center";
   context.textBaseline = "middle";
-  const name = fitted(context, shortName(block.name), right - left - 8);
-  if (!name) return;
-  const [px, py] = [(left + right) / 2, (top + bottom) / 2];
-  const second = bottom - top >= 30;
-  context.fillText(name, px, second ? py - 7 : py);
-  if (second) context.fillText(fitted(context, bytes(block.bytes), right - left - 8), px, py + 8);
+  if (lines[1] && fits(both, 14)) {
+    context.fillText(lines[0], px, py - 7);
+    context.fillText(lines[1], px, py + 8);
+    return true;
+  }
+  if (!fits(first, 6)) return false;
+  context.fillText(lines[0], px, py);
+  return true;
 }
 
 /** Of the names that a converter has strung together, the end of the first. */
@@ -181,7 +203,7 @@ function fitted(context, text, width) {
 function tellArena(data, arena, x, y) {
   const k = Math.min(Math.floor(x), data.operators.length - 1);
   const lines = [`operator ${number(k)} ${data.operators[k]}`, `arena byte ${number(Math.floor(y))}`];
-  const block = arena.blocks.findLast((one) => x >= one.first && x < one.end && inside(one, x, y));
+  const block = arena.blocks.findLast((one) => inside(one, x, y));
   if (!block) return { lines, block: null };
   const end = block.offset + block.bytes;
   lines.push(`${block.name} (${block.role}): ${bytes(block.bytes)}`,
@@ -195,14 +217,18 @@ function tellArena(data, arena, x, y) {
   return { lines, block };
 }
 
-/** Is the point between the lower and the upper edge? */
-function inside(block, x, y) {
+/** The lower and the upper edge at a time. */
+function edgesAt(block, x) {
   const { time, low, high } = block;
-  let i = lowerBound(time, x);
-  i = Math.min(Math.max(i, 1), time.length - 1);
+  const i = Math.min(Math.max(lowerBound(time, x), 1), time.length - 1);
   const share = time[i] > time[i - 1] ? (x - time[i - 1]) / (time[i] - time[i - 1]) : 0;
-  const between = (edge) => edge[i - 1] + share * (edge[i] - edge[i - 1]);
-  return y >= between(low) && y < between(high);
+  return [low, high].map((edge) => edge[i - 1] + share * (edge[i] - edge[i - 1]));
+}
+
+/** Is the point between the edges? */
+function inside(block, x, y) {
+  const [low, high] = edgesAt(block, x);
+  return x >= block.first && x < block.end && y >= low && y < high;
 }
 
 // ---- the profile ----
