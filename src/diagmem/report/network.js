@@ -167,7 +167,8 @@ function writeName(context, frame, block) {
 
 /** Name and size, else the name, around a pixel's column; false if the block is too small. */
 function writeAt(context, frame, block, text, px, width) {
-  const lines = text.map((line) => fitted(context, line, width));
+  // A name may be cut, a number never.
+  const lines = [fitted(context, text[0], width), text[1]];
   if (!lines[0]) return false;
   const edges = edgesAt(block, frame.atX(px));
   const [bottom, top] = edges.map((y) => Math.min(Math.max(frame.toY(y), frame.top), frame.bottom));
@@ -180,7 +181,7 @@ function writeAt(context, frame, block, text, px, width) {
   context.fillStyle = colour("ink");
   context.textAlign = "center";
   context.textBaseline = "middle";
-  if (lines[1] && fits(both, 14)) {
+  if (fits(both, 14)) {
     context.fillText(lines[0], px, py - 7);
     context.fillText(lines[1], px, py + 8);
     return true;
