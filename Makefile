@@ -55,6 +55,15 @@ tool: | system
 	  $(MAKE) -C valgrind-tool clean && rm -rf $(TOOL); fi
 	@$(MAKE) -C valgrind-tool install LIBEXEC=../$(TOOL)
 
+# A file stands for a package that brings no program.
+.PHONY: cortex-m
+cortex-m: python-side ## for trace --target: cross compilers, QEMU, the plugin (optional)
+	@sh scripts/system-packages.sh '$(PYTHON)' qemu-system-arm qemu-arm=qemu-user \
+	  arm-none-eabi-gcc=gcc-arm-none-eabi arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf \
+	  /usr/lib/arm-none-eabi/newlib=libnewlib-arm-none-eabi \
+	  /usr/arm-linux-gnueabihf/include/stdio.h=libc6-dev-armhf-cross
+	@$(MAKE) -C qemu-plugin install LIBEXEC=../$(TOOL)
+
 .PHONY: demo
 demo: install ## trace a kernel, find its safe overlap, draw it, prove it (about a minute)
 	@mkdir -p $(DEMO)

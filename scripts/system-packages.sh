@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs the Debian packages that diagmem needs and this machine lacks.
-# usage: system-packages.sh PYTHON [PROGRAM ...]
+# usage: system-packages.sh PYTHON [PROGRAM[=PACKAGE] ...]
 #
 # Looks for what the packages bring, not for the packages, so that a compiler
 # or a Valgrind from elsewhere counts too.  Exits 2, naming the command to run,
-# where it may not install anything.  A PROGRAM is wanted besides, from the package
-# of its name.
+# where it may not install anything.  A PROGRAM, or a file by its full path, is
+# wanted besides, from the PACKAGE or else the one of its name.
 set -eu
 
 python=$1
@@ -33,7 +33,7 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 
 for program; do
-    command -v "$program" >/dev/null || want "$program"
+    command -v "${program%%=*}" >/dev/null || [ -e "${program%%=*}" ] || want "${program#*=}"
 done
 
 [ -n "$missing" ] || exit 0

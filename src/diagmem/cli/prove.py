@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from diagmem.cli.common import add_json, hint, not_negative, print_json, say
+from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
     from diagmem.kernels.execute import Difference
@@ -38,6 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of the first input [%(default)s]"
     )
+    parser.add_argument(
+        "--target", choices=TARGETS, help="compile it for that processor and run it in QEMU"
+    )
     add_json(parser)
 
 
@@ -48,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.kernels.prove import prove_pairs
 
     kernel = load(find(args.kernel), parse_overrides(args.parameters))
+    if args.target:
+        from diagmem.kernels.target.kernel import for_target
+
+        kernel = for_target(kernel, args.target)
     pairs = _pairs(kernel, args)
     say(f"tracing {kernel.name} apart and overlapped, and running it overlapped")
     proofs = prove_pairs(
@@ -168,7 +176,8 @@ def _damage(difference: Difference | None, stopped: str) -> str:
 
 
 def _next(kernel: Kernel, args: argparse.Namespace, proofs: list[Proof]) -> str:
-    call = " ".join([args.kernel, *map(shlex.quote, args.parameters)])
+    target = ["--target", args.target] if args.target else []
+    call = " ".join([*target, args.kernel, *map(shlex.quote, args.parameters)])
     loose = next((p for p in proofs if p.proven and not p.tight), None)
     if loose is not None:
         return (

@@ -17,15 +17,19 @@ from diagmem.cli.common import (
     check_output,
     hint,
     not_negative,
+    positive,
     print_json,
     quoted,
     say,
 )
 from diagmem.errors import DiagmemError
+from diagmem.record.targets import NAMES
 
 if TYPE_CHECKING:
     from diagmem.record.recorder import Recorded
     from diagmem.trace.mirror import Mirrored
+
+TIME_LIMIT_SECONDS = 120
 
 _EPILOG = """\
 a kernel that a TOML file describes (see docs/own-kernel.md), or a bundled one:
@@ -42,6 +46,11 @@ any program; what follows -- is run, and PLACE says where a buffer lies:
   address:0xA,bytes:B                  a fixed address
 
 A program may also mark windows and buffers itself, with diagmem.h.
+
+a kernel or an image on a Cortex-M, in QEMU (see docs/cortex-m.md):
+  diagmem trace --target cortex-m4 conv_2d_int8 -o T.dmt
+  diagmem trace --target cortex-m4 --function conv --input x=symbol:x \\
+      --output y=symbol:y -o T.dmt -- image.elf
 """
 
 
@@ -50,6 +59,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = (
         "diagmem trace [options] KERNEL [key=value ...]\n"
         "       diagmem trace [options] -- PROGRAM [ARGS ...]"
+    )
+    parser.add_argument(
+        "--target",
+        choices=NAMES,
+        help="run it in QEMU: a kernel compiled for that processor, or an image of it",
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=positive,
+        metavar="S",
+        help="end it after so many seconds [120 with --target, else none]",
     )
     parser.add_argument(
         "kernel", nargs="?", metavar="KERNEL", help="kernel description, or a bundled name"
@@ -109,6 +129,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.target and args.mirror:
+        raise DiagmemError("--mirror: QEMU's plugin interface tells no values; not with --target")
+    if args.time_limit is None and args.target:
+        args.time_limit = TIME_LIMIT_SECONDS
     if args.mirror and args.mode == "summary":
         raise DiagmemError("--mirror goes with --mode events: a summary has no order to follow")
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
@@ -178,6 +202,10 @@ def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
         )
     description = find(args.kernel)
     kernel = load(description, parse_overrides(args.parameters))
+    if args.target:
+        from diagmem.kernels.target.kernel import for_target
+
+        kernel = for_target(kernel, args.target)
     output = _output(args, kernel.name, description)
     try:
         return trace_kernel(
@@ -189,10 +217,12 @@ def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
             every_load=args.every_load,
             raw_copies=args.raw_copies,
             values=values,
+            time_limit_seconds=args.time_limit,
             progress=True,
         )
     except KernelDidNotFinishError as error:
-        raise DiagmemError(f"{error}; what was recorded is in {output}") from None
+        kept = f"; what was recorded is in {error.kept}" if error.kept else ""
+        raise DiagmemError(f"{error}{kept}") from None
 
 
 def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
@@ -215,6 +245,8 @@ def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
         every_load=args.every_load,
         raw_copies=args.raw_copies,
         values=values,
+        target=args.target or "",
+        time_limit_seconds=args.time_limit,
     )
     output = _output(args, Path(args.command[0]).name, Path(args.command[0]))
     return record(request, output, progress=True)

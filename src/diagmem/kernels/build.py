@@ -21,6 +21,13 @@ import diagmem
 from diagmem.errors import DiagmemError
 from diagmem.kernels.driver import call_source, signature
 from diagmem.kernels.model import Code, Kernel
+from diagmem.kernels.target.image import (
+    definitions,
+    image_files,
+    link_options,
+    start_up,
+    target_of,
+)
 
 HARNESS = Path(__file__).parent / "harness"
 _CXX = frozenset({".cc", ".cpp", ".cxx", ".C"})
@@ -34,13 +41,15 @@ class Built:
     """A driver with its kernel, ready to run cases of this ``signature``.
 
     ``identity`` names the build: equal for equal code, flags and compiler.
-    ``compiler`` is the compiler's own first line about itself.
+    ``compiler`` is the compiler's own first line about itself.  ``target`` is the
+    processor whose image it is, empty for this machine's own program.
     """
 
     binary: Path
     signature: int
     identity: str
     compiler: str
+    target: str = ""
 
 
 def header_directory() -> Path:
@@ -73,7 +82,7 @@ def build(kernel: Kernel) -> Built:
     sources = _preprocessed(kernel)
     identity = _identity(kernel, call, version, sources)
     place = cache_directory() / identity
-    built = Built(place / "driver", signature(kernel), identity, version)
+    built = Built(place / "driver", signature(kernel), identity, version, target_of(code))
     if built.binary.is_file():
         return built
     try:
@@ -129,6 +138,8 @@ def _identity(kernel: Kernel, call: str, version: str, sources: Mapping[Path, by
     hashed = sha256("\0".join(parts).encode())
     for name in sorted(HARNESS.iterdir()):
         hashed.update(name.read_bytes())
+    for name in image_files(code):
+        hashed.update(name.read_bytes())
     hashed.update((header_directory() / "diagmem.h").read_bytes())
     for file in code.files:
         # A library is found at run time by its path, so the path belongs to the build.
@@ -158,13 +169,14 @@ def _make(kernel: Kernel, call: str, compiled: Sequence[Path], directory: Path) 
     code = kernel.code
     (directory / "call.c").write_text(call)
     objects = [str(file) for file in compiled or code.files]
-    for source in (directory / "call.c", HARNESS / "driver.c"):
+    for source in (directory / "call.c", HARNESS / "driver.c", *start_up(code)):
         objects.insert(0, str(directory / f"{source.stem}.o"))
         command = [*_driver_compiler(code), "-std=gnu11", "-O1", "-fno-lto", "-fno-builtin"]
         command += [f"-I{header_directory()}", f"-I{HARNESS}", "-x", "c", "-c", str(source)]
-        command += ["-o", objects[0]]
+        command += [*definitions(code), "-o", objects[0]]
         _run(kernel, command, _DRIVER_FAILS)
     command = [*_driver_compiler(code), *objects, *code.link, *_libraries(code)]
+    command += link_options(code, directory)
     _run(kernel, [*command, "-o", str(directory / "driver")], _LINK_FAILS)
     for temporary in directory.glob("*.o"):
         temporary.unlink()

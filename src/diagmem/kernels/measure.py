@@ -12,11 +12,16 @@ from diagmem.kernels.build import build
 from diagmem.kernels.cases import Case, Placement, read_results
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.run import RESULTS_FILE, driver_command
-from diagmem.record.recorder import Mode, Recorded, Request, record
+from diagmem.kernels.target.kernel import on_target
+from diagmem.record.recorder import Mode, ProgramStoppedError, Recorded, Request, record
 
 
 class KernelDidNotFinishError(DiagmemError):
-    """The traced kernel crashed or gave up; its trace is there, and cut."""
+    """The traced kernel crashed or gave up; ``kept`` is its trace, cut, if there is one."""
+
+    def __init__(self, why: str, kept: Path | None = None) -> None:
+        super().__init__(why)
+        self.kept = kept
 
 
 def trace_kernel(
@@ -31,6 +36,7 @@ def trace_kernel(
     every_load: bool = False,
     raw_copies: bool = False,
     values: Path | None = None,
+    time_limit_seconds: float | None = None,
     progress: bool = False,
 ) -> Recorded:
     """Call a described kernel under the tool and write its trace.
@@ -38,7 +44,8 @@ def trace_kernel(
     ``seed`` chooses the buffers' contents; with several ``inputs`` there is a
     window for each seed from it on.  ``placement`` overlaps two buffers, which
     otherwise lie apart; ``watch`` names the buffers to record, empty: all;
-    ``values`` is where the values moved go, for `diagmem.trace.mirror`.
+    ``values`` is where the values moved go, for `diagmem.trace.mirror`.  A kernel
+    for another processor (`diagmem.kernels.target`) runs in QEMU.
 
     Raises
     ------
@@ -56,10 +63,18 @@ def trace_kernel(
             raw_copies=raw_copies,
             values=values,
             about={**_about(kernel, built.compiler, seed), **_overlapped(placement)},
+            time_limit_seconds=time_limit_seconds,
         )
-        recorded = record(request, output, progress=progress)
+        if built.target:
+            request = on_target(request, built, cases[0], Path(directory))
+        try:
+            recorded = record(request, output, progress=progress)
+        except ProgramStoppedError as error:
+            if not built.target:
+                raise
+            raise KernelDidNotFinishError(f"{kernel.name}: {error.why}", error.kept) from None
         if recorded.exit_code:
-            raise KernelDidNotFinishError(_crash(kernel, recorded))
+            raise KernelDidNotFinishError(_crash(kernel, recorded), output)
         # Overlapped, a kernel may well do damage: that is for others to judge.
         if placement is None:
             read_results(cases, Path(directory) / RESULTS_FILE)
@@ -67,9 +82,7 @@ def trace_kernel(
 
 
 def _crash(kernel: Kernel, recorded: Recorded) -> str:
-    line = f"{kernel.name}: the kernel did not finish under Valgrind: " + "; ".join(
-        recorded.warnings
-    )
+    line = f"{kernel.name}: the traced kernel did not finish: " + "; ".join(recorded.warnings)
     if recorded.exit_code == -signal.SIGILL:
         line += " (Valgrind knows no AVX-512; try flags with -mno-avx512f)"
     return line

@@ -19,9 +19,11 @@ from diagmem.kernels.cases import (
     write_cases,
 )
 from diagmem.kernels.driver import signature
+from diagmem.kernels.target import image
+from diagmem.record.qemu import image_command
 
-CASES_FILE = "cases.bin"
-RESULTS_FILE = "results.bin"
+CASES_FILE = image.CASES_FILE
+RESULTS_FILE = image.RESULTS_FILE
 
 
 class KernelStoppedError(DiagmemError):
@@ -32,7 +34,8 @@ def driver_command(built: Built, cases: Sequence[Case], workdir: Path) -> list[s
     """The command that runs the cases, one window each, in the order given.
 
     Writes the case file into ``workdir``, an existing directory.  The results
-    will be in ``workdir / RESULTS_FILE``, for `read_results`.
+    will be in ``workdir / RESULTS_FILE``, for `read_results`.  For a target it is
+    the image alone, which wants to run in ``workdir``.
     """
     if not cases:
         raise DiagmemError("no cases to run, expected at least one")
@@ -40,6 +43,8 @@ def driver_command(built: Built, cases: Sequence[Case], workdir: Path) -> list[s
         if signature(case.kernel) != built.signature:
             raise DiagmemError(f"{case.kernel.file}: the case belongs to another build")
     write_cases(cases, workdir / CASES_FILE)
+    if built.target:
+        return [str(built.binary)]
     return [str(built.binary), str(workdir / CASES_FILE), str(workdir / RESULTS_FILE)]
 
 
@@ -88,21 +93,28 @@ def run_each(
 def _run(built: Built, cases: Sequence[Case], workdir: Path, timeout_seconds: float) -> str:
     """Run the driver; how it was stopped, empty where it was not."""
     command = driver_command(built, cases, workdir)
+    if built.target:
+        command = image_command(built.target, built.binary)
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            # An image's own words come out of QEMU there.
+            stdout=subprocess.PIPE if built.target else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             timeout=timeout_seconds,
             check=False,
+            cwd=workdir if built.target else None,
         )
     except subprocess.TimeoutExpired:
         return f"took more than {timeout_seconds:g} s"
     if done.returncode < 0:
         return f"was stopped by {_signal_name(-done.returncode)}"
-    if done.stderr.startswith(b"driver: "):
-        reason = done.stderr.decode(errors="replace").splitlines()[0]
+    if built.target and done.returncode == image.FAULT_EXIT_CODE:
+        return "was stopped by a fault"
+    said = done.stdout if built.target else done.stderr
+    if said.startswith(b"driver: "):
+        reason = said.decode(errors="replace").splitlines()[0]
         raise DiagmemError(f"{cases[0].kernel.file}: {reason}")
     return ""
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal, Protocol
 
 from diagmem import __version__
 from diagmem.errors import DiagmemError
@@ -24,13 +17,13 @@ from diagmem.progress import Progress
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
 from diagmem.record.places import BufferPlace, check_names
-from diagmem.record.stream import Received, StreamReader, receive
-from diagmem.record.tool import Tool, find_tool
+from diagmem.record.run import Run, Runner, exit_text
+from diagmem.record.stream import Received
+from diagmem.record.tool import find_tool
 from diagmem.trace.copies import names_copy
 from diagmem.trace.writer import TraceWriter
 
 Mode = Literal["events", "summary"]
-PIPE_BYTES = 1 << 20
 _OBJECT_PLACE = re.compile(r".+\+0x[0-9a-fA-F]+")
 
 
@@ -74,6 +67,12 @@ class Request:
     raw copies, and is slow."""
     about: dict[str, Any] = field(default_factory=dict)
     """Further facts for the trace's header."""
+    target: str = ""
+    """Run an image for that target (`diagmem.record.targets`) in QEMU; empty: a
+    program of this machine under Valgrind."""
+    time_limit_seconds: float | None = None
+    directory: Path | None = None
+    """Where the program runs; None: here."""
 
     @property
     def copies_are_raw(self) -> bool:
@@ -150,11 +149,10 @@ def _switches(request: Request) -> list[str]:
     return watched + [switch for switch, on in switches.items() if on]
 
 
-def _header(request: Request, tool: Tool) -> dict[str, Any]:
+def _header(request: Request, recorder: Recorder) -> dict[str, Any]:
     return {
         "diagmem": __version__,
-        "valgrind": tool.valgrind_version,
-        "platform": tool.platform,
+        **recorder.header,
         "mode": request.mode,
         "everything": request.everything,
         "raw_copies": request.copies_are_raw,
@@ -163,6 +161,39 @@ def _header(request: Request, tool: Tool) -> dict[str, Any]:
         "command": list(request.command),
         **request.about,
     }
+
+
+class ProgramStoppedError(DiagmemError):
+    """The run is worth nothing: it faulted, hung, or the tool gave up.
+
+    ``why`` is the reason alone; ``kept`` the trace of what came before, if there is one.
+    """
+
+    def __init__(self, why: str, kept: Path | None = None) -> None:
+        super().__init__(f"{why} (what was recorded before is in {kept})" if kept else why)
+        self.why = why
+        self.kept = kept
+
+
+class Recorder(Runner, Protocol):
+    """A runner that also says what it is and what may be wrong with a request."""
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What ran the program, for the trace's header."""
+        ...
+
+    def why_no_window(self, received: Received, run: Run) -> str:
+        """One line for a run that recorded nothing."""
+        ...
+
+
+def _recorder(request: Request) -> Recorder:
+    if not request.target:
+        return _UnderValgrind(request)
+    from diagmem.record.qemu import InQemu
+
+    return InQemu(request)
 
 
 def record(request: Request, output: Path, *, progress: bool = False) -> Recorded:
@@ -177,16 +208,17 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
     DiagmemError
         If the program, a symbol or the tool is not there, or no window opened.
     """
-    tool = find_tool()
-    program = find_program(request.command[0])
-    if is_elf(program):
-        check_program(program)
-    options = _options(request, program)
+    recorder = _recorder(request)
     part = output.with_name(f".{output.name}.part")
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        run = _Run(request, tool, options, Path(directory))
+        run = Run(
+            recorder,
+            Path(directory),
+            values=request.values,
+            time_limit_seconds=request.time_limit_seconds,
+        )
         try:
-            writer = TraceWriter(part, _header(request, tool))
+            writer = TraceWriter(part, _header(request, recorder))
         except OSError as error:
             raise DiagmemError(f"{part}: cannot write: {error.strerror}") from None
         try:
@@ -196,11 +228,11 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
             raise
         if received.windows == 0:
             part.unlink()
-            raise DiagmemError(run.why_no_window(received, program))
+            raise ProgramStoppedError(recorder.why_no_window(received, run))
         events = writer.events
     part.replace(output)
     if received.error:
-        raise DiagmemError(f"{received.error} (what was recorded before is in {output})")
+        raise ProgramStoppedError(received.error, output)
     return Recorded(
         output,
         received.windows,
@@ -226,48 +258,54 @@ def _warnings(request: Request, received: Received, exit_code: int) -> tuple[str
             said.append(f"buffer {name!r} was not there in any window: {reason}")
     said += [f"window {index}: {how}" for index, how in received.unfinished.items()][:3]
     if exit_code:
-        said.append(f"the program ended with {_exit_text(exit_code)}")
+        said.append(f"the program ended with {exit_text(exit_code)}")
     return tuple(said)
 
 
-def _exit_text(exit_code: int) -> str:
-    if exit_code < 0:
-        return f"signal {signal.Signals(-exit_code).name}"
-    return f"exit code {exit_code}"
+class _UnderValgrind:
+    """Runs a program of this machine under Valgrind with the tool."""
 
-
-class _Run:
-    """One process under the tool."""
-
-    def __init__(self, request: Request, tool: Tool, options: list[str], directory: Path) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._tool = tool
-        self._fifo = directory / "stream"
-        self._log = directory / "log"
-        self._options = options
-        self.exit_code = 0
+        self._tool = find_tool()
+        self._program = find_program(request.command[0])
+        if is_elf(self._program):
+            check_program(self._program)
+        self._options = _options(request, self._program)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    @property
+    def header(self) -> dict[str, Any]:
+        return {"valgrind": self._tool.valgrind_version, "platform": self._tool.platform}
+
+    def start(self, fifo: Path, log: Path) -> subprocess.Popen[bytes]:
         command = [
             *self._tool.command,
             "--quiet",
             # Nobody debugs through it, and its pipes would stay behind a kill.
             "--vgdb=no",
-            f"--log-file={self._log}",
+            f"--log-file={log}",
             # A program that executes another is followed into it.
             "--trace-children=yes",
             "--child-silent-after-fork=yes",
-            f"--stream={self._fifo}",
+            f"--stream={fifo}",
             *self._options,
             "--",
             *self._request.command,
         ]
         # The program's output is not ours: it goes to our standard error (2), so
         # that standard output stays data.
-        environment = self._tool.environment(self._preload())
-        return subprocess.Popen(command, env=environment, stdout=2)
+        environment = self._tool.environment(self._preload(fifo))
+        return subprocess.Popen(command, env=environment, stdout=2, cwd=self._request.directory)
 
-    def _preload(self) -> Path | None:
+    def complete(self, record: dict[str, Any]) -> None:
+        """The tool says it all."""
+
+    def why_stopped(self, received: Received, log: Path, *, late: bool) -> str:
+        if late:
+            return f"{self._program}: still running after {self._request.time_limit_seconds:g} s"
+        return ""
+
+    def _preload(self, fifo: Path) -> Path | None:
         """The library that takes the program's copies, where the loader can name it."""
         if self._request.copies_are_raw:
             return None
@@ -275,64 +313,25 @@ class _Run:
         if not re.search(r"[\s:]", str(copies)):
             return copies
         # The loader splits its list there.
-        link = self._fifo.with_name("copies.so")
+        link = fifo.with_name("copies.so")
         link.symlink_to(copies)
         return link
 
-    def into(self, writer: TraceWriter, progress: Progress | None) -> tuple[Received, str]:
-        """Run it; what was received, and why the recording was cut ("" if not)."""
-        os.mkfifo(self._fifo)
-        # Opened for both, so that opening does not wait and the stream does not
-        # end when a program executes another.
-        fd = os.open(self._fifo, os.O_RDWR)
-        try:
-            _widen(fd)
-            sys.stderr.flush()
-            process = self._start()
-            try:
-                with _passing_on_signals(process), _values_file(self._request.values) as values:
-                    received = receive(StreamReader(fd, process), writer, progress, values)
-                    self.exit_code = process.wait()
-                cut = self._why_cut(received)
-                writer.close(complete=not cut, reason=cut)
-            except OSError as error:
-                raise DiagmemError(f"the trace cannot be written: {error.strerror}") from None
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
-                if progress is not None:
-                    progress.done()
-        finally:
-            os.close(fd)
-        return received, cut
-
-    def _why_cut(self, received: Received) -> str:
-        if received.error or received.cut:
-            return received.error or received.cut
-        if self.exit_code < 0:
-            return f"the program ended with {_exit_text(self.exit_code)}"
-        if received.ended:
-            return ""
-        if received.hello:
-            return "the tool stopped before the end"
-        return ""
-
-    def why_no_window(self, received: Received, program: Path) -> str:
-        """One line for a run that recorded nothing."""
+    def why_no_window(self, received: Received, run: Run) -> str:
+        program, exit_code = self._program, run.exit_code
         if received.error:
             return received.error
         if not received.hello:
-            return f"{program}: did not start under Valgrind: {self._last_words()}"
+            return f"{program}: did not start under Valgrind: {last_words(run.log, exit_code)}"
         names = ", ".join(self._request.functions)
-        ended = f" (the program ended with {_exit_text(self.exit_code)})" if self.exit_code else ""
+        ended = f" (the program ended with {exit_text(exit_code)})" if exit_code else ""
         if not names:
             return (
                 f"{program}: no window opened{ended}: name a function with --function, or mark one"
                 " in the program with DIAGMEM_WINDOW_BEGIN (diagmem.h)"
             )
         line = f"{program}: {names} was never called{ended}"
-        children = self._children()
+        children = _children(run.fifo)
         if children:
             return line + f"; it only started {', '.join(children)}: trace that instead"
         callers = inlined_into(program, self._request.functions[0])
@@ -346,52 +345,18 @@ class _Run:
             return line + f"; did you mean {', '.join(similar)}?"
         return line + "; if the function is there, it may have been inlined: compile it noinline"
 
-    def _children(self) -> list[str]:
-        path = Path(f"{self._fifo}.children")
-        if not path.exists():
-            return []
-        return list(dict.fromkeys(path.read_text(encoding="utf-8").split()))
 
-    def _last_words(self) -> str:
-        if not self._log.exists():
-            return f"exit code {self.exit_code}"
-        lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-        said = [re.sub(r"^==\d+== ?", "", line).strip() for line in lines]
-        return " ".join(s for s in said if s)[:300] or f"exit code {self.exit_code}"
+def _children(fifo: Path) -> list[str]:
+    path = Path(f"{fifo}.children")
+    if not path.exists():
+        return []
+    return list(dict.fromkeys(path.read_text(encoding="utf-8").split()))
 
 
-def _values_file(path: Path | None) -> contextlib.AbstractContextManager[BinaryIO | None]:
-    return contextlib.nullcontext() if path is None else path.open("wb")
-
-
-@contextlib.contextmanager
-def _passing_on_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ctrl-C ends the program, not the recording: what it did so far is kept.
-
-    A second one kills the program.
-    """
-    asked = 0
-
-    def end_program(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        if process.poll() is None:
-            process.send_signal(number if asked == 1 else signal.SIGKILL)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only there can handlers be set
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, end_program) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _widen(fd: int) -> None:
-    """Let the pipe hold more, so that tool and recorder wait less for each other."""
-    # An unprivileged user's quota may refuse; the default works, a little slower.
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+def last_words(log: Path, exit_code: int) -> str:
+    """What a runner said last, on one line; its exit code where it said nothing."""
+    if not log.exists():
+        return f"exit code {exit_code}"
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    said = [re.sub(r"^==\d+== ?", "", line).strip() for line in lines]
+    return " ".join(s for s in said if s)[:300] or f"exit code {exit_code}"

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, BinaryIO, Protocol
@@ -53,6 +54,8 @@ class Received:
     """Why frames were left out."""
     ended: bool = False
     """The tool said goodbye: nothing is lost."""
+    place: str = ""
+    """Where in the program that was, if it is known."""
 
 
 class StreamReader:
@@ -102,8 +105,12 @@ def receive(
     writer: TraceWriter,
     progress: Progress | None,
     values: BinaryIO | None = None,
+    complete: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> Received:
-    """Take all frames from the tool into the trace, values into a file of their own."""
+    """Take all frames from the tool into the trace, values into a file of their own.
+
+    ``complete`` may add to each record of the stream what only the program's file tells.
+    """
     received = Received()
     before = 0
     # After the tool's goodbye nothing comes; waiting for the process's end to
@@ -122,6 +129,7 @@ def receive(
                 values.write(payload)
         else:
             record = json.loads(payload.decode("utf-8", "replace"))
+            complete(record)
             _note(received, record)
             if record["type"] in ("window", "window end", "site", "class"):
                 writer.add_meta(_without_paths(record))
@@ -162,10 +170,11 @@ def _note(received: Received, record: dict[str, Any]) -> None:
                 received.unfinished[record["index"]] = record["end"]
         case "objects":
             received.objects = record["paths"]
-        case "error":
+        case "error" | "fault":
             received.error = record["message"]
         case "end":
             received.ended = True
+            received.place = record.get("place", "")
 
 
 def _without_paths(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+/* dm_port.c: QEMU's side of what core/dm_core.h asks of a recorder.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (c) 2026, the diagmem authors
+ *
+ * The reader has the program's file and finds names and lines itself, so sites
+ * are announced by their address in that file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "dm.h"
+
+/* ---- memory ---- */
+
+void* dm_memory(void* block, SizeT bytes)
+{
+   void* memory = realloc(block, bytes ? bytes : 1);
+   if (!memory) dm_stop("out of memory");
+   return memory;
+}
+
+void* dm_pages(SizeT bytes)
+{
+   void* pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+   return pages == MAP_FAILED ? NULL : pages;
+}
+
+void dm_pages_free(void* pages, SizeT bytes) { munmap(pages, bytes); }
+
+/* ---- the stream ---- */
+
+static int stream_fd = -1;
+
+Bool dm_stream_open(const HChar* path)
+{
+   stream_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+   return stream_fd >= 0;
+}
+
+void dm_stream_close(void)
+{
+   if (stream_fd >= 0) close(stream_fd);
+   stream_fd = -1;
+   dm_recording = False;
+}
+
+void dm_stream_bytes(const void* data, ULong bytes)
+{
+   const UChar* at = data;
+   while (bytes > 0 && stream_fd >= 0) {
+      ssize_t n = write(stream_fd, at, bytes);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+         dm_stream_close();
+         dm_stop("the recorder went away; stopping the program");
+      }
+      at += n;
+      bytes -= (ULong)n;
+   }
+}
+
+void dm_stop(const HChar* message)
+{
+   fprintf(stderr, "diagmem: %s\n", message);
+   fflush(stderr);
+   _exit(1);
+}
+
+/* ---- names ---- */
+
+UInt dm_names_at(Addr pc) { return 1; }
+
+void dm_describe(Addr pc) { dm_json_number("offset", pc - dm_config.bias); }
+
+void dm_sites_ran_out(UInt limit)
+{
+   static Bool said = False;
+   if (!said) fprintf(stderr, "diagmem: more than %u accesses in the code; from here on events do "
+                              "not say where in the program they come from\n", limit);
+   said = True;
+}
+
+void dm_bulk_made(Addr addr, SizeT size) {}
+
+void dm_window_opened(void) {}
+
+void dm_window_closed(void) {}

@@ -1,0 +1,349 @@
+"""Running Arm images and programs in QEMU under the plugin.
+
+The plugin is told addresses; what has names is looked up here, in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import diagmem
+from diagmem.errors import DiagmemError
+from diagmem.record.dwarf import inlined_into
+from diagmem.record.elf import Symbol, similar_functions, symbols
+from diagmem.record.image import check_image, check_linux_program, code_start, extent, words_at
+from diagmem.record.lines import Lines
+from diagmem.record.places import BufferPlace, check_names
+from diagmem.record.run import Run, exit_text
+from diagmem.record.stream import Received
+from diagmem.record.targets import LINUX, board
+from diagmem.record.tool import apt_command, libexec_directory
+
+if TYPE_CHECKING:
+    from diagmem.record.recorder import Request
+
+PLUGIN_VARIABLE = "DIAGMEM_QEMU_PLUGIN"
+LINUX_ROOT = Path("/usr/arm-linux-gnueabihf")
+"""Where Debian's cross compiler keeps the libraries of such programs."""
+_COPY = re.compile(
+    r"_*(?:aeabi_)?(memcpy|mempcpy|memmove|memset|memclr|bcopy|bzero|explicit_bzero)[48]?(?:_chk)?"
+    r"(?:_(?:arm|vfp|neon))?"
+)
+"""newlib's, the Arm run-time ABI's, and those of a static glibc."""
+_COPIES_AS = {
+    "mempcpy": "memcpy",
+    "bcopy": "memmove",
+    "memclr": "memset",
+    "bzero": "memset",
+    "explicit_bzero": "memset",
+}
+_FAULTS = {
+    3: "HardFault",
+    4: "MemManage",
+    5: "BusFault",
+    6: "UsageFault",
+    7: "SecureFault",
+}
+"""Entries of the vector table that only a fault reaches (Armv7-M and Armv8-M)."""
+
+
+class EmulatorError(DiagmemError):
+    """QEMU or the plugin is not there, or does not fit."""
+
+
+def find_emulator(target: str) -> Path:
+    """The QEMU that runs a target's code."""
+    name = "qemu-arm" if target == LINUX else "qemu-system-arm"
+    found = shutil.which(name)
+    if found is None:
+        package = "qemu-user" if target == LINUX else "qemu-system-arm"
+        raise EmulatorError(f"there is no {name!r} on PATH; mend it with: {apt_command(package)}")
+    return Path(found)
+
+
+def find_plugin() -> Path:
+    """The built plugin; DIAGMEM_QEMU_PLUGIN names another than the installed one."""
+    given = os.environ.get(PLUGIN_VARIABLE)
+    plugin = Path(given) if given else libexec_directory() / "diagmem_qemu.so"
+    if not plugin.is_file():
+        mend = f"unset {PLUGIN_VARIABLE}" if given else _build_command()
+        raise EmulatorError(f"{plugin}: the QEMU plugin is not built; mend it with: {mend}")
+    return plugin.absolute()
+
+
+def _build_command() -> str:
+    checkout = Path(diagmem.__file__).resolve().parents[2]
+    if (checkout / "qemu-plugin").is_dir():
+        return shlex.join(["make", "-C", str(checkout), "cortex-m"])
+    return "make cortex-m (in a checkout of diagmem)"
+
+
+@cache
+def emulator_version(emulator: Path) -> str:
+    """What ``--version`` says: ``7.2.22``."""
+    done = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version ([\w.]+)", done.stdout)
+    if done.returncode or not found:
+        raise EmulatorError(f"{emulator}: does not say its version; is it a QEMU?")
+    return found[1]
+
+
+def image_command(target: str, image: Path, *arguments: str) -> list[str]:
+    """The command that boots an image on the target's board, with semihosting.
+
+    What the image prints goes to standard output, what QEMU says to standard error.
+    """
+    words = "".join(f",arg={_escaped(word)}" for word in (image.name, *arguments))
+    return [
+        str(find_emulator(target)),
+        *("-M", board(target).machine),
+        *("-display", "none", "-monitor", "none", "-serial", "none"),
+        *("-chardev", "stdio,id=console,signal=off"),
+        *("-semihosting-config", f"enable=on,target=native,chardev=console{words}"),
+        *("-kernel", str(image)),
+    ]
+
+
+def _escaped(text: str) -> str:
+    """A comma ends an option's value in QEMU; two are one."""
+    return text.replace(",", ",,")
+
+
+class InQemu:
+    """Runs an image or an Arm Linux program in QEMU with the plugin."""
+
+    def __init__(self, request: Request) -> None:
+        if request.values is not None:
+            raise DiagmemError(
+                "--mirror: QEMU's plugin interface tells no values; not with --target"
+            )
+        self._request = request
+        self._emulator = find_emulator(request.target)
+        self._plugin = find_plugin()
+        self._image = find_image(request.command[0])
+        if request.target == LINUX:
+            check_linux_program(self._image)
+        else:
+            check_image(self._image, board(request.target))
+        self._lines = Lines(self._image)
+        self._extent = extent(self._image)
+        self._config = "\n".join(self._settings()) + "\n"
+
+    @property
+    def header(self) -> dict[str, Any]:
+        return {"qemu": emulator_version(self._emulator), "platform": self._request.target}
+
+    # ---- what to watch
+
+    def _settings(self) -> Iterator[str]:
+        """The lines of the plugin's configuration, all but the stream's."""
+        request = self._request
+        yield f"machine {request.target}"
+        yield f"mode {request.mode}"
+        if request.everything:
+            yield "all"
+        if request.whole_program:
+            yield "whole-program"
+        if request.target == LINUX:
+            start = code_start(self._image)
+            if start is not None:
+                yield f"relocated {start:x}"
+        for name in request.functions:
+            for symbol in self._functions(name):
+                yield f"function {symbol.address & ~1:x} {symbol.name}"
+        yield from self._copies()
+        yield from self._faults()
+        yield from self._buffers()
+
+    def _functions(self, name: str) -> list[Symbol]:
+        if not name:
+            raise DiagmemError("an empty function name; expected NAME or IMAGE+0xADDRESS")
+        place = re.fullmatch(r"(.+)\+0x([0-9a-fA-F]+)", name)
+        if place and Path(place[1]).name == self._image.name:
+            address = int(place[2], 16) & ~1
+            label = self._lines.function(address) or f"0x{address:x}"
+            return [Symbol(label, self._image, address, 0, True, False)]
+        known = [s for s in symbols(self._image) if s.is_function]
+        found = [s for s in known if fnmatchcase(s.name, name)]
+        if not found:
+            readable = _demangled([s.name for s in known])
+            found = [s for s in known if _names(readable.get(s.name, s.name), name)]
+        if not found:
+            raise DiagmemError(self._no_function(name))
+        return sorted({s.address & ~1: s for s in found}.values(), key=lambda s: s.address)
+
+    def _no_function(self, name: str) -> str:
+        line = f"{self._image}: no function {name!r}"
+        callers = inlined_into(self._image, name)
+        if callers:
+            return (
+                f"{line}; it was inlined into {', '.join(callers[:5])}: trace one of these, or"
+                " compile it noinline"
+            )
+        similar = similar_functions(name, self._image, [])
+        return f"{line}; did you mean {', '.join(similar)}?" if similar else line
+
+    def _copies(self) -> Iterator[str]:
+        if self._request.copies_are_raw or self._request.everything:
+            return
+        places = {}
+        for symbol in symbols(self._image):
+            found = _COPY.fullmatch(symbol.name) if symbol.is_function else None
+            if found:
+                places[symbol.address & ~1] = _COPIES_AS.get(found[1], found[1])
+        for address, kind in sorted(places.items()):
+            yield f"copy {kind} {address:x}"
+
+    def _faults(self) -> Iterator[str]:
+        if self._request.target == LINUX:
+            return
+        for table in board(self._request.target).vectors:
+            vectors = words_at(self._image, table, 4 * (max(_FAULTS) + 1))
+            if vectors is None:
+                continue
+            handlers = struct.unpack(f"<{len(vectors) // 4}I", vectors)
+            named: dict[int, str] = {}
+            for number, name in _FAULTS.items():
+                if handlers[number]:
+                    named.setdefault(handlers[number] & ~1, name)
+            # A handler of the image's own choice may be what it is asked about.
+            watched = {s.address & ~1 for f in self._request.functions for s in self._functions(f)}
+            yield from (f"fault {a:x} {name}" for a, name in named.items() if a not in watched)
+            return
+
+    def _buffers(self) -> Iterator[str]:
+        check_names(list(self._request.buffers))
+        found = []
+        for buffer in self._request.buffers:
+            if buffer.place.startswith(("arg:", "heap:")):
+                raise DiagmemError(
+                    f"buffer {buffer.name}={buffer.place}: QEMU's plugin interface reads no"
+                    " registers; with --target expected symbol:NAME or address:0xA,bytes:B"
+                )
+            start, size = self._range(buffer)
+            if not self._request.watch or buffer.name in self._request.watch:
+                found.append((start, -(start + size), buffer.name, buffer.role, size))
+        for start, _, name, role, size in sorted(found):
+            yield f"buffer {name} {role} {start:x} {size:x}"
+
+    def _range(self, buffer: BufferPlace) -> tuple[int, int]:
+        """Address and bytes in the image."""
+        option = buffer.tool_option(self._image)
+        _, _, place, size = option.removeprefix("--buffer=").rsplit(",", 3)
+        address = place.removeprefix("address:").rpartition("+")[2]
+        return int(address, 0), int(size.removeprefix("bytes:"))
+
+    # ---- the run
+
+    def start(self, fifo: Path, log: Path) -> subprocess.Popen[bytes]:
+        config = fifo.with_name("config")
+        config.write_text(f"stream {fifo}\n{self._config}", encoding="utf-8")
+        plugin = f"{_escaped(str(self._plugin))},config={_escaped(str(config))}"
+        arguments = [str(word) for word in self._request.command[1:]]
+        if self._request.target == LINUX:
+            command = [str(self._emulator), "-plugin", plugin]
+            if "QEMU_LD_PREFIX" not in os.environ and LINUX_ROOT.is_dir():
+                command += ["-L", str(LINUX_ROOT)]
+            # Its standard error is the program's, too.
+            return subprocess.Popen(
+                [*command, str(self._image), *arguments], stdout=2, cwd=self._request.directory
+            )
+        command = image_command(self._request.target, self._image, *arguments)
+        with log.open("wb") as said:
+            return subprocess.Popen(
+                [*command, "-plugin", plugin],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                stderr=said,
+                cwd=self._request.directory,
+            )
+
+    def complete(self, record: dict[str, Any]) -> None:
+        """Names and lines of sites; words for a fault."""
+        address = record.get("offset", -1)
+        if record["type"] == "site" and not self._is_ours(address):
+            record.pop("offset", None)  # in a shared library
+        elif record["type"] == "site":
+            record["object"] = str(self._image)
+            record["function"] = self._lines.function(address)
+            file, line = self._lines.line(address)
+            if file:
+                record.update(file=file, line=line)
+        elif record["type"] == "fault":
+            record["message"] = (
+                f"{self._image}: the image faulted in {self._lines.place(record['offset'])}"
+                f" ({record['name']})"
+            )
+        elif record["type"] == "end" and self._is_ours(record["offset"]):
+            record["place"] = self._lines.place(record["offset"])
+
+    def _is_ours(self, address: int) -> bool:
+        return self._extent[0] <= address < self._extent[1]
+
+    def why_stopped(self, received: Received, log: Path, *, late: bool) -> str:
+        if late:
+            at = f", in {received.place}" if received.place else ""
+            ending = (
+                "" if self._request.target == LINUX else "; an image ends by a semihosting exit"
+            )
+            seconds = self._request.time_limit_seconds
+            return f"{self._image}: still running after {seconds:g} s{at}{ending}"
+        fatal = re.search(r"qemu: fatal: ([^\n]+)", _text(log))
+        return f"{self._image}: the image faulted: {fatal[1]}" if fatal else ""
+
+    def why_no_window(self, received: Received, run: Run) -> str:
+        if received.error:
+            return received.error
+        if not received.hello:
+            said = " ".join(_text(run.log).split())[:300] or exit_text(run.exit_code)
+            return f"{self._image}: did not start in QEMU: {said}"
+        ended = f" (it ended with {exit_text(run.exit_code)})" if run.exit_code else ""
+        if not self._request.functions:
+            return f"{self._image}: no window opened{ended}: name a function with --function"
+        return f"{self._image}: {', '.join(self._request.functions)} was never called{ended}"
+
+
+def find_image(name: str) -> Path:
+    """The file to run, which need not be executable here."""
+    path = Path(name)
+    if not path.is_file():
+        raise DiagmemError(f"{name}: no such file")
+    return path.resolve()
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+
+def _demangled(names: list[str]) -> dict[str, str]:
+    """C++ names as people write them; what cannot be told is left out."""
+    mangled = [name for name in names if name.startswith("_Z")]
+    program = shutil.which("c++filt") or shutil.which("arm-none-eabi-c++filt")
+    if not mangled or program is None:
+        return {}
+    done = subprocess.run(
+        [program], input="\n".join(mangled), capture_output=True, text=True, check=False
+    )
+    return dict(zip(mangled, done.stdout.splitlines(), strict=False))
+
+
+def _names(readable: str, pattern: str) -> bool:
+    """The whole name, or the name up to its parameter list."""
+    plain = readable.removesuffix(" const")
+    depth = 0
+    for at in range(len(plain) - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(plain[at], 0)
+        if depth == 0:
+            plain = plain[:at] if plain.endswith(")") else plain
+            break
+    return fnmatchcase(readable, pattern) or fnmatchcase(plain, pattern)

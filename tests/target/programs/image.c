@@ -1,0 +1,106 @@
+/* Windows on a bare Cortex-M: accesses of every width, library copies, recursion
+ * and a tail call; built with FAULT or HANG it ends so. */
+#include <stdint.h>
+#include <string.h>
+
+#define APART __attribute__((noinline, noclone))
+#define SYS_EXIT_EXTENDED 0x20
+#define ADP_STOPPED_APPLICATION_EXIT 0x20026u
+
+uint8_t x[64] __attribute__((aligned(8)));
+uint8_t y[64] __attribute__((aligned(8)));
+extern char stack_top[];
+void reset(void);
+
+APART void widths(void)
+{
+    register uint8_t *from __asm__("r0") = x;
+    register uint8_t *to __asm__("r1") = y;
+    __asm__ volatile("ldrb r2, [r0, #1]\n\t"
+                     "strb r2, [r1, #2]\n\t"
+                     "ldrh r2, [r0, #4]\n\t"
+                     "strh r2, [r1, #6]\n\t"
+                     "ldr r2, [r0, #9]\n\t"
+                     "str r2, [r1, #13]\n\t"
+                     "ldrd r2, r3, [r0, #16]\n\t"
+                     "strd r2, r3, [r1, #24]\n\t"
+                     "add r2, r0, #32\n\t"
+                     "ldmia r2, {r3, r4, r5}\n\t"
+                     "add r2, r1, #40\n\t"
+                     "stmia r2, {r3, r4, r5}\n\t"
+                     :
+                     : "r"(from), "r"(to)
+                     : "r2", "r3", "r4", "r5", "memory");
+}
+
+APART void copies(void)
+{
+    memcpy(y + 1, x + 3, 20);
+    memmove(x + 8, x + 4, 12);
+    memset(y + 32, 7, 9);
+}
+
+APART void tail(int n)
+{
+    ((volatile uint8_t *)y)[n] = 1;
+}
+
+/* Its outermost call is one window, which ends where the tail call returns. */
+APART void recursive(int n)
+{
+    ((volatile uint8_t *)x)[n];
+    if (n > 0)
+        recursive(n - 1);
+    tail(n);
+}
+
+APART void never(void)
+{
+    __asm__ volatile("");
+}
+
+APART void after(void)
+{
+    ((volatile uint8_t *)y)[63] = 1;
+}
+
+static void leave(uint32_t exit_code)
+{
+    uint32_t block[] = {ADP_STOPPED_APPLICATION_EXIT, exit_code};
+    register uint32_t operation __asm__("r0") = SYS_EXIT_EXTENDED;
+    register uint32_t *argument __asm__("r1") = block;
+    __asm__ volatile("bkpt 0xab" : : "r"(operation), "r"(argument) : "memory");
+}
+
+APART void go_wrong(void)
+{
+#ifdef FAULT
+    __asm__ volatile("udf #0");
+#endif
+#ifdef HANG
+    for (;;) {
+    }
+#endif
+}
+
+void reset(void)
+{
+    widths();
+    after();
+    copies();
+    after();
+    recursive(3);
+    after();
+    go_wrong();
+    leave(0);
+}
+
+static void stuck(void)
+{
+    for (;;) {
+    }
+}
+
+__attribute__((section(".vectors"), used)) static const void *const vectors[] = {
+    stack_top, reset, stuck, stuck, stuck, stuck, stuck, stuck,
+};

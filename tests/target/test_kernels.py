@@ -1,0 +1,116 @@
+"""Described kernels on a Cortex-M: the same D as on this machine, and proven there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from diagmem.api import open_trace
+from diagmem.errors import DiagmemError
+from diagmem.kernels.catalog import find
+from diagmem.kernels.description import load
+from diagmem.kernels.measure import trace_kernel
+from diagmem.kernels.model import Kernel
+from diagmem.kernels.prove import all_pairs, prove_pairs
+from diagmem.kernels.target.kernel import for_target
+from tests.target.conftest import CORTEX_M, need
+
+CONV = {"in_h": "7", "in_w": "9", "in_c": "3", "stride_h": "1", "stride_w": "2"}
+SHAPES = {
+    "conv_2d_f32": CONV,
+    "conv_2d_int8": CONV,
+    "depthwise_conv_2d_f32": {"in_h": "9", "in_w": "7", "in_c": "3", "stride_h": "2"},
+    "depthwise_conv_2d_int8": {"in_h": "6", "in_w": "11", "in_c": "2", "stride_w": "2"},
+    "max_pool_2d_int8": {"in_h": "11", "in_w": "6", "in_c": "3"},
+    "average_pool_2d_f32": {"in_h": "5", "in_w": "8", "in_c": "3"},
+    "add_f32": {},
+}
+
+BAD = """
+function = "bad"
+source = "bad.c"
+flags = ["-O2"]
+argument = [
+  { name = "x", role = "input", dtype = "uint8", shape = [8] },
+  { name = "y", role = "output", dtype = "uint8", shape = [8] },
+]
+"""
+
+
+def described(name: str, parameters: dict[str, str] | None = None) -> Kernel:
+    need(*CORTEX_M)
+    shape = SHAPES[name] if parameters is None else parameters
+    return load(find(name), {**shape, "flags": "-O2 -std=c11"})
+
+
+def displacements(kernel: Kernel, trace: Path) -> list[int | None]:
+    trace_kernel(kernel, trace)
+    with open_trace(trace) as opened:
+        return [p.min_displacement_bytes for p in opened.overlaps()[0].pairs]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.usefixtures("valgrind_tool")
+def test_the_same_loops_have_the_same_displacement(name: str, tmp_path: Path) -> None:
+    kernel = described(name)
+    here = displacements(kernel, tmp_path / "here.dmt")
+    there = displacements(for_target(kernel, "cortex-m4"), tmp_path / "there.dmt")
+    assert here == there
+
+
+@pytest.mark.parametrize("target", ["cortex-m3", "cortex-m7", "cortex-m55"])
+def test_other_cores_give_it_too(target: str, tmp_path: Path) -> None:
+    kernel = described("conv_2d_int8")
+    expected = displacements(for_target(kernel, "cortex-m4"), tmp_path / "m4.dmt")
+    assert displacements(for_target(kernel, target), tmp_path / "t.dmt") == expected
+
+
+@pytest.mark.usefixtures("valgrind_tool")
+def test_two_columns_at_a_time_differ_on_both(tmp_path: Path) -> None:
+    shape = {"in_h": "7", "in_w": "9"}
+    one, two = (described(name, shape) for name in ("conv_2d_int8", "conv_2d_two_columns"))
+    found = [
+        displacements(kernel, tmp_path / f"{number}.dmt")
+        for number, kernel in enumerate(
+            (one, two, for_target(one, "cortex-m4"), for_target(two, "cortex-m4"))
+        )
+    ]
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("target", ["cortex-m3", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("name", ["conv_2d_int8", "depthwise_conv_2d_f32"])
+def test_the_bits_hold_at_it_and_not_below(name: str, target: str) -> None:
+    kernel = for_target(described(name), target)
+    for proof in prove_pairs(kernel, all_pairs(kernel)):
+        assert proof.proven, (name, target, proof)
+        assert proof.tight, (name, target, proof)
+        assert proof.min_displacement_bytes == proof.traced_displacement_bytes
+
+
+def test_a_kernel_that_faults(tmp_path: Path) -> None:
+    (tmp_path / "bad.c").write_text(
+        "void bad(const unsigned char *x, unsigned char *y){ y[0] = x[0]; __builtin_trap(); }\n"
+    )
+    (tmp_path / "bad.toml").write_text(BAD)
+    need(*CORTEX_M)
+    kernel = for_target(load(tmp_path / "bad.toml", {}), "cortex-m4")
+    with pytest.raises(DiagmemError, match=r"bad: .*the image faulted in bad") as caught:
+        trace_kernel(kernel, tmp_path / "t.dmt")
+    assert "\n" not in str(caught.value)
+
+
+def test_buffers_larger_than_the_board(tmp_path: Path) -> None:
+    parameters = {"height": "1200", "width": "1200"}
+    kernel = for_target(described("add_f32", parameters), "cortex-m4")
+    with pytest.raises(
+        DiagmemError, match=r"the buffers take \d+ bytes, expected at most 16777216"
+    ):
+        trace_kernel(kernel, tmp_path / "t.dmt")
+
+
+def test_a_target_that_is_not_there() -> None:
+    with pytest.raises(DiagmemError, match="'cortex-m9': expected one of cortex-m3"):
+        for_target(described("add_f32"), "cortex-m9")
