@@ -75,7 +75,7 @@ def test_json_and_record(net: Path, planned: Path, capsys: Capture) -> None:
     assert main(["verify", str(net), str(planned), "--runs", "1", "--record", "--json"]) == 0
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert set(data) == set(
-        "model planned identical difference runs arena_head_bytes arena_total_bytes"
+        "model planned identical difference runs operators_compared arena_head_bytes arena_total_bytes"
         " predicted_head_bytes provenance".split()
     )
     assert (data["identical"], data["difference"], data["runs"]) == (True, "", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from diagmem.arena import PLANNERS, verify_plan
@@ -19,6 +20,7 @@ from diagmem.networks.measure import measure
 from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.verify import verify_network
+from tests.model.build import Draft
 from tests.networks.executed import planned_and_run
 from tests.networks.odd_models import odd
 from tests.networks.random_models import random_model
@@ -72,6 +74,7 @@ def test_the_plan_runs_bit_identically_in_the_arena_it_predicts(
     )
     assert verdict.identical
     assert verdict.runs == 3
+    assert verdict.operators == len(model.operators)
     assert verdict.arena is not None
     assert verdict.planned_arena is not None
     assert verdict.arena.head_bytes == plan.baselines["tflm-greedy"]
@@ -216,3 +219,22 @@ def test_the_way_of_a_user(
     assert main(["plan", net, "--overlaps", overlaps, "--arena", "65552"]) == 0
     assert main(["plan", net, "--overlaps", overlaps, "--arena", "65551"]) == 1
     assert "does not fit an arena of 65,551 B: 1 B too much" in capsys.readouterr().out
+
+
+def test_damage_that_the_outputs_hide_is_found_inside(tflm: None, tmp_path: Path) -> None:
+    """ADD's output lies too low over its input, and the model puts out one index of it."""
+    draft = Draft()
+    source, made = draft.tensor((1, 64)), draft.tensor((1, 64))
+    twice, largest = draft.tensor((1, 64)), draft.tensor((1,), "int32")
+    axis = draft.tensor((1,), "int32", values=[1])
+    slope = draft.tensor((1, 64), values=np.linspace(0, 900, 64))
+    draft.operator("ADD", [source, slope], [made], "Add")
+    draft.operator("ADD", [made, slope], [twice], "Add")
+    draft.operator("ARG_MAX", [twice, axis], [largest], "ArgMax", outputType=2)
+    model = read_model(draft.io([source], [largest]).file())
+    output = tmp_path / "low.tflite"
+    # The second ADD writes 16 bytes above what it is about to read.
+    offsets = {source: 512, made: 0, twice: 16, largest: 1024}
+    write_planned(model, [offsets.get(t.index, -1) for t in model.tensors], output)
+    verdict = verify_network(model, read_model(output), [random_inputs(model, 0)])
+    assert verdict.difference == "run 0: operator 1 (ADD) puts out other bits"

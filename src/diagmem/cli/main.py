@@ -34,7 +34,7 @@ VERBS: dict[str, str] = {
     "report": "one offline page that explains traces and networks: pictures, tables, data",
     "info": "what a trace holds",
     "validate": "check a trace file against the format's invariants",
-    "export": "write the events as Parquet or CSV",
+    "export": "write the events as Parquet or CSV, or a time line for Perfetto",
     "doctor": "what is installed, what is missing, and the command that mends it",
 }
 

@@ -19,6 +19,7 @@ from diagmem.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from diagmem.networks.overlaps import Measured
     from diagmem.networks.planning import NetworkPlan
 
 SHOWN = 10
@@ -81,6 +82,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="draw the arena without and with overlap: FILE.png, .svg or .pdf",
     )
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help="draw the bytes alive, needed and taken over the operators: FILE.png, .svg or .pdf",
+    )
     add_output(parser, "write the model with the plan in it")
     add_json(parser)
 
@@ -94,11 +101,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None:
         check_output(args.output, args.force, args.model, Path(args.overlaps))
-    if args.diagram is not None:
-        from diagmem.plot.sheet import check_extension
+    for picture in (args.diagram, args.profile):
+        if picture is not None:
+            from diagmem.plot.sheet import check_extension
 
-        check_extension(args.diagram)
-        check_output(args.diagram, args.force, args.model, Path(args.overlaps))
+            check_extension(picture)
+            check_output(picture, args.force, args.model, Path(args.overlaps))
     model = read_model(args.model)
     by_formula = args.overlaps in (*FORMULAS, NO_OVERLAPS)
     overlaps = args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model)
@@ -112,22 +120,31 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.output is not None:
         write_plan(found, args.output)
-    if args.diagram is not None:
-        from diagmem.plot.arena import draw_arenas
-
-        draw_arenas(
-            plan_network(model, NO_OVERLAPS, pin_io=args.pin_io, align_bytes=args.align),
-            found,
-            args.diagram,
-            measured=None if by_formula else overlaps,
-            board_bytes=args.arena,
-        )
+    _draw(args, found, None if by_formula else overlaps)
     if args.json:
         print_json(as_json(found, args.arena))
     else:
         print("\n".join(_lines(found, args.arena)))
     _say_next(args, found)
     return 1 if args.arena is not None and found.in_the_way(args.arena) else 0
+
+
+def _draw(args: argparse.Namespace, found: NetworkPlan, measured: Measured | None) -> None:
+    """The pictures that were asked for, beside the same network without overlap."""
+    from diagmem.networks.planning import NO_OVERLAPS, plan_network
+
+    if args.diagram is None and args.profile is None:
+        return
+    apart = plan_network(found.model, NO_OVERLAPS, pin_io=args.pin_io, align_bytes=args.align)
+    if args.diagram is not None:
+        from diagmem.plot.arena import draw_arenas
+
+        draw_arenas(apart, found, args.diagram, measured=measured, board_bytes=args.arena)
+    if args.profile is not None:
+        from diagmem.plot.profile import draw_profile
+
+        plans = {"no overlap": apart, f"overlaps {found.overlaps}": found}
+        draw_profile(plans, args.profile, measured=measured, board_bytes=args.arena)
 
 
 def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 Runs both models on stock TensorFlow Lite Micro (the tflite-micro wheel), several
-inferences in a row on seeded inputs, and compares every output bit by bit.  The
+inferences in a row on seeded inputs, and compares every output bit by bit, and those
+of all operators inside the network with a run in which nothing overlaps.  The
 arena's head is what TFLM itself reports: tensors, and scratch that it places around
 the plan; the total adds what the interpreter keeps.
 
@@ -85,6 +86,7 @@ def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
         "identical": verdict.identical,
         "difference": verdict.difference,
         "runs": verdict.runs,
+        "operators_compared": verdict.operators,
         "arena_head_bytes": [arena and arena.head_bytes for arena in arenas],
         "arena_total_bytes": [arena and arena.total_bytes for arena in arenas],
         "predicted_head_bytes": verdict.predicted_bytes,
@@ -94,7 +96,7 @@ def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
 
 def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
     lines = [
-        f"identical: {verdict.runs} runs, every bit of every output"
+        f"identical: {verdict.runs} runs, every bit of every output{_inside(verdict)}"
         if verdict.identical
         else f"DIFFERENT: {verdict.difference}"
     ]
@@ -109,6 +111,12 @@ def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
         lines.append(f"  head {word} by {abs(saved):.1f} %, as TFLM reports it")
         lines += _prediction(verdict, verdict.planned_arena)
     return lines + _made(verdict)
+
+
+def _inside(verdict: Verdict) -> str:
+    if not verdict.operators:
+        return "; inside the network nothing could be compared"
+    return f", and of all {verdict.operators} operators"
 
 
 def _prediction(verdict: Verdict, arena: Arena) -> list[str]:

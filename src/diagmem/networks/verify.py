@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.network import Arena, Inputs, NetworkOutcome, run_network
+from diagmem.kernels.tflm.network import Arena, Call, Inputs, NetworkOutcome, Place, run_network
 from diagmem.kernels.tflm.processes import kernels_name
-from diagmem.model.graph import PLANNED_ONLINE, Model
+from diagmem.model.graph import PLANNED_ONLINE, Model, read_model
 from diagmem.model.write import read_provenance, write_planned
+from diagmem.networks.apart import offsets_apart
 from diagmem.networks.overlaps import identity
 from diagmem.networks.planning import said
 
@@ -23,6 +26,7 @@ class Verdict:
     ----------
     difference : the first one found, in words; empty if there is none.
     runs : how many inputs both have been run on.
+    operators : how many operators' outputs were compared, too; 0 where they could not be.
     arena, planned_arena : what TFLM reports of the model and of the planned one.
     predicted_bytes : the arena's head by the plan; None where the file does not say.
     provenance : how the plan was made, as the file says.
@@ -30,6 +34,7 @@ class Verdict:
 
     difference: str
     runs: int
+    operators: int
     arena: Arena | None
     planned_arena: Arena | None
     predicted_bytes: int | None
@@ -43,8 +48,10 @@ class Verdict:
 def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Verdict:
     """Run both on all inputs, each in one interpreter, and compare every output's bits.
 
-    Several inputs in a row also show whether a run leaves something behind that the
-    next one trips over.
+    The outputs of all operators are compared as well, by their hashes, with those in an
+    arena where nothing overlaps: a network's last operators can hide much.  Several
+    inputs in a row also show whether a run leaves something behind that the next one
+    trips over.
 
     Raises
     ------
@@ -62,11 +69,16 @@ def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Ve
     if apart.refused:
         raise DiagmemError(f"{model.path}: TFLM refuses the model: {apart.refused}")
     together = run_network(planned, inputs)
+    difference = _difference(model, apart, together)
+    operators = 0
+    if not difference:
+        operators, difference = _inside(model, planned, inputs)
     made = read_provenance(planned) or {}
     predicted = made.get("arena_bytes")
     return Verdict(
-        difference=_difference(model, apart, together),
+        difference=difference,
         runs=len(together.runs),
+        operators=operators,
         arena=apart.arena,
         planned_arena=together.arena,
         predicted_bytes=predicted if isinstance(predicted, int) else None,
@@ -86,6 +98,43 @@ def _difference(model: Model, apart: NetworkOutcome, together: NetworkOutcome) -
                     f" {model.tensors[tensor].name!r} differ, the first at {wrong[0]:,}"
                 )
     return ""
+
+
+def _inside(model: Model, planned: Model, inputs: Sequence[Inputs]) -> tuple[int, str]:
+    """How many operators' outputs were compared, and the first that differs."""
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        path = Path(directory) / "apart.tflite"
+        offsets = offsets_apart(model)
+        write_planned(model, [offsets.get(t.index, PLANNED_ONLINE) for t in model.tensors], path)
+        both = [
+            run_network(one, inputs, calls=_outputs(one, planned), hashing=True)
+            for one in (read_model(path), planned)
+        ]
+    if any(outcome.refused for outcome in both):
+        return 0, ""
+    for number, (right, seen) in enumerate(zip(both[0].runs, both[1].runs, strict=True)):
+        pairs = zip(model.operators, right.call_hashes, seen.call_hashes, strict=True)
+        for operator, a, b in pairs:
+            if a != b:
+                return len(model.operators), f"run {number}: {operator.label} puts out other bits"
+    return len(model.operators), ""
+
+
+def _outputs(model: Model, planned: Model) -> list[Call]:
+    """Each operator's outputs, as far as the plan places them."""
+    assert model.plan is not None
+    assert planned.plan is not None
+    return [
+        Call(
+            operator.name.removeprefix("CUSTOM:"),
+            tuple(
+                Place(f"t{t}", "output", "arena", model.plan[t], model.tensors[t].size_bytes)
+                for t in operator.outputs
+                if PLANNED_ONLINE not in (model.plan[t], planned.plan[t])
+            ),
+        )
+        for operator in model.operators
+    ]
 
 
 def record_proof(planned: Model, verdict: Verdict) -> None:

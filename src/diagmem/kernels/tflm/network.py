@@ -65,6 +65,8 @@ class NetworkRun:
     seconds: float
     call_seconds: tuple[float, ...]
     """Of each operator; empty where its calls were not told apart."""
+    call_hashes: tuple[int, ...]
+    """Of the outputs of each operator, as its call left them; where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +150,13 @@ def run_network(
     inputs: Sequence[Inputs],
     *,
     calls: Sequence[Call] = (),
+    hashing: bool = False,
     timeout_seconds: float = NATIVE_SECONDS,
 ) -> NetworkOutcome:
     """Run a model natively in one interpreter, once for each set of inputs.
 
-    With ``calls`` each operator's time is taken.  A model that TFLM refuses, or that
+    With ``calls`` each operator's time is taken, and with ``hashing`` the bytes of its
+    outputs are hashed.  A model that TFLM refuses, or that
     takes the process down, is an outcome like any other.
 
     Raises
@@ -160,7 +164,7 @@ def run_network(
     DiagmemError
         tflite-micro is not there.
     """
-    with network_job(model, inputs, calls) as (command, results):
+    with network_job(model, inputs, calls, hashing) as (command, results):
         how = run_natively(command, timeout_seconds)
         return _outcome(results, how, len(inputs))
 
@@ -187,7 +191,7 @@ def trace_network(
 
 @contextmanager
 def network_job(
-    model: Model, inputs: Sequence[Inputs], calls: Sequence[Call]
+    model: Model, inputs: Sequence[Inputs], calls: Sequence[Call], hashing: bool = False
 ) -> Iterator[tuple[list[str], Path]]:
     """The command that runs the model, and where its results will be."""
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
@@ -197,17 +201,23 @@ def network_job(
             path = Path(directory, "model.tflite")
             path.write_bytes(model.data)
         with job.open("wb") as file:
-            _write_job(model, path, inputs, calls, file)
+            _write_job(model, path, inputs, calls, hashing, file)
         yield child_command("network", job, results), results
 
 
 def _write_job(
-    model: Model, path: Path, inputs: Sequence[Inputs], calls: Sequence[Call], file: IO[bytes]
+    model: Model,
+    path: Path,
+    inputs: Sequence[Inputs],
+    calls: Sequence[Call],
+    hashing: bool,
+    file: IO[bytes],
 ) -> None:
     held = sum(tensor.size_bytes for tensor in model.activations)
     offsets = {i: at for i, at in enumerate(model.plan or ()) if at != PLANNED_ONLINE}
     job = {
         "runtime": str(runtime_file()),
+        "hashing": hashing,
         "profiler": str(client_library("profiler")) if calls else "",
         "model": str(path.resolve()),
         "arena_bytes": held + SPARE_BYTES + BYTES_PER_OPERATOR * len(model.operators),
@@ -233,7 +243,13 @@ def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
     if not refused and len(done) <= expected:
         refused = "; ".join(text for text in (how, printed(results)) if text) or "no reason given"
     runs = tuple(
-        NetworkRun(tuple(r["outputs"]), r["seconds"], tuple(r["call_seconds"])) for r in done[1:]
+        NetworkRun(
+            tuple(r["outputs"]),
+            r["seconds"],
+            tuple(r.get("call_seconds", ())),
+            tuple(r.get("call_hashes", ())),
+        )
+        for r in done[1:]
     )
     return NetworkOutcome(_arena(done[0]) if done else None, runs, refused)
 

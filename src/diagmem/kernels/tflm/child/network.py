@@ -85,12 +85,12 @@ def _run(
     begin = time.perf_counter()
     interpreter.Invoke()
     seconds = time.perf_counter() - begin
-    calls = profiler.finish() if profiler is not None else []
+    calls = profiler.finish() if profiler is not None else {}
     outputs = []
     for number, tensor in enumerate(job["outputs"]):
         outputs.append(interpreter.GetOutputTensor(number).tobytes())
         places.check(tensor, outputs[-1])
-    return {"refused": "", "outputs": outputs, "seconds": seconds, "call_seconds": calls}
+    return {"refused": "", "outputs": outputs, "seconds": seconds, **calls}
 
 
 class _Places:
@@ -128,6 +128,7 @@ class _Call(ctypes.Structure):
         ("places", ctypes.POINTER(_Place)),
         ("count", ctypes.c_size_t),
         ("nanoseconds", ctypes.c_uint64),
+        ("hash", ctypes.c_uint64),
     )
 
 
@@ -140,6 +141,7 @@ class _ProfilerStruct(ctypes.Structure):
         ("count", ctypes.c_size_t),
         ("next", ctypes.c_size_t),
         ("strange", ctypes.c_size_t),
+        ("hashing", ctypes.c_size_t),
         ("began", ctypes.c_uint64),
     )
 
@@ -161,7 +163,7 @@ class _Profiler:
             self._kept.append(listed)
             call.name, call.places, call.count = name.encode(), listed, len(tensors)
         self._calls = calls
-        self._struct = _ProfilerStruct(calls=calls, count=len(calls))
+        self._struct = _ProfilerStruct(calls=calls, count=len(calls), hashing=job["hashing"])
         pointer = ctypes.c_void_p(ctypes.addressof(self._struct))
         ctypes.memmove(
             _graph(runtime, interpreter) + _PROFILER_WORD * POINTER_BYTES,
@@ -172,15 +174,18 @@ class _Profiler:
     def start(self) -> None:
         self._library.start_profile(ctypes.byref(self._struct))
 
-    def finish(self) -> list[float]:
-        """Seconds of each call."""
+    def finish(self) -> dict[str, list[Any]]:
+        """Seconds of each call, and the hash of what it put out."""
         seen, strange = self._struct.next, self._struct.strange
         if strange or seen != len(self._calls):
             raise RefusedError(
                 f"TFLM called {seen} operators, the model has {len(self._calls)};"
                 f" number {(strange or seen + 1) - 1} is the first that was not expected"
             )
-        return [call.nanoseconds / 1e9 for call in self._calls]
+        return {
+            "call_seconds": [call.nanoseconds / 1e9 for call in self._calls],
+            "call_hashes": [call.hash for call in self._calls],
+        }
 
 
 def _graph(runtime: Any, interpreter: Any) -> int:
