@@ -19,7 +19,7 @@ from diagmem import __version__
 from diagmem.errors import DiagmemError
 
 VERBS: dict[str, str] = {
-    "trace": "run a kernel or a program under Valgrind and record its loads and stores",
+    "trace": "run a kernel or a program under Valgrind or QEMU and record its loads and stores",
     "import": "make a trace of an old log of valgrind --tool=lackey --trace-mem=yes",
     "overlap": "the minimum displacement and safe overlap found in a trace",
     "heatmap": "draw a trace: when each byte is loaded, stored and still needed",
