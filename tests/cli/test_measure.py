@@ -49,7 +49,16 @@ def test_a_small_network(
 ) -> None:
     output, trace, values = tmp_path / "o.json", tmp_path / "t.dmt", tmp_path / "i.npz"
     np.savez(values, picture=np.linspace(-1, 1, 105, dtype=np.float32).reshape(1, 5, 7, 3))
-    words = [str(net), "-o", str(output), "--trace", str(trace), "--inputs", str(values)]
+    words = [
+        str(net),
+        "-o",
+        str(output),
+        "--trace",
+        str(trace),
+        "--inputs",
+        str(values),
+        "--weights",
+    ]
     assert main(["measure", *words]) == 0
     out, err = capsys.readouterr()
     title, head, *rows = out.splitlines()

@@ -29,7 +29,7 @@ answer stands beside it.
 
   seconds   of the operator natively         D        minimum displacement
   scratch   arena it used beside its tensors O_s      safe overlap
-  weights   constants it read                formula  what the closed form says of D
+  weights   constants it read (--weights)    formula  what the closed form says of D
   needed    of the live bytes, the most that hold a value needed at one time
 
   diagmem measure net.tflite -o overlaps.json
@@ -48,6 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of random inputs [%(default)s]"
+    )
+    parser.add_argument(
+        "--weights",
+        action="store_true",
+        help="also how many bytes of constants each operator reads; takes half as long again",
     )
     parser.add_argument("--trace", type=Path, metavar="FILE.dmt", help="keep the trace, too")
     add_output(parser, "where the overlaps go, as JSON for diagmem plan --overlaps")
@@ -68,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
         inputs, said = random_inputs(model, args.seed), f"random, seed {args.seed}"
     else:
         inputs, said = read_inputs(model, Path(args.inputs)), Path(args.inputs).name
-    measured = measure(model, inputs, said=said, keep=args.trace, progress=True)
+    measured = measure(
+        model, inputs, said=said, weights=args.weights, keep=args.trace, progress=True
+    )
     if args.output is not None:
         write_overlaps(measured, args.output)
     if args.json:
@@ -104,7 +111,7 @@ def _rows(operator: MeasuredOperator) -> list[list[str]]:
         operator.operator,
         f"{operator.seconds:.4f}",
         f"{operator.scratch_bytes:,}",
-        f"{operator.weights_read_bytes:,}",
+        "" if operator.weights_read_bytes is None else f"{operator.weights_read_bytes:,}",
         f"{operator.live_bytes:,}",
         f"{operator.needed_bytes:,}",
     ]

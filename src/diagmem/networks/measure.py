@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from diagmem.kernels.tflm.network import (
     Arena,
     Call,
     Inputs,
+    NetworkOutcome,
     NetworkRun,
     Place,
     run_network,
@@ -48,6 +50,7 @@ def measure(
     inputs: Inputs,
     *,
     said: str = "",
+    weights: bool = False,
     keep: Path | None = None,
     progress: bool = False,
 ) -> Measured:
@@ -58,6 +61,7 @@ def measure(
     ----------
     inputs : an array for each input of the model.
     said : what the inputs are, for the record.
+    weights : record the loads of constants, too: it takes half as long again.
     keep : where the trace goes; by default it is not kept.
 
     Raises
@@ -68,10 +72,15 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         planned = _planned(model, Path(directory))
         arena, run = _natively(planned, inputs, model.path)
-        _check_outputs(model, inputs, run)
         calls = _calls(planned, arena.head_bytes)
+        if not weights:
+            calls = [_without_weights(call) for call in calls]
         path = keep or Path(directory) / "network.dmt"
-        recorded, outcome = trace_network(planned, inputs, calls, path, progress=progress)
+        # The trace keeps one processor busy; meanwhile the other has this run.
+        with ThreadPoolExecutor(1) as beside:
+            plain = beside.submit(run_network, model, [inputs])
+            recorded, outcome = trace_network(planned, inputs, calls, path, progress=progress)
+            _check_outputs(model, plain.result(), run)
         if outcome.refused:
             raise DiagmemError(f"{model.path}: TFLM under Valgrind: {outcome.refused}")
         if outcome.runs[0].outputs != run.outputs:
@@ -86,7 +95,7 @@ def measure(
                     f" each of {len(model.operators)} operators{_because(recorded.cut)}"
                 )
             valgrind = str(trace.header.get("valgrind", ""))
-            operators = tuple(_measured(model, trace, run))
+            operators = tuple(_measured(model, trace, run, weights))
     return Measured(
         model=identity(model),
         kernels={
@@ -123,9 +132,8 @@ def _natively(planned: Model, inputs: Inputs, name: str) -> tuple[Arena, Network
     return outcome.arena, outcome.runs[0]
 
 
-def _check_outputs(model: Model, inputs: Inputs, run: NetworkRun) -> None:
+def _check_outputs(model: Model, plain: NetworkOutcome, run: NetworkRun) -> None:
     """The plan that is measured under computes what the model does."""
-    plain = run_network(model, [inputs])
     if plain.refused or plain.runs[0].outputs != run.outputs:
         raise DiagmemError(
             f"{model.path}: TFLM computes other outputs where the arena is planned for measuring"
@@ -141,6 +149,10 @@ def _calls(planned: Model, head_bytes: int) -> list[Call]:
         Call(operator.name.removeprefix("CUSTOM:"), tuple(_places(planned, operator, head_bytes)))
         for operator in planned.operators
     ]
+
+
+def _without_weights(call: Call) -> Call:
+    return Call(call.name, tuple(place for place in call.places if place.role != "weights"))
 
 
 def _places(planned: Model, operator: ModelOperator, head_bytes: int) -> Iterator[Place]:
@@ -173,7 +185,9 @@ def _name(number: int) -> str:
 # ---- from windows to overlaps ----
 
 
-def _measured(model: Model, trace: Trace, run: NetworkRun) -> Iterator[MeasuredOperator]:
+def _measured(
+    model: Model, trace: Trace, run: NetworkRun, weights: bool
+) -> Iterator[MeasuredOperator]:
     lives = lifetimes(model)
     aliased = aliases(model)
     for operator, form in zip(model.operators, closed_forms(model), strict=True):
@@ -197,7 +211,7 @@ def _measured(model: Model, trace: Trace, run: NetworkRun) -> Iterator[MeasuredO
             seconds=run.call_seconds[step],
             events=window.events,
             scratch_bytes=sum(_touched(b) for name, b in live.items() if name.startswith(SCRATCH)),
-            weights_read_bytes=sum(_touched(b) for b in live.values() if b.role == Role.WEIGHTS),
+            weights_read_bytes=_weights_read(live, weights),
             live_bytes=_bytes(model, alive),
             needed_bytes=_bytes(model, kept)
             + max(
@@ -209,6 +223,12 @@ def _measured(model: Model, trace: Trace, run: NetworkRun) -> Iterator[MeasuredO
             ),
             pairs=tuple(_pair(pair, live, dying, form, window.events) for pair in pairs),
         )
+
+
+def _weights_read(live: Mapping[str, BufferLiveness], watched: bool) -> int | None:
+    if not watched:
+        return None
+    return sum(_touched(buffer) for buffer in live.values() if buffer.role == Role.WEIGHTS)
 
 
 def _bytes(model: Model, tensors: Iterable[int]) -> int:

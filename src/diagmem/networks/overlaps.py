@@ -69,9 +69,9 @@ class MeasuredOperator:
     Attributes
     ----------
     seconds : natively.
-    events : loads and stores that touched its tensors, weights or scratch.
+    events : loads and stores that touched its tensors, scratch, or watched weights.
     scratch_bytes : bytes of the arena it touched outside of its tensors.
-    weights_read_bytes : bytes of constants it loaded.
+    weights_read_bytes : bytes of constants it loaded; None where nobody looked.
     live_bytes : tensors that the arena holds meanwhile.
     needed_bytes : of these, the most that hold a value still needed at one time.
     """
@@ -81,7 +81,7 @@ class MeasuredOperator:
     seconds: float
     events: int
     scratch_bytes: int
-    weights_read_bytes: int
+    weights_read_bytes: int | None
     live_bytes: int
     needed_bytes: int
     pairs: tuple[MeasuredPair, ...]
