@@ -154,7 +154,15 @@ class Trace:
         ``isolated``: also look for safe displacements below D, which takes longer.
         """
         indices = [w.index for w in self.windows] if window is None else [window]
-        return tuple(self._window_overlaps(self._file.record(i), isolated) for i in indices)
+        return tuple(
+            self._window_overlaps(self._file.record(i), self.liveness(i), isolated) for i in indices
+        )
+
+    def overlaps_of(
+        self, window: int, liveness: Sequence[BufferLiveness], *, isolated: bool = True
+    ) -> WindowOverlaps:
+        """The same for one window whose liveness is there already."""
+        return self._window_overlaps(self._file.record(window), liveness, isolated)
 
     def to_pandas(self, window: int = 0) -> pd.DataFrame:
         """All events of a window as a table: tick, kind, address, size, buffer,
@@ -226,9 +234,11 @@ class Trace:
             summary.last_store - 1,
         )
 
-    def _window_overlaps(self, record: WindowRecord, isolated: bool) -> WindowOverlaps:
+    def _window_overlaps(
+        self, record: WindowRecord, liveness: Sequence[BufferLiveness], isolated: bool
+    ) -> WindowOverlaps:
         window = record.window
-        live = dict(zip((b.name for b in window.buffers), self.liveness(window.index), strict=True))
+        live = dict(zip((b.name for b in window.buffers), liveness, strict=True))
         inputs = [live[b.name] for b in window.buffers if b.role is Role.INPUT]
         outputs = [live[b.name] for b in window.buffers if b.role is Role.OUTPUT]
         notes = self._window_notes(record)

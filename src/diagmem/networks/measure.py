@@ -195,8 +195,9 @@ def _measured(
         alive = {life.tensor: life.end for life in lives if life.start <= step < life.end}
         dying = {tensor for tensor in operator.inputs if alive.get(tensor) == step + 1}
         kept = set(alive) - dying - set(operator.outputs)
-        live = {buffer.name: buffer for buffer in trace.liveness(step)}
-        (window,) = trace.overlaps(step, isolated=False)
+        liveness = trace.liveness(step)
+        live = {buffer.name: buffer for buffer in liveness}
+        window = trace.overlaps_of(step, liveness, isolated=False)
         pairs = [
             _aliased(pair, live)
             if aliased.get(_number(pair.output)) == _number(pair.input)
