@@ -122,7 +122,7 @@ fuzz: install ## fuzz the readers for SECONDS=60 each: TARGETS="trace model ..."
 .PHONY: bench
 bench: install ## how fast recording and analysis are, against other tracers
 	$(PIP) install --quiet --editable '.[bench]'
-	$(VENV_PYTHON) bench/run.py
+	$(VENV_PYTHON) -m bench.run
 
 .PHONY: figures
 figures: install ## draw the pictures in docs/figures/ again

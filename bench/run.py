@@ -11,14 +11,14 @@ import importlib.util
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.qemu import qemu_rows
+from bench.rows import Row, quietly, seconds
 from diagmem.api import open_trace
 from diagmem.kernels.build import build
 from diagmem.kernels.cases import Case
@@ -30,35 +30,6 @@ from diagmem.record.recorder import Mode, Request, record
 LARGE = {"in_h": "224", "in_w": "224", "in_c": "96"}
 SMALL = {"in_h": "112", "in_w": "112", "in_c": "32"}
 ANALYSE = "import sys, diagmem; diagmem.open_trace(sys.argv[1]).overlaps()"
-
-
-@dataclass(frozen=True)
-class Row:
-    what: str
-    value: str
-    goal: str
-    met: bool
-
-
-def seconds(action: Callable[[], object], runs: int) -> float:
-    """The median wall time of some runs."""
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def quietly(command: Sequence[str], **more: object) -> None:
-    subprocess.run(
-        command,
-        check=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **more,  # type: ignore[call-overload]  # passed through to run
-    )
 
 
 def kernel_command(shape: dict[str, str], directory: Path) -> list[str]:
@@ -222,6 +193,7 @@ def main() -> int:
         sys.exit("bench: there is no valgrind on PATH")
     with tempfile.TemporaryDirectory(prefix="diagmem-bench-") as name:
         rows = recording_rows(Path(name), args.runs)
+        rows += qemu_rows(Path(name) / "qemu", args.runs)
         if not args.quick:
             rows += rival_rows(Path(name), args.runs)
             rows += network_rows(Path(name))

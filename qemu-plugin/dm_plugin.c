@@ -40,13 +40,29 @@ static Bool only_thumb;
 
 /* ---- accesses ---- */
 
-#define N_SIZES 5 /* 1 to 16 bytes */
-
-/* What one instruction does shows when it runs. */
+/* An instruction and what its accesses have in common as long as they are alike:
+ * direction, size and, in event mode, the buffer.  QEMU's description of an access
+ * is opaque, but equal for equal accesses, so it is asked about only where it
+ * changes. */
 typedef struct {
+   ULong key;      /* the window and QEMU's description; 0: to be looked up */
+   Addr from;      /* accesses that begin in `from`, `bytes` long, ... */
+   SizeT bytes;
+   DmSpan* span;   /* ... are in this span and of this class */
+   UInt class;
+   UInt size;
+   UInt site;
+   Bool store;
    Addr pc;
-   UInt site[2][N_SIZES]; /* of loads and of stores, + 1; 0: not yet */
 } Instruction;
+
+#define MAX_SIZE_SHIFT 4
+
+/* Never 0: windows are numbered from 0. */
+static inline ULong key_of(qemu_plugin_meminfo_t info)
+{
+   return ((ULong)dm_window.index + 1) << 32 | info;
+}
 
 static Instruction* instruction(Addr pc)
 {
@@ -56,20 +72,67 @@ static Instruction* instruction(Addr pc)
    return made;
 }
 
+static void look_up(Instruction* i, qemu_plugin_meminfo_t info)
+{
+   UInt shift = qemu_plugin_mem_size_shift(info);
+   if (shift > MAX_SIZE_SHIFT) dm_fail("an access of 2^%u bytes", shift);
+   i->key = key_of(info);
+   i->bytes = 0;
+   i->size = 1u << shift;
+   i->store = qemu_plugin_mem_is_store(info);
+   i->site = dm_site(i->pc, i->store ? DM_STORE : DM_LOAD, i->size);
+}
+
+/* After an event of the instruction at that address: the next ones there may be
+ * written at once. */
+static void stay_in(Instruction* i, Addr address)
+{
+   DmSite* site = &dm_sites[i->site];
+   DmSpan* span = dm_span_of_site(site, address);
+   Addr start, end;
+   if (!span || span->wide) return;
+   start = span->start;
+   end = span->end;
+   if (span->gaps) {
+      const DmBuffer* b = dm_buffer_of(span, address, i->size);
+      start = b->start;
+      end = b->end;
+   }
+   i->from = start - (i->size - 1);
+   i->bytes = end - i->from;
+   i->span = span;
+   i->class = dm_class(i->site, (UInt)(span - dm_window.spans));
+   dm_direct_begin();
+}
+
+static __attribute__((noinline)) void by_record(Instruction* i, qemu_plugin_meminfo_t info,
+                                                Addr address)
+{
+   if (i->key != key_of(info)) look_up(i, info);
+   if (dm_direct.at && !dm_span_of_site(&dm_sites[i->site], address)) return;
+   dm_direct_end();
+   *dm_cursor++ = (DmRecord)address << DM_SITE_BITS | i->site;
+   if (dm_options.mode == DM_EVENTS && dm_records_count()) {
+      dm_drain();
+      stay_in(i, address);
+   } else if (dm_cursor == dm_records + DM_RECORDS) {
+      dm_flush_records();
+   }
+}
+
 static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void* data)
 {
    Instruction* i = data;
-   UInt shift;
-   UInt* site;
-   Bool store;
-   if (LIKELY(!dm_page_map[address >> DM_PAGE_SHIFT & (DM_PAGES - 1)])) return;
-   shift = qemu_plugin_mem_size_shift(info);
-   if (UNLIKELY(shift >= N_SIZES)) dm_fail("an access of 2^%u bytes", shift);
-   store = qemu_plugin_mem_is_store(info);
-   site = &i->site[store][shift];
-   if (UNLIKELY(!*site)) *site = dm_site(i->pc, store ? DM_STORE : DM_LOAD, 1u << shift) + 1;
-   *dm_cursor++ = (DmRecord)address << DM_SITE_BITS | (*site - 1);
-   if (UNLIKELY(dm_cursor == dm_records + DM_RECORDS)) dm_flush_records();
+   UInt* at = dm_direct.at;
+   if (LIKELY(address - i->from < i->bytes && i->key == key_of(info)
+              && at != dm_direct.end)) {
+      *at = i->class;
+      dm_direct.at = at + 1;
+      dm_direct.stores += i->store;
+      dm_span_append(i->span, address, i->size);
+   } else if (dm_page_map[address >> DM_PAGE_SHIFT & (DM_PAGES - 1)]) {
+      by_record(i, info, address);
+   }
 }
 
 /* ---- translation ---- */

@@ -196,16 +196,49 @@ static inline DmSpan* dm_span_of_site(DmSite* s, Addr addr)
    return dm_span_of(addr, s->size, 0);
 }
 
+/* The next event's place in the column of its span; `wide` ones take Long. */
+static inline void dm_span_append(DmSpan* span, Addr addr, SizeT size)
+{
+   Long delta = (Long)(addr - span->last);
+   span->last = addr;
+   span->alignment |= (addr - span->start) | size;
+   if (LIKELY(!span->wide)) {
+      *(Int*)span->at = (Int)delta;
+      span->at += sizeof(Int);
+   } else {
+      *(Long*)span->at = delta;
+      span->at += sizeof(Long);
+   }
+}
+
 /* ---- draining the records ---- */
 
 extern ThreadId dm_records_tid;
 
 void dm_drain(void);
+/* The thread of the records made an event. */
+void dm_touched(void);
 /* One event in each span that the access touches, at once. */
 void dm_bulk_at(Addr pc, DmKind kind, Addr addr, SizeT size);
 /* A record of more than DM_REACH bytes (the processor's state, say), which may
  * touch several spans. */
 void dm_bulk_record(DmRecord record);
+
+/* Events without a record: a recorder that knows the class and the span of an
+ * access may write the event itself, at dm_direct.at, as long as that is not the
+ * end.  Every drain ends it, so that records and such events keep their order. */
+typedef struct {
+   UInt* at;     /* where the next event's class goes; the span has the rest */
+   UInt* end;    /* both NULL where no event may be written */
+   ULong stores; /* among these events */
+} DmDirect;
+
+extern DmDirect dm_direct;
+
+/* Only with no record left, in an open window, in event mode. */
+void dm_direct_begin(void);
+void dm_direct_end(void);
+
 void dm_events_init(void);
 void dm_events_window_opened(void);
 void dm_events_flush(void);

@@ -11,8 +11,7 @@ ThreadId dm_records_tid;
 DmRecord dm_records[DM_RECORDS + DM_RECORDS_SLACK];
 DmRecord* dm_cursor = dm_records;
 
-/* The thread of the records made an event. */
-static void touched(void)
+void dm_touched(void)
 {
    if (dm_window.events_tid == 0)
       dm_window.events_tid = dm_records_tid;
@@ -22,13 +21,14 @@ static void touched(void)
 
 void dm_drain(void)
 {
+   dm_direct_end();
    if (dm_window.open && dm_recording && dm_records_count()) {
       ULong before = dm_window.events;
       if (dm_options.mode == DM_SUMMARY)
          dm_summary_consume(dm_records, dm_cursor);
       else
          dm_events_consume(dm_records, dm_cursor);
-      if (dm_window.events > before) touched();
+      if (dm_window.events > before) dm_touched();
    }
    dm_cursor = dm_records;
 }
@@ -49,7 +49,7 @@ static void bulk(UInt site, Addr addr, SizeT size)
          dm_bulk_made(from, to - from);
       }
       i = (UInt)(span - dm_window.spans) + 1;
-      touched();
+      dm_touched();
    }
 }
 

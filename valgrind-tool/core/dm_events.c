@@ -167,17 +167,8 @@ static void end_batch(Segment* seg, UInt before)
 static inline void append(UInt* class, UInt site, DmSite* s, DmSpan* span, Addr addr, SizeT size)
 {
    UInt index = (UInt)(span - dm_window.spans);
-   Long delta = (Long)(addr - span->last);
    *class = LIKELY(s->last_span == index) ? s->last_class : dm_class(site, index);
-   span->last = addr;
-   span->alignment |= (addr - span->start) | size;
-   if (LIKELY(!span->wide)) {
-      *(Int*)span->at = (Int)delta;
-      span->at += sizeof(Int);
-   } else {
-      *(Long*)span->at = delta;
-      span->at += sizeof(Long);
-   }
+   dm_span_append(span, addr, size);
 }
 
 /* Take records up to the end or to one that is no ordinary access; answers which. */
@@ -226,4 +217,28 @@ void dm_events_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)
    n_events++;
    dm_window.stores += s->store;
    end_batch(seg, n_events - 1);
+}
+
+/* ---- events without a record ---- */
+
+DmDirect dm_direct;
+
+void dm_direct_begin(void)
+{
+   begin_batch(DM_RECORDS);
+   dm_direct.at = classes + n_events;
+   dm_direct.end = dm_direct.at + DM_RECORDS;
+   dm_direct.stores = 0;
+}
+
+void dm_direct_end(void)
+{
+   UInt before = n_events;
+   if (!dm_direct.at) return;
+   n_events = (UInt)(dm_direct.at - classes);
+   dm_direct.at = dm_direct.end = NULL;
+   if (n_events == before) return;
+   dm_window.stores += dm_direct.stores;
+   end_batch(segment(), before);
+   dm_touched();
 }
