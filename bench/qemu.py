@@ -37,7 +37,7 @@ def qemu_rows(directory: Path, runs: int) -> list[Row]:
         return seconds(lambda: quietly(words, cwd=directory), runs)
 
     def traced(mode: Mode) -> float:
-        request = on_target(Request(command=image, mode=mode), built, case, directory)
+        request = on_target(Request(command=image, mode=mode), built, [case], directory)
         return seconds(lambda: record(request, directory / f"{mode}.dmt"), runs)
 
     empty = under("empty.so")

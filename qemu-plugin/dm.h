@@ -29,6 +29,11 @@ typedef struct {
 } DmPlace;
 
 typedef struct {
+   DmBuffer* buffers;
+   UInt n_buffers;
+} DmWatched;
+
+typedef struct {
    const HChar* stream;
    const HChar* machine; /* as the reader calls it */
    Bool whole_program;
@@ -37,8 +42,8 @@ typedef struct {
    Addr bias;            /* from the file's addresses to those in memory */
    DmPlace* places;
    UInt n_places;
-   DmBuffer* buffers;
-   UInt n_buffers;
+   DmWatched* watched;   /* of the first window, of the second, ... */
+   UInt n_watched;       /* at least 1; the last is that of all later windows, too */
 } DmConfig;
 
 extern DmConfig dm_config;
@@ -46,6 +51,8 @@ extern DmConfig dm_config;
 void dm_config_read(const HChar* path);
 /* What is watched lies that much higher than the file says. */
 void dm_config_move(Addr bias);
+/* The buffers of the window of that number. */
+const DmWatched* dm_config_watched(UInt window);
 /* What begins at that address: from this number on, dm_config.n_places if nothing. */
 UInt dm_config_place(Addr address, UInt from);
 
@@ -69,6 +76,8 @@ extern Addr dm_block;
 
 /* Records are full, or something is about to happen. */
 void dm_flush_records(void);
+/* The next window begins here. */
+void dm_calls_window(const HChar* name);
 void dm_calls_over(void);
 
 Bool dm_stream_open(const HChar* path);

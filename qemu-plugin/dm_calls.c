@@ -131,10 +131,10 @@ static void close_window(const HChar* how)
    dm_window_close(how);
 }
 
-static void open_window(const DmPlace* place)
+void dm_calls_window(const HChar* name)
 {
-   if (dm_window.open) return;
-   dm_window_open(1, place->name, dm_config.buffers, dm_config.n_buffers, NULL, 0);
+   const DmWatched* of = dm_config_watched(dm_window_total());
+   dm_window_open(1, name, of->buffers, of->n_buffers, NULL, 0);
    window_depth = depth;
 }
 
@@ -193,7 +193,9 @@ void dm_on_place(unsigned vcpu, void* data)
    const DmPlace* place = data;
    if (!dm_recording) return;
    switch (place->kind) {
-      case DM_AT_FUNCTION: open_window(place); break;
+      case DM_AT_FUNCTION:
+         if (!dm_window.open) dm_calls_window(place->name);
+         break;
       case DM_AT_COPY: open_copy(place); break;
       case DM_AT_FAULT: fault(place, block_before);
    }

@@ -14,6 +14,8 @@
  *   copy memcpy|memmove|memset ADDRESS
  *   fault ADDRESS NAME                control must not get there
  *   buffer NAME ROLE ADDRESS BYTES    in the order that dm_window_open wants
+ *   next-window                       the buffers behind it are those of the next
+ *                                     window; the last ones stay for all that follow
  *
  * Written by diagmem.record.qemu.  Addresses are hexadecimal, without Thumb bit.
  */
@@ -54,9 +56,23 @@ static void add_buffer(const HChar* name, const HChar* role, Addr start, SizeT b
 {
    DmBuffer buffer = { .name = copied(name), .role = copied(role), .start = start,
                        .end = start + bytes };
-   dm_config.buffers
-      = dm_memory(dm_config.buffers, (dm_config.n_buffers + 1) * sizeof *dm_config.buffers);
-   dm_config.buffers[dm_config.n_buffers++] = buffer;
+   DmWatched* of = &dm_config.watched[dm_config.n_watched - 1];
+   of->buffers = dm_memory(of->buffers, (of->n_buffers + 1) * sizeof *of->buffers);
+   of->buffers[of->n_buffers++] = buffer;
+}
+
+static void next_window(void)
+{
+   DmWatched none = { NULL, 0 };
+   dm_config.watched
+      = dm_memory(dm_config.watched, (dm_config.n_watched + 1) * sizeof *dm_config.watched);
+   dm_config.watched[dm_config.n_watched++] = none;
+}
+
+const DmWatched* dm_config_watched(UInt window)
+{
+   UInt last = dm_config.n_watched - 1;
+   return &dm_config.watched[window < last ? window : last];
 }
 
 static Bool read_line(const HChar* line)
@@ -86,6 +102,8 @@ static Bool read_line(const HChar* line)
       return add_copy(first, address);
    else if (sscanf(line, "buffer %4095s %63s %lx %lx", first, second, &address, &bytes) == 4)
       add_buffer(first, second, address, bytes);
+   else if (strcmp(line, "next-window\n") == 0)
+      next_window();
    else
       return False;
    return True;
@@ -96,6 +114,7 @@ void dm_config_read(const HChar* path)
    static HChar line[8192];
    FILE* file = fopen(path, "r");
    if (!file) dm_fail("cannot read %s: %s", path, strerror(errno));
+   next_window();
    while (fgets(line, sizeof line, file))
       if (!read_line(line)) dm_fail("%s does not hold what this plugin expects: %s", path, line);
    fclose(file);
@@ -103,12 +122,15 @@ void dm_config_read(const HChar* path)
 
 void dm_config_move(Addr bias)
 {
-   UInt i;
+   UInt i, w;
    dm_config.bias = bias;
    for (i = 0; i < dm_config.n_places; i++) dm_config.places[i].address += bias;
-   for (i = 0; i < dm_config.n_buffers; i++) {
-      dm_config.buffers[i].start += bias;
-      dm_config.buffers[i].end += bias;
+   for (w = 0; w < dm_config.n_watched; w++) {
+      const DmWatched* of = &dm_config.watched[w];
+      for (i = 0; i < of->n_buffers; i++) {
+         of->buffers[i].start += bias;
+         of->buffers[i].end += bias;
+      }
    }
 }
 

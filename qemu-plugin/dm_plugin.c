@@ -163,8 +163,7 @@ static void watch(struct qemu_plugin_insn* insn)
 static void start(void)
 {
    if (dm_config.relocated) dm_config_move(qemu_plugin_start_code() - dm_config.code_start);
-   if (dm_config.whole_program)
-      dm_window_open(1, "whole program", dm_config.buffers, dm_config.n_buffers, NULL, 0);
+   if (dm_config.whole_program) dm_calls_window("whole program");
 }
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb)

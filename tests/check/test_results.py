@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.check.judge import Question, draw_questions, judge
-from diagmem.check.results import COLUMNS, as_json, count, read_question, write_csv
+from diagmem.check.judge import Finding, Question, draw_questions, judge
+from diagmem.check.results import (
+    COLUMNS,
+    Against,
+    against_others,
+    as_json,
+    count,
+    read_question,
+    write_csv,
+)
 from diagmem.errors import DiagmemError
 from diagmem.ops import OPERATORS
 from tests.check.python_kernels import PythonKernels
@@ -43,7 +51,8 @@ def test_the_question_again_has_the_same_answer(tmp_path: Path) -> None:
 def test_json(tmp_path: Path) -> None:
     found = [one for _, one in judge(PythonKernels(), draw_questions("PACK", 5, seed=2))]
     data = json.loads(json.dumps(as_json(found)))
-    assert set(data) == {"operators", "cases"}
+    assert set(data) == {"operators", "targets", "cases"}
+    assert data["targets"] == []
     [total] = data["operators"]
     assert set(total) == OPERATOR_KEYS
     assert len(data["cases"]) == len(found) >= total["cases"]
@@ -114,3 +123,21 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(DiagmemError, match="cannot be read as results"):
         read_question(f"{path}:1")
+
+
+def test_targets_against_this_machine() -> None:
+    def found(kernels: str, operator: str, traced: int, refused: str = "") -> Finding:
+        return Finding(operator, kernels, "a=1", 0, traced=traced, refused=refused)
+
+    findings = [
+        found("c", "ADD", 0),
+        found("c@cortex-m4", "ADD", 4),
+        found("c", "RELU", 8),
+        found("c@cortex-m4", "RELU", 8),
+        found("c", "EXP", 1),
+        found("c@cortex-m4", "EXP", 0, refused="no room"),
+        found("c-O3@cortex-m4", "ADD", 0),
+    ]
+    assert against_others(findings) == [Against("c@cortex-m4", "c", 2, {"ADD": 1})]
+    [said] = as_json(findings)["targets"]
+    assert said == {"kernels": "c@cortex-m4", "against": "c", "pairs": 2, "differ": {"ADD": 1}}

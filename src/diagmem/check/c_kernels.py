@@ -17,6 +17,7 @@ from diagmem.kernels.execute import BATCH_BYTES
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.reference import reference_kernel, why_none
 from diagmem.kernels.run import driver_command, run_each
+from diagmem.kernels.target.kernel import for_target, on_target, why_too_large
 from diagmem.ops.layer import Layer
 from diagmem.record.recorder import Request, record
 from diagmem.trace.model import Role
@@ -27,11 +28,13 @@ PATIENCE_SECONDS = 120.0
 
 @dataclass
 class CKernels:
-    """Kernels compiled with some flags, which follow one loop order."""
+    """Kernels compiled with some flags, which follow one loop order; with a target they
+    are compiled for it and run in QEMU."""
 
     name: str
     flags: str
     loop_order: str
+    target: str = ""
     _kernels: dict[str, Kernel] = field(default_factory=dict)
     _built: dict[tuple[object, ...], Built] = field(default_factory=dict)
 
@@ -39,7 +42,10 @@ class CKernels:
         return self.loop_order
 
     def why_none(self, layer: Layer) -> str:
-        return why_none(layer, self.loop_order)
+        reason = why_none(layer, self.loop_order)
+        if self.target and not reason:
+            reason = why_too_large(self.target, Case(self._kernel(layer)))
+        return reason
 
     def run(self, runs: Sequence[Run]) -> list[Outcome]:
         outcomes: list[Outcome] = [Outcome({}, "not run")] * len(runs)
@@ -55,7 +61,7 @@ class CKernels:
         traced: list[Traced] = [Traced((), "not traced")] * len(layers)
         cases = [self._case(Run(layer, seed)) for layer in layers]
         for built, numbers in self._by_build(cases):
-            found = _traced(built, [cases[i] for i in numbers], layers[numbers[0]])
+            found = _traced(built, [cases[i] for i in numbers])
             for i, one in zip(numbers, found, strict=True):
                 traced[i] = one
         return traced
@@ -69,7 +75,8 @@ class CKernels:
     def _kernel(self, layer: Layer) -> Kernel:
         key = repr((layer.operator, layer.attributes))
         if key not in self._kernels:
-            self._kernels[key] = reference_kernel(layer, flags=self.flags, order=self.loop_order)
+            kernel = reference_kernel(layer, flags=self.flags, order=self.loop_order)
+            self._kernels[key] = for_target(kernel, self.target) if self.target else kernel
         return self._kernels[key]
 
     def _by_build(self, cases: Sequence[Case]) -> Iterator[tuple[Built, list[int]]]:
@@ -121,7 +128,7 @@ def _batches(numbers: Sequence[int], cases: Sequence[Case]) -> Iterator[list[int
         yield batch
 
 
-def _traced(built: Built, cases: Sequence[Case], layer: Layer) -> list[Traced]:
+def _traced(built: Built, cases: Sequence[Case]) -> list[Traced]:
     """One process for all of them, a window each."""
     with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
         directory = Path(name)
@@ -131,10 +138,12 @@ def _traced(built: Built, cases: Sequence[Case], layer: Layer) -> list[Traced]:
             for role in (Role.INPUT, Role.OUTPUT)
             for buffer in cases[0].kernel.with_role(role)
         ]
-        recorded = record(
-            Request(command=driver_command(built, cases, directory), mode="summary", watch=watch),
-            path,
+        request = Request(
+            command=driver_command(built, cases, directory), mode="summary", watch=watch
         )
+        if built.target:
+            request = on_target(request, built, cases, directory)
+        recorded = record(request, path)
         with open_trace(path) as trace:
             found = [Traced(window.pairs) for window in trace.overlaps(isolated=False)]
     if len(found) < len(cases) or recorded.exit_code:

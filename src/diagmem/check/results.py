@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,40 @@ def _count(operator: str, kernels: str, findings: Sequence[Finding]) -> Count:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The same layers on two sets of kernels: how often their traced D are equal.
+
+    ``differ`` counts the pairs of which they are not, by operator.
+    """
+
+    kernels: str
+    against: str
+    pairs: int
+    differ: Mapping[str, int]
+
+
+def against_others(findings: Iterable[Finding]) -> list[Against]:
+    """Each set on a target (``c@cortex-m4``) against the same one on this machine."""
+    traced: dict[str, dict[tuple[object, ...], int]] = {}
+    for one in findings:
+        if not one.refused:
+            pair = (one.operator, one.attributes, one.seed, one.input, one.output)
+            traced.setdefault(one.kernels, {})[pair] = one.traced
+    found = []
+    for name, there in traced.items():
+        base, at, _ = name.partition("@")
+        here = traced.get(base, {}) if at else {}
+        both = [pair for pair in there if pair in here]
+        if both:
+            differ = Counter(str(pair[0]) for pair in both if there[pair] != here[pair])
+            found.append(Against(name, base, len(both), dict(differ)))
+    return found
+
+
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     return {
+        "targets": [dataclasses.asdict(one) for one in against_others(findings)],
         "operators": [dataclasses.asdict(one) for one in count(findings)],
         "cases": [
             {

@@ -80,8 +80,9 @@ class KernelSet(Protocol):
 
 
 C_SETS = {"c": "-O2", "c-O0": "-O0", "c-O2": "-O2", "c-O3": "-O3"}
-SETS = (*C_SETS, "two-columns", "tflm")
-"""All that `kernel_set` knows."""
+C_ORDERS = {**dict.fromkeys(C_SETS, REFERENCE), "two-columns": "two-columns"}
+SETS = (*C_ORDERS, "tflm")
+"""All that `kernel_set` knows; of C sets also ``c@cortex-m4`` and the like."""
 
 
 def kernel_set(name: str) -> KernelSet:
@@ -92,14 +93,19 @@ def kernel_set(name: str) -> KernelSet:
     DiagmemError
         There is none, or it is not installed.
     """
-    if name in C_SETS:
+    compiled, at, target = name.partition("@")
+    if compiled in C_ORDERS:
         from diagmem.check.c_kernels import CKernels
+        from diagmem.kernels.target.kernel import check_tools
 
-        return CKernels(name, C_SETS[name], REFERENCE)
-    if name == "two-columns":
-        from diagmem.check.c_kernels import CKernels
-
-        return CKernels(name, "-O2", "two-columns")
+        if at:
+            check_tools(target)
+        return CKernels(name, C_SETS.get(compiled, "-O2"), C_ORDERS[compiled], target)
+    if compiled == "tflm" and at:
+        raise DiagmemError(
+            f"{name}: the wheel's kernels are compiled for this machine, expected C kernels with"
+            f" a target: {', '.join(C_ORDERS)}"
+        )
     if name == "tflm":
         if importlib.util.find_spec("tflite_micro") is None:
             raise DiagmemError(

@@ -19,12 +19,14 @@ from diagmem.cli.common import (
     say,
 )
 from diagmem.errors import DiagmemError
+from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
     from diagmem.check.judge import Finding
     from diagmem.check.results import Count
 
 DEFAULT_KERNELS = "c,tflm"
+DEFAULT_KERNELS_ON_TARGETS = "c"
 
 _EPILOG = """\
 For each random layer: D by closed form, by loop nest and by the paper's bound; D
@@ -38,9 +40,11 @@ overlapped, at the largest D and one element below it.
   tight       one element less, and some bit is wrong
 
 kernels: c (our C kernels at -O2), c-O0, c-O3, two-columns (a convolution in another
-loop order), tflm (TensorFlow Lite Micro's, from the tflite-micro wheel)
+loop order), tflm (TensorFlow Lite Micro's, from the tflite-micro wheel).  With --target
+the C kernels are compiled for a Cortex-M, too, and traced and run there in QEMU.
 
   diagmem check --op CONV_2D --op ADD --cases 100 -o results.csv
+  diagmem check --kernels c --target cortex-m4 --target cortex-m55
   diagmem check --replay results.csv:17
 """
 
@@ -52,9 +56,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--kernels",
-        default=DEFAULT_KERNELS,
         metavar="SETS",
-        help="sets of compiled kernels, with commas [%(default)s]",
+        help=f"sets of compiled kernels, with commas [{DEFAULT_KERNELS}; with --target"
+        f" {DEFAULT_KERNELS_ON_TARGETS}]",
+    )
+    parser.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        choices=list(TARGETS),
+        help="besides this machine also that processor, in QEMU; repeatable",
     )
     parser.add_argument(
         "--cases", type=positive, default=20, metavar="N", help="layers per operator [%(default)s]"
@@ -73,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None:
         check_output(args.output, args.force)
-    if args.replay and (args.op or args.kernels != DEFAULT_KERNELS):
+    if args.replay and (args.op or args.kernels or args.target):
         raise DiagmemError("--replay takes operator and kernels from the row: leave them out")
     findings = _replayed(args.replay) if args.replay else _checked(args)
     if args.output is not None:
@@ -83,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.replay:
         print("\n".join(line for finding in findings for line in _in_full(finding)))
     else:
-        print("\n".join(_table(count(findings))))
+        print("\n".join([*_table(count(findings)), *_targets(findings)]))
     _say_next(args, findings)
     return 1 if any(finding.wrong for finding in findings) else 0
 
@@ -98,7 +109,7 @@ def _checked(args: argparse.Namespace) -> list[Finding]:
     progress = Progress("checking")
     found = check(
         operators or list(OPERATORS),
-        _sets(args.kernels, args.kernels == DEFAULT_KERNELS),
+        _sets(args.kernels, args.target),
         cases=args.cases,
         seed=args.seed,
         jobs=args.jobs or len(os.sched_getaffinity(0)),
@@ -108,17 +119,19 @@ def _checked(args: argparse.Namespace) -> list[Finding]:
     return found
 
 
-def _sets(text: str, default: bool) -> list[str]:
+def _sets(text: str | None, targets: list[str]) -> list[str]:
     """The sets named; of the default ones only those that are there."""
     from diagmem.check.sets import kernel_set
 
-    names = list(dict.fromkeys(text.split(",")))
+    named = text or (DEFAULT_KERNELS_ON_TARGETS if targets else DEFAULT_KERNELS)
+    names = list(dict.fromkeys(named.split(",")))
+    names += [f"{name}@{target}" for name in names for target in dict.fromkeys(targets)]
     found = []
     for name in names:
         try:
             kernel_set(name)
         except DiagmemError as error:
-            if not default:
+            if text is not None or targets:
                 raise
             say(f"left out: {error}")
             continue
@@ -176,6 +189,21 @@ def _table(counts: list[Count]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _targets(findings: list[Finding]) -> list[str]:
+    """Where the same source, compiled for another processor, has another D."""
+    from diagmem.check.results import against_others
+
+    lines = []
+    for one in against_others(findings):
+        differ = ", ".join(f"{operator} {n:,}" for operator, n in one.differ.items())
+        lines.append(
+            f"{one.kernels}: traced D as on this machine for"
+            f" {one.pairs - sum(one.differ.values()):,} of {one.pairs:,} pairs"
+            + (f"; another for {differ}" if differ else "")
+        )
+    return lines
 
 
 def _say_next(args: argparse.Namespace, findings: list[Finding]) -> None:

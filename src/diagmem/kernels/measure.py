@@ -66,7 +66,7 @@ def trace_kernel(
             time_limit_seconds=time_limit_seconds,
         )
         if built.target:
-            request = on_target(request, built, cases[0], Path(directory))
+            request = on_target(request, built, cases, Path(directory))
         try:
             recorded = record(request, output, progress=progress)
         except ProgramStoppedError as error:

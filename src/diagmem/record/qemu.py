@@ -11,7 +11,7 @@ import shlex
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -163,7 +163,10 @@ class InQemu:
                 yield f"function {symbol.address & ~1:x} {symbol.name}"
         yield from self._copies()
         yield from self._faults()
-        yield from self._buffers()
+        yield from self._buffers(request.buffers)
+        for buffers in request.later_buffers:
+            yield "next-window"
+            yield from self._buffers(buffers)
 
     def _functions(self, name: str) -> list[Symbol]:
         if not name:
@@ -221,10 +224,10 @@ class InQemu:
             yield from (f"fault {a:x} {name}" for a, name in named.items() if a not in watched)
             return
 
-    def _buffers(self) -> Iterator[str]:
-        check_names(list(self._request.buffers))
+    def _buffers(self, buffers: Sequence[BufferPlace]) -> Iterator[str]:
+        check_names(list(buffers))
         found = []
-        for buffer in self._request.buffers:
+        for buffer in buffers:
             if buffer.place.startswith(("arg:", "heap:")):
                 raise DiagmemError(
                     f"buffer {buffer.name}={buffer.place}: QEMU's plugin interface reads no"

@@ -70,6 +70,9 @@ class Request:
     target: str = ""
     """Run an image for that target (`diagmem.record.targets`) in QEMU; empty: a
     program of this machine under Valgrind."""
+    later_buffers: Sequence[Sequence[BufferPlace]] = ()
+    """Of the second window, the third and so on, instead of ``buffers``; the last ones
+    stay for all that follow.  Only with a target."""
     time_limit_seconds: float | None = None
     directory: Path | None = None
     """Where the program runs; None: here."""

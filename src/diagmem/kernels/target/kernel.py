@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,32 @@ from diagmem.kernels.cases import Case, layout
 from diagmem.kernels.description import with_parameters
 from diagmem.kernels.model import Kernel
 from diagmem.record.places import BufferPlace
+from diagmem.record.qemu import find_emulator, find_plugin
 from diagmem.record.recorder import Request
 from diagmem.record.targets import board
 from diagmem.record.tool import apt_command
 
 COMPILER = "arm-none-eabi-gcc"
+
+
+def check_tools(name: str) -> None:
+    """See that described kernels can be compiled for a target and traced there.
+
+    Raises
+    ------
+    DiagmemError
+        There is no such target, or a tool is missing; the message says how to get it.
+    """
+    board(name)
+    find_emulator(name)
+    find_plugin()
+    _find_compiler(COMPILER)
+
+
+def _find_compiler(compiler: str) -> None:
+    if shutil.which(compiler) is None:
+        install = apt_command("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
+        raise DiagmemError(f"there is no {compiler!r} on PATH; mend it with: {install}")
 
 
 def for_target(kernel: Kernel, name: str) -> Kernel:
@@ -40,36 +62,45 @@ def for_target(kernel: Kernel, name: str) -> Kernel:
             f" compile for {name}"
         )
     compiler = given.get("compiler", COMPILER)
-    if shutil.which(compiler) is None:
-        install = apt_command("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
-        raise DiagmemError(f"there is no {compiler!r} on PATH; mend it with: {install}")
+    _find_compiler(compiler)
     flags = kernel.code.flags
     if "flags" not in given:
         flags = tuple(flag for flag in flags if not flag.startswith("-m"))
     return with_parameters(kernel, compiler=compiler, flags=shlex.join((*target.flags, *flags)))
 
 
-def on_target(request: Request, built: Built, case: Case, workdir: Path) -> Request:
-    """The request for a run on ``built.target``: the kernel's call is the window,
-    its buffers lie where ``case`` places them in the board's memory."""
-    arena, placed = board(built.target).arena, layout(case)
-    if placed.region_bytes > arena.size_bytes:
-        raise DiagmemError(
-            f"{case.kernel.file}: the buffers take {placed.region_bytes} bytes, expected at most"
-            f" {arena.size_bytes} on {built.target}"
-        )
-    starts = {name: arena.start + offset for name, offset in placed.offsets.items()}
+def on_target(request: Request, built: Built, cases: Sequence[Case], workdir: Path) -> Request:
+    """The request for a run on ``built.target``: each case's call is a window, its
+    buffers lie where the case places them in the board's memory."""
+    buffers = [_places(built.target, case) for case in cases]
     return replace(
         request,
-        functions=[case.kernel.function],
-        buffers=[
-            BufferPlace(
-                buffer.name,
-                buffer.role,
-                f"address:0x{starts[buffer.name]:x},bytes:{buffer.size_bytes}",
-            )
-            for buffer in case.kernel.buffers
-        ],
+        functions=[cases[0].kernel.function],
+        buffers=buffers[0],
+        later_buffers=buffers[1:],
         target=built.target,
         directory=workdir,
     )
+
+
+def why_too_large(target: str, case: Case) -> str:
+    """Why the board has no room for the buffers; empty where it has."""
+    needed, there = layout(case).region_bytes, board(target).arena.size_bytes
+    if needed <= there:
+        return ""
+    return f"the buffers take {needed} bytes, expected at most {there} on {target}"
+
+
+def _places(target: str, case: Case) -> list[BufferPlace]:
+    reason = why_too_large(target, case)
+    if reason:
+        raise DiagmemError(f"{case.kernel.file}: {reason}")
+    start, offsets = board(target).arena.start, layout(case).offsets
+    return [
+        BufferPlace(
+            buffer.name,
+            buffer.role,
+            f"address:0x{start + offsets[buffer.name]:x},bytes:{buffer.size_bytes}",
+        )
+        for buffer in case.kernel.buffers
+    ]
