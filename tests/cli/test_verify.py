@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from diagmem.cli.main import main
+from diagmem.kernels.tflm.network import Inputs, NetworkOutcome, run_network
 from diagmem.model.graph import Model, read_model
 from diagmem.model.write import read_provenance, write_planned
+from diagmem.networks import verify as verifying
 from diagmem.networks.planning import plan_network, write_plan
 from tests.model.build import Draft, small
 
@@ -75,9 +77,12 @@ def test_json_and_record(net: Path, planned: Path, capsys: Capture) -> None:
     assert main(["verify", str(net), str(planned), "--runs", "1", "--record", "--json"]) == 0
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert set(data) == set(
-        "model planned identical difference runs operators_compared arena_head_bytes"
-        " arena_total_bytes predicted_head_bytes provenance".split()
+        "model planned identical difference runs operators operators_compared"
+        " operators_not_compared arena_head_bytes arena_total_bytes predicted_head_bytes"
+        " provenance".split()
     )
+    assert (data["operators"], data["operators_compared"]) == (3, 3)
+    assert data["operators_not_compared"] == ""
     assert (data["identical"], data["difference"], data["runs"]) == (True, "", 1)
     before, after = data["arena_head_bytes"]
     assert before > after == data["predicted_head_bytes"]
@@ -121,7 +126,56 @@ def test_a_plan_that_leaves_a_tensor_to_the_runtime(
 ) -> None:
     partly = place(read_model(net), {0: 0, 3: 432}, tmp_path / "partly.tflite")
     assert main(["verify", str(net), str(partly), "--runs", "1"]) == 0
-    assert "partly.tflite: the plan leaves 2 tensors to the runtime" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "every bit of every output, and of 1 of 3 operators\n" in out
+    assert "partly.tflite: the plan leaves 2 tensors to the runtime" in err
+
+
+def test_a_plan_that_places_no_output(net: Path, tmp_path: Path, capsys: Capture) -> None:
+    online = place(read_model(net), {0: 0}, tmp_path / "online.tflite")
+    words = ["verify", str(net), str(online), "--runs", "1"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "identical: 1 runs, every bit of every output"
+    assert lines[1] == "  operators' outputs not compared: the plan places none of them"
+    assert main([*words, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["operators_compared"] == 0
+    assert data["operators_not_compared"] == "the plan places none of them"
+
+
+def test_a_tflm_whose_calls_cannot_be_watched(
+    net: Path, planned: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outputs are compared all the same, and the reason is shown."""
+
+    def unwatched(model: Model, inputs: Sequence[Inputs], **more: Any) -> NetworkOutcome:
+        if more:
+            return NetworkOutcome(None, (), "its graph cannot be found")
+        return run_network(model, inputs)
+
+    monkeypatch.setattr(verifying, "run_network", unwatched)
+    assert main(["verify", str(net), str(planned), "--runs", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "identical: 1 runs, every bit of every output"
+    assert lines[1] == (
+        "  operators' outputs not compared: with its calls watched TFLM says: its graph cannot"
+        " be found"
+    )
+
+
+def test_the_planned_model_runs_once(
+    net: Path, planned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def counted(model: Model, inputs: Sequence[Inputs], **more: Any) -> NetworkOutcome:
+        ran.append(Path(model.path).name)
+        return run_network(model, inputs, **more)
+
+    monkeypatch.setattr(verifying, "run_network", counted)
+    assert main(["verify", str(net), str(planned), "--runs", "1"]) == 0
+    assert ran == ["net.tflite", "planned.tflite", "apart.tflite"]
 
 
 def test_inputs_of_a_file(net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
