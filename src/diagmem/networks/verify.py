@@ -11,9 +11,9 @@ from typing import Any
 from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.network import Arena, Call, Inputs, NetworkOutcome, Place, run_network
 from diagmem.kernels.tflm.processes import kernels_name
-from diagmem.model.graph import PLANNED_ONLINE, Model, read_model
+from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance, write_planned
-from diagmem.networks.apart import offsets_apart
+from diagmem.networks.apart import model_apart
 from diagmem.networks.overlaps import identity
 from diagmem.networks.planning import said
 
@@ -142,10 +142,7 @@ def _inside(
 
 def _run_apart(model: Model, watched: frozenset[int], inputs: Sequence[Inputs]) -> NetworkOutcome:
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        path = Path(directory) / "apart.tflite"
-        offsets = offsets_apart(model)
-        write_planned(model, [offsets.get(t.index, PLANNED_ONLINE) for t in model.tensors], path)
-        apart = read_model(path)
+        apart = model_apart(model, Path(directory))
         return run_network(apart, inputs, calls=_outputs(apart, watched), hashing=True)
 
 
