@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from diagmem.cli.main import main
+from diagmem.model.graph import read_model
 from diagmem.model.zoo import network_bytes
+from diagmem.networks.overlaps import write_overlaps
+from tests.networks.by_formula import as_measured
 
 Capture = pytest.CaptureFixture[str]
 
@@ -102,6 +105,25 @@ def test_a_planned_model(net: Path, tmp_path: Path, capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert "the plan in the file, by diagmem " in out
     assert "proven: no" in out
+
+
+def test_what_the_plan_was_measured_on(net: Path, tmp_path: Path, capsys: Capture) -> None:
+    """The same of a plan that is made here and of the plan in a model."""
+    overlaps, planned = tmp_path / "overlaps.json", tmp_path / "planned.tflite"
+    measured = as_measured(read_model(net))
+    write_overlaps(measured, overlaps)
+    assert main(["plan", str(net), "--overlaps", str(overlaps), "-o", str(planned)]) == 0
+    for words in ([str(net), "--overlaps", str(overlaps)], [str(planned)]):
+        capsys.readouterr()
+        assert main(["fit", *words]) == 0
+        out = capsys.readouterr().out
+        (line,) = [one for one in out.splitlines() if one.startswith("  overlaps ")]
+        assert "  measured on none 1.0, paper, flags -O0: another board's kernels" in line
+        assert line.endswith("; proven: no")
+        assert main(["fit", *words, "--json"]) == 0
+        (data,) = json.loads(capsys.readouterr().out)["models"]
+        assert data["kernels"] == dict(measured.kernels)
+        assert data["proven"] == "no"
 
 
 def test_list(capsys: Capture, boards: Path) -> None:

@@ -58,7 +58,7 @@ def fails(words: list[str], capsys: Capture) -> str:
 def test_text(net: Path, capsys: Capture) -> None:
     assert main(["plan", str(net)]) == 0
     out, err = capsys.readouterr()
-    *lines, last = out.splitlines()
+    *lines, overlaps, proven = out.splitlines()
     assert lines == [
         f"{net}: 31 operators, 32 tensors to place",
         "  arena              65,552 B   (heuristic; proven optimal)",
@@ -67,7 +67,8 @@ def test_text(net: Path, capsys: Capture) -> None:
         "  first-fit          98,304 B   saves 33.3 %",
         "  largest-live-sum   98,304 B   saves 33.3 %",
     ]
-    assert last.startswith("  overlaps     exact: ")
+    assert overlaps.startswith("  overlaps     exact: ")
+    assert proven == "  proven       no"
     assert "these overlaps are a formula's" in err
     assert f"next: diagmem plan '{net}' -o planned.tflite" in err
 
@@ -125,14 +126,16 @@ def test_the_plan_is_written_and_nothing_lost(
         index: at for index, at in enumerate(written.plan) if at != -1
     }
     assert read_provenance(written) == data["provenance"]
-    assert data["provenance"]["kernels"]["kernels"] == "none 1.0"
+    kernels = {"kernels": "none 1.0", "target": "paper", "flags": "-O0"}
+    assert data["provenance"]["kernels"] == kernels
     assert "exists already; give --force" in fails(words, capsys)
     assert main(["plan", *words, "--force"]) == 0
-    assert "measured on  none 1.0, paper, flags -O0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.endswith("\n  measured on  none 1.0, paper, flags -O0\n  proven       no\n")
     assert main(["plan", str(output)]) == 0
     said = capsys.readouterr().out
     assert "older plan   by diagmem " in said
-    assert "65552 B, overlaps measured on none 1.0, paper; proven: no" in said
+    assert "65552 B, overlaps measured on none 1.0, paper, flags -O0; proven: no" in said
 
 
 @pytest.mark.parametrize("kernels", ["x", ["y"], {"kernels": "\x1b[1m\n"}, {}, 3])

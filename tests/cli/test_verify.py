@@ -17,6 +17,7 @@ from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks import verify as verifying
 from diagmem.networks.planning import plan_network, write_plan
 from tests.model.build import Draft, small
+from tests.networks.by_formula import as_measured
 
 Capture = pytest.CaptureFixture[str]
 
@@ -99,6 +100,19 @@ def plan_of(net: Path) -> tuple[int, ...]:
     model = read_model(net)
     offsets = plan_network(model, "exact").plan.offsets
     return tuple(offsets.get(tensor.index, -1) for tensor in model.tensors)
+
+
+def test_what_the_plan_was_measured_on(net: Path, tmp_path: Path, capsys: Capture) -> None:
+    path, model = tmp_path / "measured.tflite", read_model(net)
+    write_plan(plan_network(model, as_measured(model)), path)
+    assert main(["verify", str(net), str(path), "--runs", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert ": overlaps measured on none 1.0, paper, flags -O0\n  proven before: no\n" in out
+    assert "the plan was measured on none 1.0; here it runs on tflite-micro" in err
+    assert main(["verify", str(net), str(path), "--runs", "1", "--json"]) == 0
+    provenance = json.loads(capsys.readouterr().out)["provenance"]
+    assert provenance["kernels"] == dict(as_measured(model).kernels)
+    assert provenance["proven"] == "no"
 
 
 def test_an_unsafe_plan(net: Path, tmp_path: Path, capsys: Capture) -> None:

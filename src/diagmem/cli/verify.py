@@ -139,12 +139,13 @@ def _prediction(verdict: Verdict, arena: Arena) -> list[str]:
 
 
 def _made(verdict: Verdict) -> list[str]:
-    from diagmem.networks.planning import said
+    from diagmem.networks.provenance import in_words, measured_on, said
 
     made = verdict.provenance
     if not made:
         return ["  the file does not say how its plan was made"]
-    where = f" on {said(made, 'kernels')}" if made.get("kernels") else ""
+    kernels = measured_on(made)
+    where = f" on {in_words(kernels)}" if kernels else ""
     return [
         f"  plan by {said(made, 'made_by')}: overlaps {said(made, 'overlaps')}{where}",
         f"  proven before: {said(made, 'proven')}",

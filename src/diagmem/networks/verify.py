@@ -15,7 +15,7 @@ from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks.apart import model_apart
 from diagmem.networks.overlaps import identity
-from diagmem.networks.planning import said
+from diagmem.networks.provenance import measured_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +179,7 @@ def record_proof(planned: Model, verdict: Verdict) -> None:
 def kernels_differ(provenance: Mapping[str, Any]) -> str:
     """Why a plan may not hold on the kernels that are here; empty where it was made
     for them."""
-    kernels = provenance.get("kernels")
-    meant = ""
-    if isinstance(kernels, Mapping) and "kernels" in kernels:
-        meant = said(kernels, "kernels")
+    meant = measured_on(provenance).get("kernels", "")
     here = kernels_name()
     if meant == here:
         return ""
