@@ -206,7 +206,7 @@ def test_solvers_and_overlaps(net: Path, capsys: Capture) -> None:
     assert arena("--solver", "first-fit") == 98304
     assert arena("--overlaps", "none") == 98304
     assert ARENA < arena("--overlaps", "paper") < 98304
-    pytest.importorskip("ortools")
+    pytest.importorskip("ortools", reason="OR-tools is not installed")
     assert arena("--solver", "exact", "--time-limit", "20") == ARENA
 
 
