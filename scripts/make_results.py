@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -239,14 +239,16 @@ def _as_run(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"written into it, {RUNS} inferences in a row on seeded inputs. *Head* is what TFLM"
     yield "itself reports for tensors and scratch, in bytes."
     yield ""
-    yield "| network | head before | head after | as predicted | outputs |"
-    yield "| --- | ---: | ---: | --- | --- |"
-    for name, one in found.items():
-        verdict = one["verified"]
-        before, after = verdict["arena_head_bytes"]
-        more = after - verdict["predicted_head_bytes"]
-        same = "bit-identical" if verdict["identical"] else verdict["difference"]
-        yield f"| {name} | {before:,} | {after:,} | {f'{more:+,} B' if more else 'yes'} | {same} |"
+    head = ("network", "head before", "head after", "as predicted", "outputs")
+    yield from _table(head, "lrrll", (_run_row(name, one) for name, one in found.items()))
+
+
+def _run_row(name: str, one: Mapping[str, Any]) -> list[str]:
+    verdict = one["verified"]
+    before, after = verdict["arena_head_bytes"]
+    more = after - verdict["predicted_head_bytes"]
+    same = "bit-identical" if verdict["identical"] else verdict["difference"]
+    return [name, f"{before:,}", f"{after:,}", f"{more:+,} B" if more else "yes", same]
 
 
 def _agreement(found: Mapping[str, Any]) -> Iterator[str]:
@@ -254,13 +256,14 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[str]:
     yield "## Formula and measurement"
     yield "For every input that dies at its operator: is D by closed form what was measured?"
     yield ""
-    yield "| network | pairs | equal | formula looser | formula unsafe |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
-    for name, one in found.items():
-        says = one["formula"]
-        yield (
-            f"| {name} | {one['pairs']} | {says['equal']} | {says['looser']} | {says['unsafe']} |"
-        )
+    yield from _table(
+        ("network", "pairs", "equal", "formula looser", "formula unsafe"),
+        "lrrrr",
+        (
+            [name, one["pairs"], *(one["formula"][word] for word in ("equal", "looser", "unsafe"))]
+            for name, one in found.items()
+        ),
+    )
 
 
 def _intermediate(found: Mapping[str, Any]) -> Iterator[str]:
@@ -269,37 +272,49 @@ def _intermediate(found: Mapping[str, Any]) -> Iterator[str]:
     yield "The baseline that comes nearest to what the paper describes: the model's inputs and"
     yield "outputs are left out of both plans, and first fit takes tensors as they are defined."
     yield ""
-    yield "| network | first fit | measured plan | saved |"
-    yield "| --- | ---: | ---: | ---: |"
-    for name, one in found.items():
-        inner = one["intermediate"]
-        yield (
-            f"| {name} | {_kib(inner['first_fit_bytes'])} | {_kib(inner['arena_bytes'])} |"
-            f" {inner['saving_percent']} % |"
-        )
+    inner = {name: one["intermediate"] for name, one in found.items()}
+    yield from _table(
+        ("network", "first fit", "measured plan", "saved"),
+        "lrrr",
+        (
+            [
+                *(name, _kib(one["first_fit_bytes"]), _kib(one["arena_bytes"])),
+                f"{one['saving_percent']} %",
+            ]
+            for name, one in inner.items()
+        ),
+    )
 
 
 def _arena_table(found: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
-    yield "| network | largest live sum | TFLM | first fit | by the paper | by formula |" + (
-        " measured | saved, TFLM | saved, live sum |"
+    head = (
+        *("network", "largest live sum", "TFLM", "first fit", "by the paper", "by formula"),
+        *("measured", "saved, TFLM", "saved, live sum"),
     )
-    yield "| --- |" + 8 * " ---: |"
-    for name in names:
-        one = found[name]
-        base, arena = one["baseline_bytes"], one["arena_bytes"]
-        proven = " •" if one["optimal"]["measured"] else ""
-        cells = [
-            name,
-            _kib(base["largest-live-sum"]),
-            _kib(base["tflm-greedy"]),
-            _kib(base["first-fit"]),
-            _kib(arena["paper"]),
-            _kib(arena["exact"]),
-            f"**{_kib(arena['measured'])}**{proven}",
-            f"{one['saving_percent']['tflm-greedy']} %",
-            f"{one['saving_percent']['largest-live-sum']} %",
-        ]
-        yield f"| {' | '.join(cells)} |"
+    yield from _table(head, "lrrrrrrrr", (_arena_row(name, found[name]) for name in names))
+
+
+def _arena_row(name: str, one: Mapping[str, Any]) -> list[str]:
+    base, arena = one["baseline_bytes"], one["arena_bytes"]
+    proven = " •" if one["optimal"]["measured"] else ""
+    return [
+        name,
+        _kib(base["largest-live-sum"]),
+        _kib(base["tflm-greedy"]),
+        _kib(base["first-fit"]),
+        _kib(arena["paper"]),
+        _kib(arena["exact"]),
+        f"**{_kib(arena['measured'])}**{proven}",
+        f"{one['saving_percent']['tflm-greedy']} %",
+        f"{one['saving_percent']['largest-live-sum']} %",
+    ]
+
+
+def _table(head: Sequence[str], sides: str, rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """A table's lines; of each column whether it is set left or right, ``l`` or ``r``."""
+    rule = ["---:" if side == "r" else "---" for side in sides]
+    for line in (head, rule, *rows):
+        yield f"| {' | '.join(map(str, line))} |"
 
 
 def _kib(size_bytes: int) -> str:

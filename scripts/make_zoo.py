@@ -2,9 +2,9 @@
 
     python scripts/make_zoo.py OUTPUT [NAME ...]
 
-Needs TensorFlow 2.21 (``pip install tensorflow``, 0.6 GB) and the ``tflm`` extra.  The
-networks are written after the papers in Keras layers, with the heads that were usual
-when the papers on memory used them (average pool, 1x1 convolution, 1001 classes).
+Needs TensorFlow (0.6 GB) and TFLM: ``pip install --editable '.[tflm,zoo]'``.  The networks
+are written after the papers in Keras layers, with the heads that were usual when the
+papers on memory used them (average pool, 1x1 convolution, 1001 classes).
 
 What was checked: the shipped files come from an older form of this script, by TensorFlow
 2.21; cutting one of them again gives the same graph.  What was not: that this form
@@ -34,7 +34,7 @@ ZSTD_LEVEL = 19
 
 
 def main(output: str, *names: str) -> None:
-    tensorflow = importlib.import_module("tensorflow")
+    tensorflow = tensorflow_module()
     tensorflow.keras.utils.set_random_seed(1)
     networks = Networks(tensorflow.keras)
     for name in names or NETWORKS:
@@ -46,6 +46,14 @@ def main(output: str, *names: str) -> None:
             packed = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compress(graph)
             Path(output, f"{name}_{short}.tflite.zst").write_bytes(packed)
             print(f"{name}_{short}: {len(graph):,} bytes, {len(packed):,} packed", file=sys.stderr)
+
+
+def tensorflow_module() -> Any:
+    """TensorFlow, imported by name: type checks and the other functions do without it."""
+    try:
+        return importlib.import_module("tensorflow")
+    except ModuleNotFoundError as error:
+        sys.exit(f"make_zoo: {error}; pip install --editable '.[tflm,zoo]'")
 
 
 def cut(data: bytes) -> bytes:

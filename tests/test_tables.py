@@ -1,4 +1,4 @@
-"""``docs/operators.md`` and ``docs/kernels.md``: what the script wrote still holds.
+"""``docs/operators.md`` and ``docs/kernels.md``: what the scripts wrote still holds.
 
 The pages' own numbers are computed again, those of compiled kernels for a sample.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,20 +23,24 @@ from diagmem.ops.attributes import parse_words
 from diagmem.ops.layer import Layer
 from diagmem.ops.paper import bound
 from diagmem.record.tool import Tool
-from scripts import make_tables
-from scripts.make_tables import (
+from scripts.kernels_page import (
+    CASES,
     KERNELS_PAGE,
     NOT_TIGHT,
-    OPERATORS_PAGE,
     REASONS,
-    agree,
-    anchor,
-    chosen,
     holding,
-    link,
     need_reasons,
     replaced,
 )
+from scripts.operators_page import (
+    OPERATORS_PAGE,
+    PICTURES,
+    agree,
+    chosen,
+    network_layers,
+    row_of,
+)
+from scripts.page_tables import SEED, anchor, link
 
 Cells = dict[str, str]
 
@@ -70,11 +75,11 @@ def shown() -> list[tuple[Layer, Cells]]:
     ]
 
 
-def finding(**known: object) -> Finding:
+def finding(**known: Any) -> Finding:
     """An ADD on TFLM of which all is well, but for what is given."""
     fine = Finding("ADD", "tflm", "dtype=int8 input1=2x3 input2=2x1", 0, input="input2")
     fine = replace(fine, output="output", overlapped_equal=True, tight=True)
-    return replace(fine, **known)  # type: ignore[arg-type]
+    return replace(fine, **known)
 
 
 # ---- docs/operators.md ----
@@ -89,7 +94,7 @@ def test_every_operator_of_the_networks_has_its_section() -> None:
 
 
 def test_the_summary_counts_every_layer_of_every_network() -> None:
-    layers = make_tables.network_layers()
+    layers = network_layers()
     summary = next(iter(tables(text(OPERATORS_PAGE)).values()))
     for row in summary:
         operator = row["operator"].split("`")[1]
@@ -126,7 +131,7 @@ def test_loop_nests_agree_for_the_smaller_layers() -> None:
     small = [layer for layer, _ in shown() if layer.inputs[0].size_bytes < 20_000]
     assert len(small) > 10
     for layer in small:
-        row = make_tables.row((layer, (layer.inputs[0].name,)))
+        row = row_of((layer, (layer.inputs[0].name,)))
         assert len(row.pairs) == 1
 
 
@@ -148,13 +153,13 @@ def test_choice_does_not_depend_on_the_order_of_what_differs() -> None:
         find_operator("MAX_POOL_2D").layer({"input": s, "filter": "3x2", "stride": "2x1"})
         for s in sizes
     ]
-    rows = [make_tables.row((layer, ("input",))) for layer in layers]
+    rows = [row_of((layer, ("input",))) for layer in layers]
     why = {one.words: reason for reason, one in chosen(rows)}
     assert why == {one.words: reason for reason, one in chosen(rows[::-1])}
     assert why[rows[0].words] == "largest"
 
 
-@pytest.mark.parametrize("name", make_tables.PICTURES)
+@pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_there_and_shown(name: str) -> None:
     file = f"figures/frontiers_{name}.png"
     assert f"]({file})" in text(OPERATORS_PAGE)
@@ -211,7 +216,7 @@ def test_tables_go_between_their_marks() -> None:
 
 
 def test_a_sample_of_the_differences_is_found_again(valgrind_tool: Tool) -> None:
-    found = check(("CAST",), ("c-O3",), cases=make_tables.CASES, seed=make_tables.SEED, jobs=1)
+    found = check(("CAST",), ("c-O3",), cases=CASES, seed=SEED, jobs=1)
     looser = [one for one in found if one.gap]
     held = holding(looser)
     (row,) = [row for row in tables(text(KERNELS_PAGE))["Differences"] if "CAST" in row["operator"]]

@@ -172,6 +172,19 @@ def test_a_plan_in_the_model_is_judged(tmp_path: Path) -> None:
     assert needs_of(planned, "exact").arena_bytes == needs_of(model).arena_bytes
 
 
+@pytest.mark.parametrize("kernels", ["x", ["y"], {"kernels": "\x1b[1m\n"}, {}, 3, None])
+def test_what_others_wrote_of_their_kernels(kernels: object, tmp_path: Path) -> None:
+    model = open_zoo(SMALL)
+    path = tmp_path / "planned.tflite"
+    offsets = plan_network(model, "exact").plan.offsets
+    said = {"graph_sha256": identity(model)["graph_sha256"], "kernels": kernels, "proven": [1]}
+    write_planned(model, [offsets.get(t.index, -1) for t in model.tensors], path, said)
+    found = needs_of(read_model(path))
+    assert found.provenance.startswith("measured on ")
+    assert found.provenance.endswith("; proven: [1]")
+    assert (found.provenance + "".join(found.kernels.values())).isprintable()
+
+
 def test_plans_of_others_are_not_taken(tmp_path: Path) -> None:
     model = open_zoo(SMALL)
     path = tmp_path / "planned.tflite"

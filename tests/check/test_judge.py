@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -86,11 +87,8 @@ def test_a_trace_that_says_otherwise(spoil: Callable[[Overlap], Overlap], expect
 def test_a_displacement_too_small_makes_bits_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     right = judge_module._figures
 
-    def one_less(*args: object) -> list[Finding]:
-        return [
-            replace(one, displacement=max(one.displacement - 1, 0))
-            for one in right(*args)  # type: ignore[arg-type]
-        ]
+    def one_less(*args: Any) -> list[Finding]:
+        return [replace(one, displacement=max(one.displacement - 1, 0)) for one in right(*args)]
 
     monkeypatch.setattr(judge_module, "_figures", one_less)
     found = [one for one in findings("CONV_2D") if not one.refused]

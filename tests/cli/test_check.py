@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import json
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +18,19 @@ from diagmem.cli.main import main
 from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.layer import Layer
 from diagmem.ops.nest import Nest
+from tests.cli.conftest import Capture, json_of, wrong_call
 
-# One process builds each kernel once for all of these.
-pytestmark = pytest.mark.xdist_group("check")
+pytestmark = [
+    # One process builds each kernel once for all of these.
+    pytest.mark.xdist_group("check"),
+    # Every check traces.
+    pytest.mark.usefixtures("build_cache", "valgrind_tool"),
+]
 
-Capture = pytest.CaptureFixture[str]
+checked = partial(json_of, [])
+fails = partial(wrong_call, [])
 
 FEW = "check --kernels c --cases 2 --seed 5 --op DEPTHWISE_CONV_2D --op TRANSPOSE".split()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(autouse=True)
-def tool(valgrind_tool: object) -> None:
-    """Every check traces."""
-
-
-def checked(words: list[str], capsys: Capture, *, code: int = 0) -> dict[str, Any]:
-    assert main([*words, "--json"]) == code
-    data: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return data
-
-
-def fails(words: list[str], capsys: Capture) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(words)
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_c_kernels_agree_and_run_overlapped(capsys: Capture) -> None:

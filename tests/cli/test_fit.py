@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.zoo import network_bytes
+from diagmem.model.graph import read_model
+from diagmem.networks.overlaps import write_overlaps
+from tests.cli.conftest import Capture, json_of, wrong_call
+from tests.networks.by_formula import as_measured
 
-Capture = pytest.CaptureFixture[str]
+fails = partial(wrong_call, [])
 
 BOARDS = """\
 name,sram_bytes,largest_block_bytes,flash_bytes,mine
@@ -25,33 +28,14 @@ tiny,20000,20000,100000,x
 
 
 @pytest.fixture
-def net(tmp_path: Path) -> Path:
-    path = tmp_path / "net.tflite"
-    path.write_bytes(network_bytes("mobilenet_v1_0.25_128_int8"))
-    return path
-
-
-@pytest.fixture
 def boards(tmp_path: Path) -> Path:
     path = tmp_path / "mine.csv"
     path.write_text(BOARDS, encoding="utf-8")
     return path
 
 
-def fails(words: list[str], capsys: Capture) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(words)
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
-
-
-def test_verdicts(net: Path, boards: Path, capsys: Capture) -> None:
-    assert main(["fit", str(net), "--boards", str(boards)]) == 0
+def test_verdicts(mobilenet: Path, boards: Path, capsys: Capture) -> None:
+    assert main(["fit", str(mobilenet), "--boards", str(boards)]) == 0
     out, err = capsys.readouterr()
     verdicts = {line.split("  ")[0]: line for line in out.splitlines()}
     assert verdicts["roomy"].endswith("  fits")
@@ -64,13 +48,13 @@ def test_verdicts(net: Path, boards: Path, capsys: Capture) -> None:
     assert "next: diagmem measure " in err
 
 
-def test_json(net: Path, boards: Path, capsys: Capture) -> None:
+def test_json(mobilenet: Path, boards: Path, capsys: Capture) -> None:
     options = ["--stack", "100", "--runtime", "200", "--code", "300"]
-    assert main(["fit", str(net), str(net), "--boards", str(boards), "--json", *options]) == 0
-    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    models = [str(mobilenet), str(mobilenet)]
+    data = json_of(["fit"], [*models, "--boards", str(boards), *options], capsys)
     first, second = data["models"]
     assert first == second
-    assert first["model"] == str(net)
+    assert first["model"] == str(mobilenet)
     assert first["arena_without_overlap_bytes"] == 98304
     assert (first["stack_bytes"], first["persistent_bytes"], first["code_bytes"]) == (100, 200, 300)
     assert [b["name"] for b in first["boards"]] == ["tiny", "tight", "banked", "blocked", "roomy"]
@@ -82,26 +66,45 @@ def test_json(net: Path, boards: Path, capsys: Capture) -> None:
     assert not first["boards"][1]["fits_unplanned"]
 
 
-def test_no_overlap_no_gain(net: Path, boards: Path, capsys: Capture) -> None:
-    assert main(["fit", str(net), "--boards", str(boards), "--overlaps", "none"]) == 0
+def test_no_overlap_no_gain(mobilenet: Path, boards: Path, capsys: Capture) -> None:
+    assert main(["fit", str(mobilenet), "--boards", str(boards), "--overlaps", "none"]) == 0
     out, err = capsys.readouterr()
     assert "only with overlap" not in out.replace(", 0 only with overlap", "")
     assert "measure" not in err
 
 
-def test_exit_code_1_if_no_board_has_room(net: Path, boards: Path, capsys: Capture) -> None:
-    words = ["fit", str(net), "--boards", str(boards), "--stack", "1000000"]
+def test_exit_code_1_if_no_board_has_room(mobilenet: Path, boards: Path, capsys: Capture) -> None:
+    words = ["fit", str(mobilenet), "--boards", str(boards), "--stack", "1000000"]
     assert main(words) == 1
     assert capsys.readouterr().out.endswith("\n0 fit without overlap, 0 only with overlap, 5 not\n")
 
 
-def test_a_planned_model(net: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_planned_model(mobilenet: Path, tmp_path: Path, capsys: Capture) -> None:
     planned = tmp_path / "planned.tflite"
-    assert main(["plan", str(net), "-o", str(planned)]) == 0
+    assert main(["plan", str(mobilenet), "-o", str(planned)]) == 0
     assert main(["fit", str(planned)]) == 0
     out = capsys.readouterr().out
     assert "the plan in the file, by diagmem " in out
     assert "proven: no" in out
+
+
+def test_what_the_plan_was_measured_on(mobilenet: Path, tmp_path: Path, capsys: Capture) -> None:
+    """The same of a plan that is made here and of the plan in a model."""
+    overlaps, planned = tmp_path / "overlaps.json", tmp_path / "planned.tflite"
+    measured = as_measured(read_model(mobilenet))
+    write_overlaps(measured, overlaps)
+    assert main(["plan", str(mobilenet), "--overlaps", str(overlaps), "-o", str(planned)]) == 0
+    for words in ([str(mobilenet), "--overlaps", str(overlaps)], [str(planned)]):
+        capsys.readouterr()
+        assert main(["fit", *words]) == 0
+        out = capsys.readouterr().out
+        (line,) = [one for one in out.splitlines() if one.startswith("  overlaps ")]
+        assert "  measured on none 1.0, paper, flags -O0: another board's kernels" in line
+        assert line.endswith("; proven: no")
+        assert main(["fit", *words, "--json"]) == 0
+        (data,) = json.loads(capsys.readouterr().out)["models"]
+        assert data["kernels"] == dict(measured.kernels)
+        assert data["proven"] == "no"
 
 
 def test_list(capsys: Capture, boards: Path) -> None:
@@ -114,14 +117,14 @@ def test_list(capsys: Capture, boards: Path) -> None:
     assert [board["name"] for board in listed] == ["tiny", "tight", "banked", "blocked", "roomy"]
 
 
-def test_mistakes(net: Path, boards: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_mistakes(mobilenet: Path, boards: Path, tmp_path: Path, capsys: Capture) -> None:
     assert "found no model" in fails(["fit"], capsys)
-    assert "--list takes no models" in fails(["fit", "--list", str(net)], capsys)
+    assert "--list takes no models" in fails(["fit", "--list", str(mobilenet)], capsys)
     assert "--list takes no models" in fails(["fit", "--list", "--stack", "1"], capsys)
     assert "none.tflite: cannot be read" in fails(["fit", str(tmp_path / "none.tflite")], capsys)
-    assert "--stack" in fails(["fit", str(net), "--stack", "-1"], capsys)
-    said = fails(["fit", str(net), "--overlaps", "excat"], capsys)
+    assert "--stack" in fails(["fit", str(mobilenet), "--stack", "-1"], capsys)
+    said = fails(["fit", str(mobilenet), "--overlaps", "excat"], capsys)
     assert "excat: cannot be read as overlaps" in said
     boards.write_text(BOARDS.replace("120000", "120 KB", 1), encoding="utf-8")
-    said = fails(["fit", str(net), "--boards", str(boards)], capsys)
+    said = fails(["fit", str(mobilenet), "--boards", str(boards)], capsys)
     assert "mine.csv: line 4: column sram_bytes: found '120 KB', expected bytes" in said

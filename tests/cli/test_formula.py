@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from functools import partial
 
 import pytest
 
 from diagmem.cli.main import main
 from diagmem.ops import OPERATORS
 from diagmem.ops.paper import LINES
+from tests.cli.conftest import Capture, json_of, wrong_call
 
-Capture = pytest.CaptureFixture[str]
+answered = partial(json_of, ["formula"])
+fails = partial(wrong_call, ["formula"])
 
 CONV = (
     "CONV_2D input=1x17x9x5 filter=3x4 stride=2x1 padding=SAME output_channels=16 dtype=int8"
 ).split()
-
-
-def answered(words: list[str], capsys: Capture) -> dict[str, Any]:
-    assert main(["formula", *words, "--json"]) == 0
-    data: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return data
-
-
-def fails(words: list[str], capsys: Capture) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(["formula", *words])
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_text(capsys: Capture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +15,24 @@ from diagmem.api import open_trace
 from diagmem.cli.main import main
 from diagmem.model.graph import read_model
 from diagmem.networks.overlaps import read_overlaps
-from tests.model.build import Draft, chain, small
+from tests.cli.conftest import Capture, wrong_call
+from tests.model.build import Draft, chain
 
-Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("valgrind_tool", "tflm")
+
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 
 
-@pytest.fixture(autouse=True)
-def tflm(valgrind_tool: object) -> None:
-    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
-
-
-@pytest.fixture
-def net(tmp_path: Path) -> Path:
-    path = tmp_path / "a net.tflite"
-    path.write_bytes(small().file())
-    return path
-
-
-def fails(words: list[str], capsys: Capture) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(["measure", *words])
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
+fails = partial(wrong_call, ["measure"])
 
 
 def test_a_small_network(
-    net: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    small_net: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, trace, values = tmp_path / "o.json", tmp_path / "t.dmt", tmp_path / "i.npz"
     np.savez(values, picture=np.linspace(-1, 1, 105, dtype=np.float32).reshape(1, 5, 7, 3))
     words = [
-        str(net),
+        str(small_net),
         "-o",
         str(output),
         "--trace",
@@ -62,13 +44,13 @@ def test_a_small_network(
     assert main(["measure", *words]) == 0
     out, err = capsys.readouterr()
     title, head, *rows = out.splitlines()
-    assert title.startswith(f"{net}: 3 operators on tflite-micro ")
+    assert title.startswith(f"{small_net}: 3 operators on tflite-micro ")
     assert head.split() == "operator seconds scratch weights live needed over D O_s formula".split()
-    names = [operator.name for operator in read_model(net).operators]
+    names = [operator.name for operator in read_model(small_net).operators]
     assert [row.split()[1] for row in rows] == names
     assert re.search(r" 672 +\d+ +t0 over t3 +\d+ +\d+ +equal$", rows[0])
-    assert err.endswith(f"next: diagmem plan '{net}' --overlaps {output} -o planned.tflite\n")
-    measured = read_overlaps(output, read_model(net))
+    assert err.endswith(f"next: diagmem plan '{small_net}' --overlaps {output} -o planned.tflite\n")
+    measured = read_overlaps(output, read_model(small_net))
     assert measured.about["inputs"] == "i.npz"
     assert [operator.operator for operator in measured.operators] == names
     assert [operator.live_bytes for operator in measured.operators] == [672, 504, 504]
@@ -77,11 +59,13 @@ def test_a_small_network(
     with open_trace(trace) as opened:
         assert [window.function for window in opened.windows] == names
     for existing in (["-o", str(output)], ["--trace", str(trace)]):
-        assert "exists already; give --force" in fails([str(net), *existing], capsys)
+        assert "exists already; give --force" in fails([str(small_net), *existing], capsys)
     monkeypatch.setattr("diagmem.networks.measure.measure", lambda *_, **__: measured)
-    assert main(["measure", str(net), "--json"]) == 0
+    assert main(["measure", str(small_net), "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err.endswith(f"next: diagmem measure '{net}' -o overlaps.json   (for diagmem plan)\n")
+    assert err.endswith(
+        f"next: diagmem measure '{small_net}' -o overlaps.json   (for diagmem plan)\n"
+    )
     data: dict[str, Any] = json.loads(out)
     assert data == json.loads(output.read_text())
     operator = data["operators"][0]
@@ -96,20 +80,20 @@ def documented() -> set[str]:
     return set(re.findall(r"`(\w+)`", section[section.index("JSON (and the file)") :]))
 
 
-def test_mistakes(net: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_mistakes(small_net: Path, tmp_path: Path, capsys: Capture) -> None:
     text = tmp_path / "text.tflite"
     text.write_text("no model at all, but long enough to be one")
     assert "none: cannot be read" in fails([str(tmp_path / "none")], capsys)
     assert "text.tflite: " in fails([str(text)], capsys)
-    words = [str(net), "--inputs"]
+    words = [str(small_net), "--inputs"]
     assert "cannot be read as .npz" in fails([*words, str(text)], capsys)
     wrong = tmp_path / "wrong.npz"
     np.savez(wrong, picture=np.zeros((5, 7), np.float32))
     assert "'picture' is float32 (5, 7), expected" in fails([*words, str(wrong)], capsys)
     same = [*words, str(wrong), "--force", "-o"]
-    for output in (net, wrong):
+    for output in (small_net, wrong):
         assert "is the input itself" in fails([*same, str(output)], capsys)
-    assert "argument --seed" in fails([str(net), "--seed", "-1"], capsys)
+    assert "argument --seed" in fails([str(small_net), "--seed", "-1"], capsys)
 
 
 def test_what_tflm_cannot_run(tmp_path: Path, capsys: Capture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.model import Buffer, Role
+from tests.cli.conftest import wrong_call
+
+fails = partial(wrong_call, [])
 
 BUFFERS = (Buffer("x", Role.INPUT, 0x1000, 64), Buffer("y", Role.OUTPUT, 0x2000, 64))
 
@@ -23,18 +27,6 @@ def trace(tmp_path: Path) -> Path:
     ]
     compose(path, windows)
     return path
-
-
-def fails(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(words)
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
 
 
 @pytest.mark.parametrize(

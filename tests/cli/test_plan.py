@@ -2,78 +2,54 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from diagmem.cli.main import main
 from diagmem.model.graph import read_model
 from diagmem.model.write import read_provenance, write_planned
-from diagmem.model.zoo import network_bytes
 from diagmem.networks.overlaps import write_overlaps
+from tests.cli.conftest import Capture, json_of, wrong_call
 from tests.model.build import small
 from tests.networks.by_formula import as_measured
 
-Capture = pytest.CaptureFixture[str]
+planned = partial(json_of, ["plan"])
+fails = partial(wrong_call, ["plan"])
 ARENA = 65_552
 """Of the network, in bytes, with overlap by the exact formulas."""
 
 
 @pytest.fixture
-def net(tmp_path: Path) -> Path:
-    path = tmp_path / "a net.tflite"
-    path.write_bytes(network_bytes("mobilenet_v1_0.25_128_int8"))
-    return path
-
-
-@pytest.fixture
-def overlaps(net: Path, tmp_path: Path) -> Path:
+def overlaps(mobilenet: Path, tmp_path: Path) -> Path:
     path = tmp_path / "overlaps.json"
-    write_overlaps(as_measured(read_model(net)), path)
+    write_overlaps(as_measured(read_model(mobilenet)), path)
     return path
 
 
-def planned(words: list[str], capsys: Capture, code: int = 0) -> dict[str, Any]:
-    assert main(["plan", *words, "--json"]) == code
-    data: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return data
-
-
-def fails(words: list[str], capsys: Capture) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(["plan", *words])
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
+def test_text(mobilenet: Path, capsys: Capture) -> None:
+    assert main(["plan", str(mobilenet)]) == 0
     out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
-
-
-def test_text(net: Path, capsys: Capture) -> None:
-    assert main(["plan", str(net)]) == 0
-    out, err = capsys.readouterr()
-    *lines, last = out.splitlines()
+    *lines, overlaps, proven = out.splitlines()
     assert lines == [
-        f"{net}: 31 operators, 32 tensors to place",
+        f"{mobilenet}: 31 operators, 32 tensors to place",
         "  arena              65,552 B   (heuristic; proven optimal)",
         "  lower bound        65,552 B",
         "  tflm-greedy       131,072 B   saves 50.0 %",
         "  first-fit          98,304 B   saves 33.3 %",
         "  largest-live-sum   98,304 B   saves 33.3 %",
     ]
-    assert last.startswith("  overlaps     exact: ")
+    assert overlaps.startswith("  overlaps     exact: ")
+    assert proven == "  proven       no"
     assert "these overlaps are a formula's" in err
-    assert f"next: diagmem plan '{net}' -o planned.tflite" in err
+    assert f"next: diagmem plan '{mobilenet}' -o planned.tflite" in err
 
 
-def test_json(net: Path, overlaps: Path, capsys: Capture) -> None:
-    data = planned([str(net), "--overlaps", str(overlaps)], capsys)
+def test_json(mobilenet: Path, overlaps: Path, capsys: Capture) -> None:
+    data = planned([str(mobilenet), "--overlaps", str(overlaps)], capsys)
     assert set(data) == set(
         "model arena_bytes lower_bound_bytes optimal solver baseline_bytes saving_percent"
         " provenance tensors overlaps".split()
@@ -89,7 +65,7 @@ def test_json(net: Path, overlaps: Path, capsys: Capture) -> None:
         "first-fit": 33.32,
         "largest-live-sum": 33.32,
     }
-    model = read_model(net)
+    model = read_model(mobilenet)
     tensors = {tensor["index"]: tensor for tensor in data["tensors"]}
     assert len(data["tensors"]) == len(tensors) == len(model.activations)
     assert max(t["offset"] + t["bytes"] for t in tensors.values()) <= ARENA
@@ -112,33 +88,37 @@ def test_json(net: Path, overlaps: Path, capsys: Capture) -> None:
 
 
 def test_the_plan_is_written_and_nothing_lost(
-    net: Path, overlaps: Path, tmp_path: Path, capsys: Capture
+    mobilenet: Path, overlaps: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     output = tmp_path / "out.tflite"
-    words = [str(net), "--overlaps", str(overlaps), "-o", str(output)]
-    before = net.read_bytes()
+    words = [str(mobilenet), "--overlaps", str(overlaps), "-o", str(output)]
+    before = mobilenet.read_bytes()
     data = planned(words, capsys)
-    assert net.read_bytes() == before
+    assert mobilenet.read_bytes() == before
     written = read_model(output)
     assert written.plan is not None
     assert {t["index"]: t["offset"] for t in data["tensors"]} == {
         index: at for index, at in enumerate(written.plan) if at != -1
     }
     assert read_provenance(written) == data["provenance"]
-    assert data["provenance"]["kernels"]["kernels"] == "none 1.0"
+    kernels = {"kernels": "none 1.0", "target": "paper", "flags": "-O0"}
+    assert data["provenance"]["kernels"] == kernels
     assert "exists already; give --force" in fails(words, capsys)
     assert main(["plan", *words, "--force"]) == 0
-    assert "measured on  none 1.0, paper, flags -O0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.endswith("\n  measured on  none 1.0, paper, flags -O0\n  proven       no\n")
     assert main(["plan", str(output)]) == 0
     said = capsys.readouterr().out
     assert "older plan   by diagmem " in said
-    assert "65552 B, overlaps measured on none 1.0, paper; proven: no" in said
+    assert "65552 B, overlaps measured on none 1.0, paper, flags -O0; proven: no" in said
 
 
 @pytest.mark.parametrize("kernels", ["x", ["y"], {"kernels": "\x1b[1m\n"}, {}, 3])
-def test_what_others_wrote_of_an_older_plan(kernels: object, net: Path, capsys: Capture) -> None:
-    model = read_model(net)
-    older = net.with_name("older.tflite")
+def test_what_others_wrote_of_an_older_plan(
+    kernels: object, mobilenet: Path, capsys: Capture
+) -> None:
+    model = read_model(mobilenet)
+    older = mobilenet.with_name("older.tflite")
     write_planned(model, [-1] * len(model.tensors), older, {"kernels": kernels, "proven": [1]})
     assert main(["plan", str(older)]) == 0
     (line,) = [one for one in capsys.readouterr().out.splitlines() if "older plan" in one]
@@ -147,14 +127,14 @@ def test_what_others_wrote_of_an_older_plan(kernels: object, net: Path, capsys: 
     assert line.isprintable()
 
 
-def test_an_arena_it_fits_and_one_it_does_not(net: Path, capsys: Capture) -> None:
-    assert main(["plan", str(net), "--arena", "65600"]) == 0
+def test_an_arena_it_fits_and_one_it_does_not(mobilenet: Path, capsys: Capture) -> None:
+    assert main(["plan", str(mobilenet), "--arena", "65600"]) == 0
     assert "fits         an arena of 65,600 B, 48 B left" in capsys.readouterr().out
-    assert main(["plan", str(net), "--arena", str(ARENA - 1)]) == 1
+    assert main(["plan", str(mobilenet), "--arena", str(ARENA - 1)]) == 1
     out = capsys.readouterr().out
     assert "does not fit an arena of 65,551 B: 1 B too much, at " in out
-    assert planned([str(net), "--arena", str(ARENA)], capsys)["fits"]
-    data = planned([str(net), "--arena", "49152"], capsys, code=1)
+    assert planned([str(mobilenet), "--arena", str(ARENA)], capsys)["fits"]
+    data = planned([str(mobilenet), "--arena", "49152"], capsys, code=1)
     assert not data["fits"]
     tensors = {tensor["index"]: tensor for tensor in data["tensors"]}
     by_hand = {}
@@ -172,52 +152,52 @@ def test_an_arena_it_fits_and_one_it_does_not(net: Path, capsys: Capture) -> Non
     }
 
 
-def test_pinned_inputs_and_outputs(net: Path, capsys: Capture) -> None:
-    model = read_model(net)
-    data = planned([str(net), "--pin-io"], capsys)
+def test_pinned_inputs_and_outputs(mobilenet: Path, capsys: Capture) -> None:
+    model = read_model(mobilenet)
+    data = planned([str(mobilenet), "--pin-io"], capsys)
     pinned = {*model.inputs, *model.outputs}
     spans = {t["index"]: (t["offset"], t["offset"] + t["bytes"]) for t in data["tensors"]}
     for tensor in pinned:
         start, end = spans[tensor]
         assert all(e <= start or s >= end for t, (s, e) in spans.items() if t != tensor)
     assert not pinned & {one["input"] for one in data["overlaps"]}
-    free = planned([str(net)], capsys)
+    free = planned([str(mobilenet)], capsys)
     assert pinned & {one["input"] for one in free["overlaps"]}
 
 
 @pytest.mark.parametrize("align", [4, 64, 48])
-def test_alignment(align: int, net: Path, capsys: Capture) -> None:
-    data = planned([str(net), "--align", str(align)], capsys)
+def test_alignment(align: int, mobilenet: Path, capsys: Capture) -> None:
+    data = planned([str(mobilenet), "--align", str(align)], capsys)
     assert all(tensor["offset"] % align == 0 for tensor in data["tensors"])
     assert data["arena_bytes"] % align == 0
     assert data["provenance"]["align_bytes"] == align
-    least = planned([str(net), "--align", "4"], capsys)["arena_bytes"]
+    least = planned([str(mobilenet), "--align", "4"], capsys)["arena_bytes"]
     assert least <= data["arena_bytes"] < least + 3 * align
 
 
-def test_solvers_and_overlaps(net: Path, capsys: Capture) -> None:
+def test_solvers_and_overlaps(mobilenet: Path, capsys: Capture) -> None:
     def arena(*words: str) -> int:
-        return int(planned([str(net), *words], capsys)["arena_bytes"])
+        return int(planned([str(mobilenet), *words], capsys)["arena_bytes"])
 
     assert arena("--solver", "tflm-greedy") == 131072
     assert arena("--solver", "first-fit") == 98304
     assert arena("--overlaps", "none") == 98304
     assert ARENA < arena("--overlaps", "paper") < 98304
-    pytest.importorskip("ortools")
+    pytest.importorskip("ortools", reason="OR-tools is not installed")
     assert arena("--solver", "exact", "--time-limit", "20") == ARENA
 
 
-def test_a_diagram(net: Path, overlaps: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_diagram(mobilenet: Path, overlaps: Path, tmp_path: Path, capsys: Capture) -> None:
     picture = tmp_path / "arena.svg"
-    words = [str(net), "--overlaps", str(overlaps), "--diagram", str(picture)]
+    words = [str(mobilenet), "--overlaps", str(overlaps), "--diagram", str(picture)]
     assert main(["plan", *words]) == 0
     assert picture.read_text().startswith("<?xml")
     capsys.readouterr()
     assert "exists already" in fails(words, capsys)
-    assert "expected" in fails([str(net), "--diagram", str(tmp_path / "a.gif")], capsys)
+    assert "expected" in fails([str(mobilenet), "--diagram", str(tmp_path / "a.gif")], capsys)
 
 
-def test_mistakes(net: Path, overlaps: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_mistakes(mobilenet: Path, overlaps: Path, tmp_path: Path, capsys: Capture) -> None:
     text, empty = tmp_path / "text.tflite", tmp_path / "empty.tflite"
     text.write_text("no model at all, but long enough to be one")
     empty.write_bytes(b"")
@@ -225,27 +205,31 @@ def test_mistakes(net: Path, overlaps: Path, tmp_path: Path, capsys: Capture) ->
     assert "text.tflite: " in fails([str(text)], capsys)
     assert "is empty, expected a .tflite file" in fails([str(empty)], capsys)
     assert "is no plain file" in fails(["/dev/null"], capsys)
-    net_overlaps = [str(net), "--overlaps"]
+    net_overlaps = [str(mobilenet), "--overlaps"]
     assert "excat: cannot be read as overlaps" in fails([*net_overlaps, "excat"], capsys)
-    assert "cannot be read as overlaps" in fails([*net_overlaps, str(net)], capsys)
+    assert "cannot be read as overlaps" in fails([*net_overlaps, str(mobilenet)], capsys)
     other = tmp_path / "other.tflite"
     other.write_bytes(small().file())
     said = fails([str(other), "--overlaps", str(overlaps)], capsys)
     assert f"overlaps.json: was measured on 'a net.tflite', another graph than {other}" in said
     for words in (["--align", "0"], ["--arena", "-5"], ["--seed", "x"], ["--time-limit", "0"]):
-        assert f"argument {words[0]}" in fails([str(net), *words], capsys)
-    assert "argument --solver: invalid choice" in fails([str(net), "--solver", "best"], capsys)
-    before = net.read_bytes(), overlaps.read_bytes()
-    for output in (net, overlaps):
+        assert f"argument {words[0]}" in fails([str(mobilenet), *words], capsys)
+    assert "argument --solver: invalid choice" in fails(
+        [str(mobilenet), "--solver", "best"], capsys
+    )
+    before = mobilenet.read_bytes(), overlaps.read_bytes()
+    for output in (mobilenet, overlaps):
         words = [*net_overlaps, str(overlaps), "-o", str(output), "--force"]
         assert "is the input itself" in fails(words, capsys)
-    assert (net.read_bytes(), overlaps.read_bytes()) == before
-    assert "there is no directory" in fails([str(net), "-o", str(tmp_path / "x" / "y")], capsys)
+    assert (mobilenet.read_bytes(), overlaps.read_bytes()) == before
+    assert "there is no directory" in fails(
+        [str(mobilenet), "-o", str(tmp_path / "x" / "y")], capsys
+    )
 
 
-def test_overlaps_too_large_to_be_true_shrink_nothing(net: Path, capsys: Capture) -> None:
+def test_overlaps_too_large_to_be_true_shrink_nothing(mobilenet: Path, capsys: Capture) -> None:
     """A D beyond the output is one that allows nothing."""
-    model = read_model(net)
+    model = read_model(mobilenet)
     measured = as_measured(model)
     far = replace(
         measured,
@@ -260,26 +244,28 @@ def test_overlaps_too_large_to_be_true_shrink_nothing(net: Path, capsys: Capture
             for operator in measured.operators
         ),
     )
-    path = net.with_name("far.json")
+    path = mobilenet.with_name("far.json")
     write_overlaps(far, path)
-    data = planned([str(net), "--overlaps", str(path)], capsys)
+    data = planned([str(mobilenet), "--overlaps", str(path)], capsys)
     assert data["arena_bytes"] == 98304
     assert data["overlaps"] == []
 
 
 def test_damaged_overlaps_are_one_line(
-    net: Path, overlaps: Path, tmp_path: Path, capsys: Capture
+    mobilenet: Path, overlaps: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     whole, random_ = overlaps.read_bytes(), random.Random(1)
     for _ in range(25):
         data = bytearray(whole)
         data[random_.randrange(len(data))] = random_.randrange(256)
         overlaps.write_bytes(data)
-        code = main(["plan", str(net), "--overlaps", str(overlaps), "--solver", "first-fit"])
+        code = main(["plan", str(mobilenet), "--overlaps", str(overlaps), "--solver", "first-fit"])
         out, err = capsys.readouterr()
         assert code == 0 or (code, out, err.count("\n")) == (2, "", 1)
 
 
-def test_an_alignment_that_leaves_scratch_misaligned_is_refused(net: Path, capsys: Capture) -> None:
-    assert main(["plan", str(net), "--align", "6"]) == 2
+def test_an_alignment_that_leaves_scratch_misaligned_is_refused(
+    mobilenet: Path, capsys: Capture
+) -> None:
+    assert main(["plan", str(mobilenet), "--align", "6"]) == 2
     assert "an alignment of 6 bytes, expected a multiple of 4" in capsys.readouterr().err

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from diagmem.cli.main import main
+from tests.cli.conftest import wrong_call
 
-
-@pytest.fixture(autouse=True)
-def build_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
+pytestmark = pytest.mark.usefixtures("build_cache")
 
 KERNEL = ["prove", "depthwise_conv_2d_f32", "in_w=12"]
 
@@ -87,8 +83,4 @@ def test_every_pair_from_one_trace(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_wrong_calls(capsys: pytest.CaptureFixture[str], words: list[str], complaint: str) -> None:
-    assert main(["prove", *words]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.endswith(complaint)
-    assert err.count("\n") == 1
+    assert wrong_call(["prove"], words, capsys).endswith(complaint)

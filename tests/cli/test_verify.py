@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +12,25 @@ import numpy as np
 import pytest
 
 from diagmem.cli.main import main
+from diagmem.kernels.tflm.network import Inputs, NetworkOutcome, run_network
 from diagmem.model.graph import Model, read_model
 from diagmem.model.write import read_provenance, write_planned
+from diagmem.networks import verify as verifying
 from diagmem.networks.planning import plan_network, write_plan
-from tests.model.build import Draft, small
+from tests.cli.conftest import Capture, wrong_call
+from tests.model.build import Draft
+from tests.networks.by_formula import as_measured
 
-Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("tflm")
 
-
-@pytest.fixture(autouse=True)
-def tflm() -> None:
-    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
-
-
-@pytest.fixture
-def net(tmp_path: Path) -> Path:
-    path = tmp_path / "net.tflite"
-    path.write_bytes(small().file())
-    return path
+fails = partial(wrong_call, ["verify"])
 
 
 @pytest.fixture
-def planned(net: Path, tmp_path: Path) -> Path:
+def planned(small_net: Path, tmp_path: Path) -> Path:
     path = tmp_path / "planned.tflite"
-    write_plan(plan_network(read_model(net), "exact"), path)
+    write_plan(plan_network(read_model(small_net), "exact"), path)
     return path
-
-
-def fails(words: list[str], capsys: Capture) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(["verify", *words])
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
 
 
 def place(model: Model, offsets: Mapping[int, int], path: Path) -> Path:
@@ -55,13 +38,13 @@ def place(model: Model, offsets: Mapping[int, int], path: Path) -> Path:
     return path
 
 
-def test_identical(net: Path, planned: Path, capsys: Capture) -> None:
+def test_identical(small_net: Path, planned: Path, capsys: Capture) -> None:
     before = planned.read_bytes()
-    assert main(["verify", str(net), str(planned), "--runs", "2"]) == 0
+    assert main(["verify", str(small_net), str(planned), "--runs", "2"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].startswith("identical: 2 runs, every bit of every output, and of all ")
-    assert lines[1].startswith(f"  {net}: arena head 768 B, total ")
+    assert lines[1].startswith(f"  {small_net}: arena head 768 B, total ")
     assert lines[2].startswith(f"  {planned}: arena head ")
     assert lines[4] == "  head as the plan predicted"
     assert lines[5].endswith(": overlaps exact")
@@ -71,36 +54,52 @@ def test_identical(net: Path, planned: Path, capsys: Capture) -> None:
     assert planned.read_bytes() == before
 
 
-def test_json_and_record(net: Path, planned: Path, capsys: Capture) -> None:
-    assert main(["verify", str(net), str(planned), "--runs", "1", "--record", "--json"]) == 0
+def test_json_and_record(small_net: Path, planned: Path, capsys: Capture) -> None:
+    assert main(["verify", str(small_net), str(planned), "--runs", "1", "--record", "--json"]) == 0
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert set(data) == set(
-        "model planned identical difference runs operators_compared arena_head_bytes"
-        " arena_total_bytes predicted_head_bytes provenance".split()
+        "model planned identical difference runs operators operators_compared"
+        " operators_not_compared arena_head_bytes arena_total_bytes predicted_head_bytes"
+        " provenance".split()
     )
+    assert (data["operators"], data["operators_compared"]) == (3, 3)
+    assert data["operators_not_compared"] == ""
     assert (data["identical"], data["difference"], data["runs"]) == (True, "", 1)
     before, after = data["arena_head_bytes"]
     assert before > after == data["predicted_head_bytes"]
     assert data["arena_total_bytes"][0] > before
     written = read_model(planned)
-    assert written.plan == plan_of(net)
+    assert written.plan == plan_of(small_net)
     said = read_provenance(written)
     assert said is not None
     assert said["proven"].startswith("1 runs bit-identical on tflite-micro ")
     assert {**data["provenance"], "proven": said["proven"]} == said
 
 
-def plan_of(net: Path) -> tuple[int, ...]:
-    model = read_model(net)
+def plan_of(small_net: Path) -> tuple[int, ...]:
+    model = read_model(small_net)
     offsets = plan_network(model, "exact").plan.offsets
     return tuple(offsets.get(tensor.index, -1) for tensor in model.tensors)
 
 
-def test_an_unsafe_plan(net: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_what_the_plan_was_measured_on(small_net: Path, tmp_path: Path, capsys: Capture) -> None:
+    path, model = tmp_path / "measured.tflite", read_model(small_net)
+    write_plan(plan_network(model, as_measured(model)), path)
+    assert main(["verify", str(small_net), str(path), "--runs", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert ": overlaps measured on none 1.0, paper, flags -O0\n  proven before: no\n" in out
+    assert "the plan was measured on none 1.0; here it runs on tflite-micro" in err
+    assert main(["verify", str(small_net), str(path), "--runs", "1", "--json"]) == 0
+    provenance = json.loads(capsys.readouterr().out)["provenance"]
+    assert provenance["kernels"] == dict(as_measured(model).kernels)
+    assert provenance["proven"] == "no"
+
+
+def test_an_unsafe_plan(small_net: Path, tmp_path: Path, capsys: Capture) -> None:
     """The depthwise convolution's output begins in the middle of what it still reads."""
-    model = read_model(net)
+    model = read_model(small_net)
     unsafe = place(model, {0: 0, 3: 208, 4: 512, 5: 1024}, tmp_path / "unsafe.tflite")
-    words = ["verify", str(net), str(unsafe), "--runs", "1", "--record"]
+    words = ["verify", str(small_net), str(unsafe), "--runs", "1", "--record"]
     before = unsafe.read_bytes()
     assert main(words) == 1
     out, err = capsys.readouterr()
@@ -117,27 +116,76 @@ def test_an_unsafe_plan(net: Path, tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_a_plan_that_leaves_a_tensor_to_the_runtime(
-    net: Path, tmp_path: Path, capsys: Capture
+    small_net: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    partly = place(read_model(net), {0: 0, 3: 432}, tmp_path / "partly.tflite")
-    assert main(["verify", str(net), str(partly), "--runs", "1"]) == 0
-    assert "partly.tflite: the plan leaves 2 tensors to the runtime" in capsys.readouterr().err
+    partly = place(read_model(small_net), {0: 0, 3: 432}, tmp_path / "partly.tflite")
+    assert main(["verify", str(small_net), str(partly), "--runs", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "every bit of every output, and of 1 of 3 operators\n" in out
+    assert "partly.tflite: the plan leaves 2 tensors to the runtime" in err
 
 
-def test_inputs_of_a_file(net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_plan_that_places_no_output(small_net: Path, tmp_path: Path, capsys: Capture) -> None:
+    online = place(read_model(small_net), {0: 0}, tmp_path / "online.tflite")
+    words = ["verify", str(small_net), str(online), "--runs", "1"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "identical: 1 runs, every bit of every output"
+    assert lines[1] == "  operators' outputs not compared: the plan places none of them"
+    assert main([*words, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["operators_compared"] == 0
+    assert data["operators_not_compared"] == "the plan places none of them"
+
+
+def test_a_tflm_whose_calls_cannot_be_watched(
+    small_net: Path, planned: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outputs are compared all the same, and the reason is shown."""
+
+    def unwatched(model: Model, inputs: Sequence[Inputs], **more: Any) -> NetworkOutcome:
+        if more:
+            return NetworkOutcome(None, (), "its graph cannot be found")
+        return run_network(model, inputs)
+
+    monkeypatch.setattr(verifying, "run_network", unwatched)
+    assert main(["verify", str(small_net), str(planned), "--runs", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "identical: 1 runs, every bit of every output"
+    assert lines[1] == (
+        "  operators' outputs not compared: with its calls watched TFLM says: its graph cannot"
+        " be found"
+    )
+
+
+def test_the_planned_model_runs_once(
+    small_net: Path, planned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def counted(model: Model, inputs: Sequence[Inputs], **more: Any) -> NetworkOutcome:
+        ran.append(Path(model.path).name)
+        return run_network(model, inputs, **more)
+
+    monkeypatch.setattr(verifying, "run_network", counted)
+    assert main(["verify", str(small_net), str(planned), "--runs", "1"]) == 0
+    assert ran == ["a net.tflite", "planned.tflite", "apart.tflite"]
+
+
+def test_inputs_of_a_file(small_net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
     values = np.linspace(-1, 1, 105, dtype=np.float32).reshape(1, 5, 7, 3)
     right, named, shaped, typed = (tmp_path / f"{n}.npz" for n in "abcd")
     np.savez(right, picture=values, more=values)
     np.savez(named, image=values)
     np.savez(shaped, picture=values[0])
     np.savez(typed, picture=values.astype(np.float64))
-    words = [str(net), str(planned), "--runs", "2", "--inputs"]
+    words = [str(small_net), str(planned), "--runs", "2", "--inputs"]
     assert main(["verify", *words, str(right)]) == 0
     assert "identical: 2 runs" in capsys.readouterr().out
     assert "found image, expected an array 'picture'" in fails([*words, str(named)], capsys)
     assert "expected float32 (1, 5, 7, 3)" in fails([*words, str(shaped)], capsys)
     assert "'picture' is float64" in fails([*words, str(typed)], capsys)
-    assert "cannot be read as .npz" in fails([*words, str(net)], capsys)
+    assert "cannot be read as .npz" in fails([*words, str(small_net)], capsys)
     assert "cannot be read as .npz" in fails([*words, str(tmp_path / "none")], capsys)
 
 
@@ -165,16 +213,16 @@ def test_a_runtime_that_aborts(tmp_path: Path, capsys: Capture) -> None:
     )
 
 
-def test_mistakes(net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
-    assert "arguments are required: PLANNED.tflite" in fails([str(net)], capsys)
-    assert "none: cannot be read" in fails([str(net), str(tmp_path / "none")], capsys)
+def test_mistakes(small_net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert "arguments are required: PLANNED.tflite" in fails([str(small_net)], capsys)
+    assert "none: cannot be read" in fails([str(small_net), str(tmp_path / "none")], capsys)
     assert "net.tflite: found no plan, expected one; diagmem plan" in fails(
-        [str(net), str(net)], capsys
+        [str(small_net), str(small_net)], capsys
     )
     other = tmp_path / "other.tflite"
     other.write_bytes(sums(2.0))
     assert "planned.tflite: is another graph than" in fails([str(other), str(planned)], capsys)
-    assert "argument --runs" in fails([str(net), str(planned), "--runs", "0"], capsys)
+    assert "argument --runs" in fails([str(small_net), str(planned), "--runs", "0"], capsys)
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(planned.read_bytes()[:200])
-    assert "cut.tflite: " in fails([str(net), str(cut)], capsys)
+    assert "cut.tflite: " in fails([str(small_net), str(cut)], capsys)

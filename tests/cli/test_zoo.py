@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,21 +12,10 @@ from diagmem.cli.main import main
 from diagmem.model.graph import read_model
 from diagmem.model.zoo import NETWORKS, PAPER, filled, network_bytes
 from diagmem.networks.planning import plan_network
+from tests.cli.conftest import Capture, wrong_call
 
-Capture = pytest.CaptureFixture[str]
+fails = partial(wrong_call, ["zoo"])
 NAME = "mobilenet_v1_0.25_128_int8"
-
-
-def fails(words: list[str], capsys: Capture) -> str:
-    """The one line that a wrong call gets."""
-    try:
-        code = main(["zoo", *words])
-    except SystemExit as stop:  # argparse's way out
-        code = stop.code if isinstance(stop.code, int) else 0
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_list(capsys: Capture) -> None:

@@ -16,6 +16,7 @@ from diagmem.ops import find_operator
 from diagmem.ops.answer import answer
 from diagmem.ops.layer import Layer
 
+# Before the imports below, which need it.
 if importlib.util.find_spec("tflite_micro") is None:
     pytest.skip("tflite-micro is not installed", allow_module_level=True)
 

@@ -72,7 +72,7 @@ def test_the_heuristic_reaches_the_optimum(name: str) -> None:
     ],
 )
 def test_the_optimum_is_proven(name: str) -> None:
-    pytest.importorskip("ortools")
+    pytest.importorskip("ortools", reason="OR-tools is not installed")
     found = plan_network(open_zoo(name), "exact", solver="auto")
     assert found.plan.optimal
     assert found.plan.arena_bytes / 1024 <= TABLE[name][2] + NEAR_KIB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,8 +194,8 @@ def seen(operator: str) -> bool:
 def test_a_last_tick_that_is_a_first_one_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     right = algorithmic._ticks_of_axis
 
-    def wrong(*args: object) -> object:
-        first, _ = right(*args)  # type: ignore[arg-type]
+    def wrong(*args: Any) -> object:
+        first, _ = right(*args)
         return first, np.where(first < algorithmic._NOWHERE, first, -first)
 
     monkeypatch.setattr(algorithmic, "_ticks_of_axis", wrong)

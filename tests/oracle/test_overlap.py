@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,68 +15,29 @@ from diagmem.liveness import (
     BEFORE,
     NEVER_FIRST,
     NEVER_LAST,
-    WINDOW_END,
     BufferLiveness,
     Lives,
     LivesFold,
 )
-from diagmem.overlap import Overlap, apart, find_overlap, needed_from
+from diagmem.overlap import Overlap, apart, find_overlap
 from diagmem.trace.model import Int64Array
+from tests.oracle.compare import (
+    ROLES,
+    assert_equal,
+    assert_on_the_safe_side,
+    cell_pairs,
+    cuts,
+    stores_to_input,
+    verdict,
+)
 from tests.oracle.kernels import cases, crowded_cases, few, many, nest_cases, search, sweeping_cases
-from tests.oracle.oracle import BEFORE_ALL, Byte, Case, Definition, Event, Place, Verdict, judge
+from tests.oracle.oracle import Case, Definition, Event, Place
 from tests.oracle.package import (
     from_events,
     from_summary,
-    legal_cells,
     liveness,
     lives,
 )
-
-ROLES = ("input", "output")
-
-
-def cuts() -> st.SearchStrategy[list[int]]:
-    return st.lists(st.integers(0, 60), max_size=5)
-
-
-def verdict(case: Case) -> Verdict:
-    return judge(case, Definition(case).safe)
-
-
-def cell_pairs(case: Case, *, short_last: bool = False) -> list[tuple[int, int]]:
-    return [
-        (a, b)
-        for a in legal_cells(case, case.input, short_last=short_last)
-        for b in legal_cells(case, case.output, short_last=short_last)
-    ]
-
-
-def stores_to_input(case: Case) -> bool:
-    return any(event.store and case.input.inside(event) for event in case.events)
-
-
-def only_zero_tried(found: Overlap) -> bool:
-    """Does a note say so, in whatever words?"""
-    return any("only 0" in note and "tried" in note for note in found.notes)
-
-
-def assert_equal(found: Overlap, truth: Verdict) -> None:
-    assert found.exact
-    assert found.min_displacement_bytes == truth.minimum
-    assert found.mirror_displacement_bytes == truth.mirror
-    assert found.safe_overlap_bytes == truth.safe_overlap
-    # Between whole cells nothing is tried; in general only 0, which a note says.
-    step = found.cell_bytes
-    tried = [d for d in truth.isolated if d == 0 or not only_zero_tried(found)]
-    assert list(found.isolated_safe_displacements) == [d for d in tried if d % step == 0]
-
-
-def assert_on_the_safe_side(found: Overlap, truth: Verdict) -> None:
-    assert truth.minimum <= found.min_displacement_bytes <= truth.output_bytes
-    assert truth.mirror <= found.mirror_displacement_bytes <= truth.input_bytes
-    assert found.safe_overlap_bytes <= truth.safe_overlap
-    assert all(truth.safe.get(d, True) for d in found.isolated_safe_displacements)
-
 
 # With everything a trace of events tells.
 
@@ -232,100 +192,6 @@ def test_apart_shares_nothing(case: Case) -> None:
     assert found.safe_overlap_bytes == 0
     assert not found.exact
     assert "a reason" in found.notes
-
-
-# What lies below: liveness and lives.
-
-
-@few
-@given(cases(), st.sampled_from(ROLES), cuts())
-def test_liveness_is_the_first_and_last_touch_of_each_byte(
-    case: Case, role: str, at: list[int]
-) -> None:
-    place = case.input if role == "input" else case.output
-    for cell in legal_cells(case, place, short_last=True):
-        found = liveness(case, role, cell, at)
-        for i in range(place.size):
-            touches = [
-                [t for t, e in enumerate(case.events) if i in place.inside(e) and e.store is store]
-                for store in (False, True)
-            ]
-            loads, stores = touches
-            assert found.first_load[i // cell] == min(loads, default=NEVER_FIRST)
-            assert found.last_load[i // cell] == max(loads, default=NEVER_LAST)
-            assert found.first_store[i // cell] == min(stores, default=NEVER_FIRST)
-            assert found.last_store[i // cell] == max(stores, default=NEVER_LAST)
-
-
-def expected_lives(
-    history: list[Byte], case: Case, *, given: bool
-) -> Counter[tuple[int, int, int]]:
-    """As `Lives` writes them: closed, and of an output without initial values nobody
-    needs."""
-    return Counter(
-        (i, life.start, WINDOW_END if life.end == len(case.events) else life.end)
-        for i, byte in enumerate(history)
-        for life in byte.lives
-        if given or life != (BEFORE_ALL, BEFORE_ALL)
-    )
-
-
-@many
-@given(cases(), st.sampled_from(ROLES), cuts())
-def test_lives_are_those_of_the_oracle(case: Case, role: str, at: list[int]) -> None:
-    assert BEFORE == BEFORE_ALL
-    definition = Definition(case)
-    found = lives(case, role, 1, at)
-    assert found is not None
-    columns = (found.cell.tolist(), found.start.tolist(), found.end.tolist())
-    history = definition.reads if role == "input" else definition.writes
-    assert Counter(zip(*columns, strict=True)) == expected_lives(
-        history, case, given=role == "input"
-    )
-
-
-@few
-@given(cases())
-def test_output_is_needed_from_its_first_store_or_from_before(case: Case) -> None:
-    expected = [
-        BEFORE if byte.initial_needed else byte.stores[0] for byte in Definition(case).writes
-    ]
-    assert needed_from(liveness(case, "output", 1)).tolist() == expected
-
-
-# Cells.
-
-
-@few
-@given(cases(), st.data())
-def test_smaller_cells_change_nothing(case: Case, data: st.DataObject) -> None:
-    for cell_in, cell_out in cell_pairs(case, short_last=True):
-        smaller = [
-            data.draw(st.sampled_from([c for c in (1, 2, 4, 8, 16) if c <= cell]))
-            for cell in (cell_in, cell_out)
-        ]
-        coarse = (liveness(case, "input", cell_in), liveness(case, "output", cell_out))
-        for one, cell in zip(coarse, smaller, strict=True):
-            direct, refined = liveness(case, one.role, cell), one.refined(cell)
-            assert refined.cells == direct.cells
-            for name in ("first_load", "last_load", "first_store", "last_store"):
-                assert np.array_equal(getattr(refined, name), getattr(direct, name))
-
-
-@few
-@given(cases())
-def test_refined_cells_give_the_same_overlap(case: Case) -> None:
-    for cell_in, cell_out in cell_pairs(case):
-        input_, output = liveness(case, "input", cell_in), liveness(case, "output", cell_out)
-        coarse, fine = (
-            find_overlap(input_, output),
-            find_overlap(input_.refined(1), output.refined(1)),
-        )
-        assert fine.min_displacement_bytes == coarse.min_displacement_bytes
-        assert fine.mirror_displacement_bytes == coarse.mirror_displacement_bytes
-        assert fine.exact is coarse.exact
-        whole = [d for d in fine.isolated_safe_displacements if d % coarse.cell_bytes == 0]
-        assert whole == list(coarse.isolated_safe_displacements)
 
 
 # What else an overlap says.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from diagmem.plot.arena import draw_arena, draw_arenas
 from diagmem.plot.arena_panel import ACTIVATIONS, View, draw_view, tints_of
 from diagmem.plot.arena_shapes import Arena, Band, arena_of
 from diagmem.plot.paint import BOTH, INPUT_LIVE, OTHER_LIVE, OUTPUT_LIVE
+from diagmem.plot.sheet import Sheet
 
 FORMATS = (".png", ".svg", ".pdf")
 EMPTY = Model("net.tflite", (), (), (), (), "", None, {}, memoryview(b""))
@@ -313,9 +315,9 @@ def drawn_views(monkeypatch: pytest.MonkeyPatch) -> list[View]:
     """Collects the panels of what is drawn from now on."""
     views: list[View] = []
 
-    def keep(sheet: object, view: View, *rest: object) -> None:
+    def keep(sheet: Sheet, view: View, *rest: Any) -> None:
         views.append(view)
-        draw_view(sheet, view, *rest)  # type: ignore[arg-type]
+        draw_view(sheet, view, *rest)
 
     monkeypatch.setattr("diagmem.plot.arena.draw_view", keep)
     return views

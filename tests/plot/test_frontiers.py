@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -165,9 +166,9 @@ def text_of(layer: Layer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> li
     said: list[str] = []
     write = Sheet.write
 
-    def spy(self: Sheet, x: float, y: float, text: str, **options: object) -> None:
+    def spy(self: Sheet, x: float, y: float, text: str, **options: Any) -> None:
         said.append(text)
-        write(self, x, y, text, **options)  # type: ignore[arg-type]
+        write(self, x, y, text, **options)
 
     monkeypatch.setattr(Sheet, "write", spy)
     draw(layer, "reference", tmp_path / "a.png")

@@ -11,7 +11,7 @@ from diagmem.api import open_trace
 from diagmem.plot.heatmap import draw
 from diagmem.plot.limit import LimitingAccess, place_of
 from diagmem.plot.placement import limit_texts
-from diagmem.trace.compose import SyntheticWindow, compose
+from diagmem.trace.compose import BLOCK_EVENTS, Mode, SyntheticWindow, compose
 from diagmem.trace.model import Buffer, Role, Site
 
 BUFFERS = [Buffer("in", Role.INPUT, 0x1000, 32), Buffer("out", Role.OUTPUT, 0x2000, 32)]
@@ -19,14 +19,16 @@ LOAD = Site("load", 4, 0x10, "f", "a.so", 0x10, "dir/kernel.c", 7)
 STORE = Site("store", 4, 0x20, "f", "a.so", 0x20, "", 0)
 
 
-def limit_of(path: Path, **how: str) -> tuple[LimitingAccess, ...]:
+def limit_of(
+    path: Path, mode: Mode = "events", block_events: int = BLOCK_EVENTS
+) -> tuple[LimitingAccess, ...]:
     """Of a kernel that is two elements ahead: two stores, then loads and stores in turn."""
     address = [0x2000, 0x2004]
     for i in range(8):
         address += [0x1000 + 4 * i, 0x2000 + 4 * min(i + 2, 7)]
     store = [a >= 0x2000 for a in address]
     window = SyntheticWindow("f", BUFFERS, address, 4, store, site=np.array(store, int))
-    compose(path, [window], sites=[LOAD, STORE], **how)  # type: ignore[arg-type]
+    compose(path, [window], sites=[LOAD, STORE], mode=mode, block_events=block_events)
     with open_trace(path) as trace:
         return draw(trace, path.with_suffix(".png")).limit
 
@@ -52,7 +54,7 @@ def test_both_accesses_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("events", [1, 5, 16])
 def test_wherever_blocks_end(tmp_path: Path, events: int) -> None:
     whole = limit_of(tmp_path / "t.dmt")
-    assert limit_of(tmp_path / "u.dmt", block_events=events) == whole  # type: ignore[arg-type]
+    assert limit_of(tmp_path / "u.dmt", block_events=events) == whole
 
 
 def test_a_summary_has_none(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
         pytest.skip("chromium or chromedriver is not installed")
-    webdriver = pytest.importorskip("selenium.webdriver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     saved = tmp_path_factory.mktemp("saved")
@@ -122,6 +122,7 @@ def open_report(chromium: WebDriver, tmp_path: Path) -> Iterator[Callable[..., P
         return found
 
     yield opened
+    # Selenium does not annotate get_log.
     complaints = chromium.get_log("browser")  # type: ignore[no-untyped-call]
     # That one is about the tests, which read pixels.
     assert [c for c in complaints if "willReadFrequently" not in c["message"]] == []
@@ -221,6 +222,7 @@ class Page:
         """A download of that name, when it is there."""
         import time
 
+        # The fixture puts it there: a session has one browser, one folder of downloads.
         path: Path = self.driver.saved / name  # type: ignore[attr-defined]
         for _ in range(100):
             if path.exists():

@@ -16,7 +16,7 @@ from PIL import Image
 from diagmem.model.zoo import open_zoo
 from diagmem.networks.planning import plan_network, write_plan
 from diagmem.report import kernel as kernel_module
-from diagmem.trace.compose import compose
+from diagmem.trace.compose import Mode, compose
 from diagmem.trace.model import Role
 from tests.report.conftest import PAIR, Page, Touch, copying, million, window_of
 
@@ -283,10 +283,10 @@ def test_an_arena_tells_its_tensors(open_report: OpenReport, model: Path) -> Non
 @pytest.mark.parametrize("mode", ["events", "summary"])
 @pytest.mark.parametrize("touches", [[], copying(1)[:1], copying(60)], ids=["0", "1", "120"])
 def test_small_traces_open(
-    open_report: OpenReport, tmp_path: Path, mode: str, touches: list[Touch]
+    open_report: OpenReport, tmp_path: Path, mode: Mode, touches: list[Touch]
 ) -> None:
     path = tmp_path / "small.dmt"
-    compose(path, [window_of(PAIR, touches)], mode=mode)  # type: ignore[arg-type]
+    compose(path, [window_of(PAIR, touches)], mode=mode)
     page = open_report(path)
     body = page.driver.find_element("tag name", "body").text
     assert ("a summary holds" in body) == (mode == "summary" and bool(touches))

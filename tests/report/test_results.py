@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from diagmem.report.results import results_section
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-def finding(**values: object) -> Finding:
-    return Finding("CONV_2D", "c:reference", "in_h=3", 1, **values)  # type: ignore[arg-type]
+def finding(**values: Any) -> Finding:
+    return Finding("CONV_2D", "c:reference", "in_h=3", 1, **values)
 
 
 def test_a_check_is_counted_and_listed(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from diagmem.boards.runtime import persistent_bytes
 from diagmem.boards.table import Board
@@ -11,14 +12,12 @@ from diagmem.errors import DiagmemError
 from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance
 from diagmem.networks.overlaps import Measured, identity
-from diagmem.networks.planning import NO_OVERLAPS, plan_network
+from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS
+from diagmem.networks.provenance import in_words, measured_on, printable
 
 STACK_BYTES = 8 << 10
 CODE_BYTES = 100 << 10
-UNNAMED = "kernels without a name"
-MAX_SAID = 200
-"""Characters of a file's word on its plan that are shown."""
 
 Verdict = Literal["fits", "only with overlap", "too little RAM", "too little flash"]
 
@@ -35,6 +34,9 @@ class Needs:
     persistent_bytes : what the runtime keeps in RAM besides.
     weights_bytes : of the whole model file, with weights that it leaves out.
     overlaps : where the plan's overlaps come from, as `provenance` says in words.
+    kernels : what they were measured on: set and version, target, flags; empty if on
+        nothing.
+    proven : how the plan was, before.
     """
 
     model: str
@@ -47,6 +49,8 @@ class Needs:
     code_bytes: int
     overlaps: str
     provenance: str
+    kernels: Mapping[str, str] = field(default_factory=dict)
+    proven: str = "no"
 
     @property
     def ram_bytes(self) -> int:
@@ -134,24 +138,20 @@ def needs_of(
     used = "exact" if overlaps is None else overlaps
     apart = plan_network(model, _apart(used))
     without = apart.plan.arena_bytes
-    if carried is not None:
-        arena, name, said = carried
-    else:
-        found = plan_network(model, used)
-        # A search that gave up early may miss what the plan without overlap shows.
-        arena, name = min(found.plan.arena_bytes, without), found.overlaps
-        said = _said(found.overlaps, found.kernels.get("kernels", UNNAMED))
+    judged = carried or _planned_here(plan_network(model, used), without)
     return Needs(
         model=model.path,
-        arena_bytes=arena,
+        arena_bytes=judged.arena_bytes,
         arena_without_overlap_bytes=without,
         arena_unplanned_bytes=apart.baselines["tflm-greedy"],
         persistent_bytes=persistent_bytes(model) if runtime_bytes is None else runtime_bytes,
         stack_bytes=stack_bytes,
         weights_bytes=_weights_bytes(model),
         code_bytes=code_bytes,
-        overlaps=name,
-        provenance=said,
+        overlaps=judged.overlaps,
+        provenance=judged.in_words,
+        kernels=judged.kernels,
+        proven=judged.proven,
     )
 
 
@@ -164,46 +164,67 @@ def _apart(overlaps: str | Measured) -> str | Measured:
     )
 
 
-def _carried(model: Model) -> tuple[int, str, str] | None:
-    """Arena and provenance of a plan that diagmem has put into the model, if it has."""
-    said = read_provenance(model)
-    if model.plan is None or said is None:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The plan that is judged: its arena, and how it was made."""
+
+    arena_bytes: int
+    overlaps: str
+    kernels: Mapping[str, str]
+    made: str
+    proven: str
+
+    @property
+    def in_words(self) -> str:
+        return "; ".join(
+            (_source(self.overlaps, self.kernels), self.made, f"proven: {self.proven}")
+        )
+
+
+def _planned_here(found: NetworkPlan, without: int) -> _Judged:
+    # A search that gave up early may miss what the plan without overlap shows.
+    arena = min(found.plan.arena_bytes, without)
+    proven = found.provenance["proven"]
+    return _Judged(arena, found.overlaps, found.kernels, "planned here", proven)
+
+
+def _carried(model: Model) -> _Judged | None:
+    """A plan that diagmem has put into the model, if it has."""
+    made = read_provenance(model)
+    if model.plan is None or made is None:
         return None
-    if said.get("graph_sha256") != identity(model)["graph_sha256"]:
+    if made.get("graph_sha256") != identity(model)["graph_sha256"]:
         raise DiagmemError(
             f"{model.path}: metadata diagmem.plan: found a plan for another graph, expected one"
             f" for this; plan it anew, or give --overlaps"
         )
+    return _Judged(
+        arena_bytes=_carried_arena(model, model.plan, made),
+        overlaps=printable(made.get("overlaps", "unknown")),
+        kernels=measured_on(made),
+        made=f"the plan in the file, by {printable(made.get('made_by', 'diagmem'))}",
+        proven=printable(made.get("proven", "no")),
+    )
+
+
+def _carried_arena(model: Model, plan: Sequence[int], made: Mapping[str, Any]) -> int:
     ends = [0]
     for tensor in model.activations:
-        if model.plan[tensor.index] == PLANNED_ONLINE:
+        if plan[tensor.index] == PLANNED_ONLINE:
             raise DiagmemError(
                 f"{model.path}: tensor {tensor.index} ({tensor.name[:60]}): found no place in the"
                 " plan, expected one for each tensor; plan it anew, or give --overlaps"
             )
-        ends.append(model.plan[tensor.index] + tensor.size_bytes)
+        ends.append(plan[tensor.index] + tensor.size_bytes)
     arena = -(-max(ends) // ALIGN_BYTES) * ALIGN_BYTES
-    stated = said.get("arena_bytes")
+    stated = made.get("arena_bytes")
     # What is stated may hold scratch memory above the tensors.
     if isinstance(stated, int) and not isinstance(stated, bool):
         arena = max(arena, stated)
-    overlaps = _word(said.get("overlaps", "unknown"))
-    kernels = said.get("kernels")
-    name = kernels.get("kernels") if isinstance(kernels, dict) else None
-    words = (
-        _said(overlaps, _word(name or UNNAMED)),
-        f"the plan in the file, by {_word(said.get('made_by', 'diagmem'))}",
-        f"proven: {_word(said.get('proven', 'no'))}",
-    )
-    return arena, overlaps, "; ".join(words)
+    return arena
 
 
-def _word(found: object) -> str:
-    """What a file says, as it may be printed."""
-    return "".join(c for c in str(found)[:MAX_SAID] if c.isprintable())
-
-
-def _said(overlaps: str, kernels: str) -> str:
+def _source(overlaps: str, kernels: Mapping[str, str]) -> str:
     if overlaps == NO_OVERLAPS:
         return "none: no two tensors overlap"
     if overlaps in FORMULAS:
@@ -211,7 +232,7 @@ def _said(overlaps: str, kernels: str) -> str:
             "by formula for the reference loop order, not measured on this board's kernels:"
             " diagmem measure"
         )
-    return f"measured on {kernels}: another board's kernels may need more"
+    return f"measured on {in_words(kernels)}: another board's kernels may need more"
 
 
 def _weights_bytes(model: Model) -> int:

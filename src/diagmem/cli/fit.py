@@ -122,6 +122,8 @@ def as_json(needs: Needs, fits: list[Fit]) -> dict[str, Any]:
         "code_bytes": needs.code_bytes,
         "overlaps": needs.overlaps,
         "provenance": needs.provenance,
+        "kernels": dict(needs.kernels),
+        "proven": needs.proven,
         "boards": [
             {
                 "name": fit.board.name,

@@ -215,6 +215,7 @@ def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
     lines += [
         f"  overlaps     {found.overlaps}: {len(found.shared)} pairs share {shared:,} B",
         *(f"  measured on  {kernels}" for kernels in _kernels(found)),
+        f"  proven       {found.provenance['proven']}",
         *(f"  older plan   {text}" for text in _older(found)),
     ]
     if limit is not None:
@@ -229,23 +230,23 @@ def _gap(found: NetworkPlan) -> str:
 
 
 def _kernels(found: NetworkPlan) -> list[str]:
-    if not found.kernels:
-        return []
-    said = found.kernels
-    return [f"{said.get('kernels')}, {said.get('target')}, flags {said.get('flags')}"]
+    from diagmem.networks.provenance import in_words
+
+    return [in_words(found.kernels)] if found.kernels else []
 
 
 def _older(found: NetworkPlan) -> list[str]:
     """What the model says of the plan that it comes with."""
     from diagmem.model.write import read_provenance
-    from diagmem.networks.planning import said
+    from diagmem.networks.provenance import in_words, measured_on, said
 
     if found.model.plan is None:
         return []
     made = read_provenance(found.model)
     if not made:
         return ["is there; the file does not say how it was made"]
-    where = f" on {said(made, 'kernels')}" if made.get("kernels") else ""
+    kernels = measured_on(made)
+    where = f" on {in_words(kernels)}" if kernels else ""
     return [
         f"by {said(made, 'made_by')}: {said(made, 'arena_bytes')} B, overlaps"
         f" {said(made, 'overlaps')}{where}; proven: {said(made, 'proven')}"

@@ -86,7 +86,9 @@ def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
         "identical": verdict.identical,
         "difference": verdict.difference,
         "runs": verdict.runs,
+        "operators": verdict.all_operators,
         "operators_compared": verdict.operators,
+        "operators_not_compared": verdict.not_compared,
         "arena_head_bytes": [arena and arena.head_bytes for arena in arenas],
         "arena_total_bytes": [arena and arena.total_bytes for arena in arenas],
         "predicted_head_bytes": verdict.predicted_bytes,
@@ -100,6 +102,8 @@ def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
         if verdict.identical
         else f"DIFFERENT: {verdict.difference}"
     ]
+    if verdict.not_compared:
+        lines.append(f"  operators' outputs not compared: {verdict.not_compared}")
     lines += [
         f"  {path}: arena head {arena.head_bytes:,} B, total {arena.total_bytes:,} B"
         for path, arena in ((args.model, verdict.arena), (args.planned, verdict.planned_arena))
@@ -114,9 +118,12 @@ def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
 
 
 def _inside(verdict: Verdict) -> str:
-    if not verdict.operators:
-        return "; inside the network nothing could be compared"
-    return f", and of all {verdict.operators} operators"
+    """Of how many operators the outputs were compared, too."""
+    if verdict.not_compared:
+        return ""
+    if verdict.operators == verdict.all_operators:
+        return f", and of all {verdict.operators} operators"
+    return f", and of {verdict.operators} of {verdict.all_operators} operators"
 
 
 def _prediction(verdict: Verdict, arena: Arena) -> list[str]:
@@ -132,12 +139,13 @@ def _prediction(verdict: Verdict, arena: Arena) -> list[str]:
 
 
 def _made(verdict: Verdict) -> list[str]:
-    from diagmem.networks.planning import said
+    from diagmem.networks.provenance import in_words, measured_on, said
 
     made = verdict.provenance
     if not made:
         return ["  the file does not say how its plan was made"]
-    where = f" on {said(made, 'kernels')}" if made.get("kernels") else ""
+    kernels = measured_on(made)
+    where = f" on {in_words(kernels)}" if kernels else ""
     return [
         f"  plan by {said(made, 'made_by')}: overlaps {said(made, 'overlaps')}{where}",
         f"  proven before: {said(made, 'proven')}",

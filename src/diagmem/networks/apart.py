@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from diagmem.arena.baseline import tflm_greedy
 from diagmem.arena.problem import Options, Problem
-from diagmem.model.graph import Model, lifetimes
+from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes, read_model
+from diagmem.model.write import write_planned
 from diagmem.networks.problem import problem_of
 
 ALIASING = ("RESHAPE", "SQUEEZE")
@@ -34,7 +36,7 @@ def aliases(model: Model) -> dict[int, int]:
     return found
 
 
-def offsets_apart(model: Model) -> dict[int, int]:
+def _offsets(model: Model) -> dict[int, int]:
     """The offset of each tensor of the arena, in bytes."""
     known = aliases(model)
     roots = {}
@@ -45,6 +47,14 @@ def offsets_apart(model: Model) -> dict[int, int]:
         roots[tensor.index] = root
     placed = tflm_greedy(_joined(problem_of(model), roots), Options()).offsets
     return {tensor: placed[root] for tensor, root in roots.items()}
+
+
+def model_apart(model: Model, directory: Path) -> Model:
+    """The model with that plan, in a file of the folder: every tensor's place is known."""
+    offsets = _offsets(model)
+    path = directory / "apart.tflite"
+    write_planned(model, [offsets.get(t.index, PLANNED_ONLINE) for t in model.tensors], path)
+    return read_model(path)
 
 
 def _joined(problem: Problem, roots: Mapping[int, int]) -> Problem:

@@ -27,9 +27,8 @@ from diagmem.kernels.tflm.network import (
 from diagmem.kernels.tflm.processes import kernels_name
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ABSENT, ModelOperator
-from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes, read_model
-from diagmem.model.write import write_planned
-from diagmem.networks.apart import aliases, offsets_apart
+from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes
+from diagmem.networks.apart import aliases, model_apart
 from diagmem.networks.formulas import ClosedForm, closed_forms
 from diagmem.networks.overlaps import (
     FRONTIER_SAMPLES,
@@ -70,7 +69,7 @@ def measure(
         TFLM refuses the model, or the tool or the wheel is not there.
     """
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        planned = _planned(model, Path(directory))
+        planned = model_apart(model, Path(directory))
         arena, run = _natively(planned, inputs, model.path)
         calls = _calls(planned, arena.head_bytes)
         if not weights:
@@ -115,14 +114,6 @@ def _because(cut: str) -> str:
 
 def _arena_as_json(arena: Arena) -> dict[str, int]:
     return {"head_bytes": arena.head_bytes, "tail_bytes": arena.tail_bytes}
-
-
-def _planned(model: Model, directory: Path) -> Model:
-    """The model with a plan, so that every tensor's place is known."""
-    offsets = offsets_apart(model)
-    path = directory / "planned.tflite"
-    write_planned(model, [offsets.get(t.index, PLANNED_ONLINE) for t in model.tensors], path)
-    return read_model(path)
 
 
 def _natively(planned: Model, inputs: Inputs, name: str) -> tuple[Arena, NetworkRun]:

@@ -27,7 +27,6 @@ from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, permissions_of, problem_of, scratch_of
 
 NO_OVERLAPS = "none"
-SAID_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +166,3 @@ def write_plan(found: NetworkPlan, output: Path) -> None:
         found.plan.offsets.get(tensor.index, PLANNED_ONLINE) for tensor in found.model.tensors
     ]
     write_planned(found.model, offsets, output, found.provenance)
-
-
-def said(provenance: Mapping[str, Any], key: str) -> str:
-    """An entry of a file's provenance as one line to print; ``None`` if there is none.
-
-    Of ``kernels`` the set and its target.  Others may have written it, so it may hold
-    anything.
-    """
-    value = provenance.get(key)
-    if key == "kernels" and isinstance(value, Mapping):
-        value = ", ".join(said(value, part) for part in ("kernels", "target"))
-    text = " ".join(str(value).split())[:SAID_LENGTH]
-    return text if text.isprintable() else ascii(text)

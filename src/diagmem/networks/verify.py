@@ -11,11 +11,11 @@ from typing import Any
 from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.network import Arena, Call, Inputs, NetworkOutcome, Place, run_network
 from diagmem.kernels.tflm.processes import kernels_name
-from diagmem.model.graph import PLANNED_ONLINE, Model, read_model
+from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance, write_planned
-from diagmem.networks.apart import offsets_apart
+from diagmem.networks.apart import model_apart
 from diagmem.networks.overlaps import identity
-from diagmem.networks.planning import said
+from diagmem.networks.provenance import measured_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class Verdict:
     ----------
     difference : the first one found, in words; empty if there is none.
     runs : how many inputs both have been run on.
-    operators : how many operators' outputs were compared, too; 0 where they could not be.
+    operators : how many operators had all their outputs compared, too.
+    all_operators : how many the model has.
+    not_compared : why no operators' outputs were, in words; empty where they were, or
+        where the model's own outputs differ already.
     arena, planned_arena : what TFLM reports of the model and of the planned one.
     predicted_bytes : the arena's head by the plan; None where the file does not say.
     provenance : how the plan was made, as the file says.
@@ -35,6 +38,8 @@ class Verdict:
     difference: str
     runs: int
     operators: int
+    all_operators: int
+    not_compared: str
     arena: Arena | None
     planned_arena: Arena | None
     predicted_bytes: int | None
@@ -65,31 +70,34 @@ def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Ve
         raise DiagmemError(
             f"{planned.path}: found no plan, expected one; diagmem plan {model.path} -o FILE"
         )
-    apart = run_network(model, inputs)
-    if apart.refused:
-        raise DiagmemError(f"{model.path}: TFLM refuses the model: {apart.refused}")
-    together = run_network(planned, inputs)
-    difference = _difference(model, apart, together)
-    operators = 0
-    if not difference:
-        operators, difference = _inside(model, planned, inputs)
+    alone = run_network(model, inputs)
+    if alone.refused:
+        raise DiagmemError(f"{model.path}: TFLM refuses the model: {alone.refused}")
+    watched = _placed(planned)
+    hashed = run_network(planned, inputs, calls=_outputs(planned, watched), hashing=True)
+    # Hashing leans on how TFLM lays its objects out; the plan is judged without it, too.
+    together = run_network(planned, inputs) if hashed.refused else hashed
+    difference = _difference(model, alone, together)
+    inside = _Inside() if difference else _inside(model, watched, inputs, hashed)
     made = read_provenance(planned) or {}
     predicted = made.get("arena_bytes")
     return Verdict(
-        difference=difference,
+        difference=difference or inside.difference,
         runs=len(together.runs),
-        operators=operators,
-        arena=apart.arena,
+        operators=inside.operators,
+        all_operators=len(model.operators),
+        not_compared=inside.not_compared,
+        arena=alone.arena,
         planned_arena=together.arena,
         predicted_bytes=predicted if isinstance(predicted, int) else None,
         provenance=made,
     )
 
 
-def _difference(model: Model, apart: NetworkOutcome, together: NetworkOutcome) -> str:
+def _difference(model: Model, alone: NetworkOutcome, together: NetworkOutcome) -> str:
     if together.refused:
         return f"TFLM does not run the planned model: {together.refused}"
-    for number, (right, seen) in enumerate(zip(apart.runs, together.runs, strict=True)):
+    for number, (right, seen) in enumerate(zip(alone.runs, together.runs, strict=True)):
         for tensor, a, b in zip(model.outputs, right.outputs, seen.outputs, strict=True):
             if a != b:
                 wrong = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
@@ -100,37 +108,61 @@ def _difference(model: Model, apart: NetworkOutcome, together: NetworkOutcome) -
     return ""
 
 
-def _inside(model: Model, planned: Model, inputs: Sequence[Inputs]) -> tuple[int, str]:
-    """How many operators' outputs were compared, and the first that differs."""
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        path = Path(directory) / "apart.tflite"
-        offsets = offsets_apart(model)
-        write_planned(model, [offsets.get(t.index, PLANNED_ONLINE) for t in model.tensors], path)
-        both = [
-            run_network(one, inputs, calls=_outputs(one, planned), hashing=True)
-            for one in (read_model(path), planned)
-        ]
-    if any(outcome.refused for outcome in both):
-        return 0, ""
-    for number, (right, seen) in enumerate(zip(both[0].runs, both[1].runs, strict=True)):
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What comparing the operators' outputs showed; the fields are `Verdict`'s."""
+
+    operators: int = 0
+    difference: str = ""
+    not_compared: str = ""
+
+
+def _inside(
+    model: Model, watched: frozenset[int], inputs: Sequence[Inputs], hashed: NetworkOutcome
+) -> _Inside:
+    """The planned model's hashes against those where nothing overlaps."""
+    if hashed.refused:
+        return _Inside(not_compared=f"with its calls watched TFLM says: {hashed.refused}")
+    if not any(watched.intersection(operator.outputs) for operator in model.operators):
+        return _Inside(not_compared="the plan places none of them")
+    apart = _run_apart(model, watched, inputs)
+    if apart.refused:
+        return _Inside(not_compared=f"where nothing overlaps TFLM says: {apart.refused}")
+    compared = sum(
+        bool(operator.outputs) and watched.issuperset(operator.outputs)
+        for operator in model.operators
+    )
+    for number, (right, seen) in enumerate(zip(apart.runs, hashed.runs, strict=True)):
         pairs = zip(model.operators, right.call_hashes, seen.call_hashes, strict=True)
         for operator, a, b in pairs:
             if a != b:
-                return len(model.operators), f"run {number}: {operator.label} puts out other bits"
-    return len(model.operators), ""
+                return _Inside(compared, f"run {number}: {operator.label} puts out other bits")
+    return _Inside(compared)
 
 
-def _outputs(model: Model, planned: Model) -> list[Call]:
-    """Each operator's outputs, as far as the plan places them."""
-    assert model.plan is not None
+def _run_apart(model: Model, watched: frozenset[int], inputs: Sequence[Inputs]) -> NetworkOutcome:
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        apart = model_apart(model, Path(directory))
+        return run_network(apart, inputs, calls=_outputs(apart, watched), hashing=True)
+
+
+def _placed(planned: Model) -> frozenset[int]:
+    """The tensors of the arena whose place the plan says."""
     assert planned.plan is not None
+    plan = planned.plan
+    return frozenset(t.index for t in planned.activations if plan[t.index] != PLANNED_ONLINE)
+
+
+def _outputs(model: Model, watched: frozenset[int]) -> list[Call]:
+    """Each operator's outputs, as far as they are watched."""
+    assert model.plan is not None
     return [
         Call(
             operator.name.removeprefix("CUSTOM:"),
             tuple(
                 Place(f"t{t}", "output", "arena", model.plan[t], model.tensors[t].size_bytes)
                 for t in operator.outputs
-                if PLANNED_ONLINE not in (model.plan[t], planned.plan[t])
+                if t in watched
             ),
         )
         for operator in model.operators
@@ -147,10 +179,7 @@ def record_proof(planned: Model, verdict: Verdict) -> None:
 def kernels_differ(provenance: Mapping[str, Any]) -> str:
     """Why a plan may not hold on the kernels that are here; empty where it was made
     for them."""
-    kernels = provenance.get("kernels")
-    meant = ""
-    if isinstance(kernels, Mapping) and "kernels" in kernels:
-        meant = said(kernels, "kernels")
+    meant = measured_on(provenance).get("kernels", "")
     here = kernels_name()
     if meant == here:
         return ""
@@ -161,5 +190,4 @@ def kernels_differ(provenance: Mapping[str, Any]) -> str:
 
 def unplanned(planned: Model) -> int:
     """How many tensors of the arena the plan leaves to the runtime."""
-    assert planned.plan is not None
-    return sum(planned.plan[t.index] == PLANNED_ONLINE for t in planned.activations)
+    return len(planned.activations) - len(_placed(planned))

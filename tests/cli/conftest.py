@@ -1,0 +1,65 @@
+"""What the tests of the verbs share: calls, networks, and a cache of builds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diagmem.cli.main import main
+from diagmem.model.zoo import network_bytes
+from tests.model.build import small
+
+Capture = pytest.CaptureFixture[str]
+
+
+def wrong_call(before: Sequence[str], words: Sequence[str], capsys: Capture) -> str:
+    """The one line that a wrong call gets."""
+    try:
+        code = main([*before, *words])
+    except SystemExit as stop:  # argparse's way out
+        code = stop.code if isinstance(stop.code, int) else 0
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def json_of(
+    before: Sequence[str], words: Sequence[str], capsys: Capture, code: int = 0
+) -> dict[str, Any]:
+    """What a call puts out with ``--json``."""
+    assert main([*before, *words, "--json"]) == code
+    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return data
+
+
+@pytest.fixture
+def tflm() -> None:
+    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+
+
+@pytest.fixture
+def small_net(tmp_path: Path) -> Path:
+    """Three operators that TFLM runs at once."""
+    path = tmp_path / "a net.tflite"
+    path.write_bytes(small().file())
+    return path
+
+
+@pytest.fixture
+def mobilenet(tmp_path: Path) -> Path:
+    path = tmp_path / "a net.tflite"
+    path.write_bytes(network_bytes("mobilenet_v1_0.25_128_int8"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nobody else's builds, and each kernel built once for all tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
