@@ -100,7 +100,7 @@ def test_fills(folder: Path) -> None:
 
 
 FAULTS = [
-    ("function", "funktion", 'unknown key "funktion", expected one of description, function'),
+    ("function", "funktion", 'unknown key "funktion", expected one of description, when, function'),
     ('"f"\n', '"two words"\n', '"function" is "two words", expected the name of a function'),
     ('"f"\n', '"while"\n', '"function" is "while"'),
     ('source = "f.c"\n', "", "expected one of source, object or library, found none"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagmem.liveness import BufferLiveness, LivenessFold
-from diagmem.networks.measure import most_needed, needed_from, written_by
+from diagmem.networks.operators import most_needed, needed_from, written_by
 from diagmem.networks.overlaps import FRONTIER_SAMPLES
 from diagmem.trace.model import Accesses
 

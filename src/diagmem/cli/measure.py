@@ -16,11 +16,14 @@ from diagmem.cli.common import (
     quoted,
     say,
 )
+from diagmem.errors import DiagmemError
+from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
     from diagmem.model.graph import Model
     from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair
 
+LISTED = 3
 _EPILOG = """\
 Runs one inference of stock TensorFlow Lite Micro (the tflite-micro wheel) under
 Valgrind, each operator's call a window, and finds for every input and output how
@@ -34,12 +37,35 @@ answer stands beside it.
 
   diagmem measure net.tflite -o overlaps.json
   diagmem plan net.tflite --overlaps overlaps.json -o planned.tflite
+
+With --kernels each operator is measured by itself, on kernels that descriptions name
+(see docs/own-kernel.md), and proven by overlapped runs; with --target they are compiled
+for a Cortex-M and run in QEMU.  Operators without a description get no overlap.
+
+  diagmem measure net.tflite --kernels c --target cortex-m4 -o overlaps.json
+  diagmem measure net.tflite --kernels DIR --target cortex-m55 flags=-O3 -o overlaps.json
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("model", type=Path, metavar="MODEL.tflite", help="what to measure")
+    parser.add_argument(
+        "parameters",
+        nargs="*",
+        metavar="key=value",
+        help="with --kernels: for those descriptions that have such a parameter; flags and"
+        " compiler, too",
+    )
+    parser.add_argument(
+        "--kernels",
+        metavar="DIR|c|cmsis-nn",
+        help="a folder of kernel descriptions, the bundled C kernels, or CMSIS-NN"
+        " (checkout=FOLDER) [TensorFlow Lite Micro's, the whole network at once]",
+    )
+    parser.add_argument(
+        "--target", choices=list(TARGETS), help="with --kernels: compiled for it, run in QEMU"
+    )
     parser.add_argument(
         "--inputs",
         default="random",
@@ -60,22 +86,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.kernels.tflm.network import random_inputs, read_inputs
     from diagmem.model.graph import read_model
-    from diagmem.networks.measure import measure
     from diagmem.networks.overlaps import write_overlaps
 
+    _check(args)
     for path in (args.output, args.trace):
         if path is not None:
             check_output(path, args.force, args.model, Path(args.inputs))
     model = read_model(args.model)
-    if args.inputs == "random":
-        inputs, said = random_inputs(model, args.seed), f"random, seed {args.seed}"
-    else:
-        inputs, said = read_inputs(model, Path(args.inputs)), Path(args.inputs).name
-    measured = measure(
-        model, inputs, said=said, weights=args.weights, keep=args.trace, progress=True
-    )
+    measured = _on_described(args, model) if args.kernels else _on_tflm(args, model)
     if args.output is not None:
         write_overlaps(measured, args.output)
     if args.json:
@@ -84,6 +103,46 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(_lines(model, measured)))
     _say_next(args, measured)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Options of the one way are refused in the other."""
+    if args.kernels is None:
+        given = [f"--target {args.target}"] if args.target else args.parameters
+        if given:
+            raise DiagmemError(
+                f"{given[0]}: expected with --kernels; TFLM's kernels are the wheel's, for this"
+                " machine"
+            )
+    else:
+        whole = {"--inputs": args.inputs != "random", "--seed": args.seed, "--trace": args.trace}
+        for option, given in {**whole, "--weights": args.weights}.items():
+            if given:
+                raise DiagmemError(f"{option} goes with TFLM's kernels, not with --kernels")
+
+
+def _on_tflm(args: argparse.Namespace, model: Model) -> Measured:
+    from diagmem.kernels.tflm.network import random_inputs, read_inputs
+    from diagmem.networks.measure import measure
+
+    if args.inputs == "random":
+        inputs, said = random_inputs(model, args.seed), f"random, seed {args.seed}"
+    else:
+        inputs, said = read_inputs(model, Path(args.inputs)), Path(args.inputs).name
+    return measure(model, inputs, said=said, weights=args.weights, keep=args.trace, progress=True)
+
+
+def _on_described(args: argparse.Namespace, model: Model) -> Measured:
+    from diagmem.kernels.library import Library
+    from diagmem.kernels.parameters import parse_overrides
+    from diagmem.networks.described import measure_described
+    from diagmem.progress import Progress
+
+    library = Library(args.kernels, parse_overrides(args.parameters))
+    progress = Progress("measuring")
+    measured = measure_described(model, library, target=args.target or "", advance=progress.share)
+    progress.done()
+    return measured
 
 
 def _lines(model: Model, measured: Measured) -> list[str]:
@@ -109,7 +168,7 @@ def _rows(operator: MeasuredOperator) -> list[list[str]]:
     head = [
         str(operator.index),
         operator.operator,
-        f"{operator.seconds:.4f}",
+        f"{operator.seconds:.4f}" if operator.seconds else "",
         f"{operator.scratch_bytes:,}",
         "" if operator.weights_read_bytes is None else f"{operator.weights_read_bytes:,}",
         f"{operator.live_bytes:,}",
@@ -142,17 +201,29 @@ def _overlap(pair: MeasuredPair) -> str:
 
 
 def _say_next(args: argparse.Namespace, measured: Measured) -> None:
+    _say_without(measured)
     pairs = [(o, p) for o in measured.operators for p in o.pairs if p.dies]
-    for operator, pair in pairs:
-        if pair.formula_says == "unsafe":
-            say(
-                f"operator {operator.index} ({operator.operator}): the formula's D of"
-                f" {pair.formula_displacement_bytes:,} B is not safe on these kernels, which need"
-                f" {pair.min_displacement_bytes:,} B; plan with the measured overlaps"
-            )
+    unsafe = [(o, p) for o, p in pairs if p.formula_says == "unsafe"]
+    for operator, pair in unsafe[:LISTED]:
+        say(
+            f"operator {operator.index} ({operator.operator}): the formula's D of"
+            f" {pair.formula_displacement_bytes:,} B is not safe on these kernels, which need"
+            f" {pair.min_displacement_bytes:,} B; plan with the measured overlaps"
+        )
+    if len(unsafe) > LISTED:
+        say(f"and so for {len(unsafe) - LISTED} more operators, which the table calls unsafe")
     if args.output is not None:
         hint(
             f"diagmem plan {quoted(args.model)} --overlaps {quoted(args.output)} -o planned.tflite"
         )
     else:
         hint(f"diagmem measure {quoted(args.model)} -o overlaps.json   (for diagmem plan)")
+
+
+def _say_without(measured: Measured) -> None:
+    """Operators that get no overlap, because nobody described a kernel for them."""
+    for operator in measured.operators:
+        pair = next(iter(operator.pairs), None)
+        if pair is not None and pair.formula_says.startswith("no kernel: "):
+            reason = pair.formula_says.removeprefix("no kernel: ")
+            say(f"operator {operator.index} ({operator.operator}) gets no overlap: {reason}")

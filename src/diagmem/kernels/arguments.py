@@ -39,7 +39,8 @@ def read_arguments(
     root: Table, names: Names
 ) -> tuple[tuple[BufferSpec, ...], tuple[Argument, ...]]:
     """All buffers of a description and the arguments of the call, both in order."""
-    tables, others = root.tables("argument"), root.tables("buffer")
+    tables = [t for t in root.tables("argument") if names.holds(t, "passed")]
+    others = root.tables("buffer")
     if len(tables) + len(others) > MAX_ARGUMENTS:
         raise root.error(
             f"{len(tables) + len(others)} arguments and buffers, expected at most {MAX_ARGUMENTS}"
@@ -67,7 +68,7 @@ def _unique(tables: list[Table]) -> None:
 
 
 def _buffer(table: Table, names: Names) -> BufferSpec:
-    table.only("name", "role", "dtype", "shape", "fill", "when")
+    table.only("name", "role", "dtype", "shape", "fill", "when", "passed")
     role = Role(table.choice("role", _ROLES))
     dtype = names.dtype(table)
     shape = table.items.get("shape")
@@ -172,16 +173,17 @@ class _Reader:
                 return Pointer(table.name(), None, self.names.dtype(table).c_type)
             return self._pointer(table, table.name())
         if table.has("fields"):
-            table.only("name", "pass", "fields")
+            table.only("name", "pass", "fields", "passed")
             by_pointer = table.choice("pass", ["pointer", "value"]) == "pointer"
             return Struct(table.name(), self._fields(table, MAX_NESTING), by_pointer)
         if table.has("dtype"):
-            table.only("name", "dtype", "value")
+            table.only("name", "dtype", "value", "passed")
             return self._scalars(table, array=False)
         if table.has("null"):
+            table.only("name", "null", "passed")
             return self._null(table)
         if table.has("buffer"):
-            table.only("name", "buffer")
+            table.only("name", "buffer", "passed")
             return self._pointer(table, table.name("buffer"))
         raise table.error('expected one of "role", "dtype", "fields", "buffer" or "null"')
 
@@ -202,6 +204,7 @@ class _Reader:
             table.only("name", "buffer")
             return self._pointer(table, table.name("buffer"))
         if table.has("null"):
+            table.only("name", "null")
             return self._null(table)
         if table.has("bytes"):
             table.only("name", "bytes")
@@ -223,7 +226,6 @@ class _Reader:
         return Scalars(table.name(), dtype, values, array)
 
     def _null(self, table: Table) -> Pointer:
-        table.only("name", "null")
         if table.items["null"] is not True:
             raise table.wrong("null", "true")
         return Pointer(table.name(), None, "void")

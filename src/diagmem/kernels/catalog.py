@@ -1,4 +1,4 @@
-"""The kernels that come with diagmem, found by bare name."""
+"""The descriptions that come with diagmem, found by bare name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from pathlib import Path
 from diagmem.errors import DiagmemError
 
 DIRECTORY = Path(__file__).parent / "c"
+LIBRARIES = {"c": DIRECTORY, "cmsis-nn": Path(__file__).parent / "cmsis_nn"}
+"""The reference kernels, and descriptions of kernels whose code is somebody else's."""
 
 
 def bundled() -> list[str]:
     """The names of the reference kernels, sorted."""
     return sorted(path.stem for path in DIRECTORY.glob("*.toml"))
+
+
+def _described() -> dict[str, Path]:
+    """All by name."""
+    return {
+        path.stem: path
+        for folder in reversed(LIBRARIES.values())
+        for path in sorted(folder.glob("*.toml"))
+    }
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -28,11 +39,11 @@ def find(name_or_path: str | Path) -> Path:
     path, name = Path(name_or_path), str(name_or_path)
     if path.is_file():
         return path
-    names = bundled()
-    if name in names:
-        return DIRECTORY / f"{name}.toml"
+    known = _described()
+    if name in known:
+        return known[name]
     if path.suffix == ".toml" or len(path.parts) != 1:
         raise DiagmemError(f"{name}: there is no such kernel description")
-    close = difflib.get_close_matches(name, names, 1)
-    wanted = f'did you mean "{close[0]}"?' if close else f"bundled are {', '.join(names)}"
+    close = difflib.get_close_matches(name, known, 1)
+    wanted = f'did you mean "{close[0]}"?' if close else f"bundled are {', '.join(known)}"
     raise DiagmemError(f"{name}: neither a file nor a bundled kernel; {wanted}")

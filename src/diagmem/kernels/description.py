@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
+from glob import glob
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
 from diagmem.kernels.arguments import read_arguments
 from diagmem.kernels.dtypes import DTYPES
 from diagmem.kernels.model import Code, Document, Kernel
-from diagmem.kernels.parameters import Names, read_names
+from diagmem.kernels.parameters import PLACE, Names, read_names
 from diagmem.kernels.tables import Table, read_toml, show
 
 KEYS = (
     "description",
+    "when",
     "function",
     "source",
     "object",
@@ -46,6 +49,10 @@ _KEYWORDS = frozenset(
         "switch typedef union unsigned void volatile while"
     ).split()
 )
+
+
+class NotMeantError(DiagmemError):
+    """A description whose ``when`` does not hold for its parameters."""
 
 
 def load(path: str | Path, overrides: Mapping[str, str] | None = None) -> Kernel:
@@ -91,6 +98,8 @@ def _kernel(document: Document) -> Kernel:
         raise _filled_wrong(
             root, "function", function, "the name of a function as the linker knows it"
         )
+    if not names.holds(root, "when"):
+        raise NotMeantError(f'{root.file}: is not meant for such: "when" is {root.items["when"]!r}')
     operator = names.filled(root, "operator", root.string("operator", ""))
     if operator and not _OPERATOR.fullmatch(operator):
         raise _filled_wrong(
@@ -104,7 +113,7 @@ def _kernel(document: Document) -> Kernel:
         name=Path(document.file).stem,
         description=root.string("description", ""),
         function=function,
-        code=_code(root, document),
+        code=_code(root, names, document),
         returns=returns,
         success=_success(root, names, returns),
         operator=operator,
@@ -130,7 +139,7 @@ def _success(root: Table, names: Names, returns: str) -> int | None:
     return int(names.number(root, "success", root.items["success"], DTYPES[returns]))
 
 
-def _code(root: Table, document: Document) -> Code:
+def _code(root: Table, names: Names, document: Document) -> Code:
     given = [kind for kind in _KINDS if root.has(kind)]
     if len(given) != 1:
         found = " and ".join(given) if given else "none"
@@ -141,7 +150,11 @@ def _code(root: Table, document: Document) -> Code:
             raise root.error(f'"{key}" goes with source, found {kind}')
     if kind != "source" and "flags" in document.overrides:
         raise root.error(f"flags=... goes with source, found {kind}")
-    files = tuple(_existing(root, kind, document.directory, f) for f in root.strings(kind))
+
+    def paths(key: str) -> list[str]:
+        return [_path(root, names, document, key, text) for text in root.strings(key)]
+
+    files = tuple(found for f in paths(kind) for found in _files(root, kind, document.directory, f))
     if not files:
         raise root.wrong(kind, "at least one file")
     return Code(
@@ -150,9 +163,30 @@ def _code(root: Table, document: Document) -> Code:
         directory=document.directory,
         compiler=_override(root, document, "compiler", root.string("compiler", "cc")),
         flags=_flags(root, document),
-        include=tuple(document.directory / d for d in root.strings("include")),
+        include=tuple(document.directory / d for d in paths("include")),
         link=root.strings("link"),
     )
+
+
+def _path(root: Table, names: Names, document: Document, key: str, text: str) -> str:
+    """A path with each ``{name}`` filled in; a folder that the command line gives is
+    one as seen from where the command runs."""
+
+    def of(found: re.Match[str]) -> str:
+        name = found[1]
+        value = names.filled(root, key, found[0])
+        if not value:
+            raise root.error(f"{name} is not set, expected {name}=FOLDER for {show(text)}")
+        return os.path.abspath(value) if name in document.overrides else value
+
+    return PLACE.sub(of, text)
+
+
+def _files(root: Table, kind: str, directory: Path, name: str) -> list[Path]:
+    """The file of that name, or all that a pattern matches, which may be none."""
+    if any(letter in name for letter in "*?["):
+        return [directory / found for found in sorted(glob(name, root_dir=directory))]
+    return [_existing(root, kind, directory, name)]
 
 
 def _existing(root: Table, kind: str, directory: Path, name: str) -> Path:
@@ -162,7 +196,8 @@ def _existing(root: Table, kind: str, directory: Path, name: str) -> Path:
     except OSError:
         found = False
     if not found:
-        raise root.error(f'"{kind}": there is no file {show(name)} in {directory}')
+        said = name if path == Path(name) else f"{show(name)} in {directory}"
+        raise root.error(f'"{kind}": there is no file {said}')
     return path
 
 

@@ -19,8 +19,9 @@ SETTINGS = ("flags", "compiler")
 """Overrides that replace a key of the description instead of a parameter."""
 
 MAX_NAMES = 200
-MAX_TEXT = 200
-_PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+MAX_TEXT = 1000
+PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+"""Where a text is filled in."""
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, str]:
@@ -90,7 +91,7 @@ class Names:
                 )
             return value
 
-        return _PLACE.sub(of, text)
+        return PLACE.sub(of, text)
 
     def dtype(self, table: Table, key: str = "dtype") -> DType:
         """The element type under a key."""

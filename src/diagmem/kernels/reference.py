@@ -48,6 +48,23 @@ def reference_kernel(layer: Layer, *, flags: str | None = None, order: str = REF
     return load(find(name), words)
 
 
+def words_of(layer: Layer) -> dict[str, str]:
+    """The layer in the words of the bundled descriptions: their parameters' names, with
+    the layer's values, and ``operator`` and ``dtype``.
+
+    Raises
+    ------
+    DiagmemError
+        There are no words for such a layer; see `why_none`.
+    """
+    reason = why_none(layer)
+    if reason:
+        raise DiagmemError(f"{layer.operator}: {reason}")
+    _, parameters = _FAMILIES[layer.operator](layer)
+    given = {"operator": layer.operator, "dtype": layer.inputs[0].dtype, **parameters}
+    return {key: _word(value) for key, value in given.items()}
+
+
 def why_none(layer: Layer, order: str = REFERENCE) -> str:
     """Why no C kernel computes this layer in this order; empty where one does."""
     if order != REFERENCE and (layer.operator, order, layer.inputs[0].dtype) not in _OTHER_ORDERS:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from diagmem import __version__
 from diagmem.api import Trace, open_trace
@@ -27,17 +24,18 @@ from diagmem.kernels.tflm.network import (
 from diagmem.kernels.tflm.processes import kernels_name
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ABSENT, ModelOperator
-from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes
+from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.networks.apart import aliases, model_apart
-from diagmem.networks.formulas import ClosedForm, closed_forms
-from diagmem.networks.overlaps import (
-    FRONTIER_SAMPLES,
-    Measured,
-    MeasuredOperator,
-    MeasuredPair,
-    identity,
+from diagmem.networks.operators import (
+    OperatorCall,
+    measured_operator,
+    moments,
+    name_of,
+    number_of,
+    touched_bytes,
 )
-from diagmem.overlap import Overlap, apart, is_safe
+from diagmem.networks.overlaps import Measured, MeasuredOperator, identity
+from diagmem.overlap import Overlap, apart
 from diagmem.trace.model import Role
 
 TARGET = "x86_64"
@@ -158,10 +156,10 @@ def _places(planned: Model, operator: ModelOperator, head_bytes: int) -> Iterato
             if planned.plan[number] != PLANNED_ONLINE:
                 start = planned.plan[number]
                 taken.append((start, start + tensor.size_bytes))
-                yield Place(_name(number), role, "arena", start, tensor.size_bytes)
+                yield Place(name_of(number), role, "arena", start, tensor.size_bytes)
             elif tensor.constant and tensor.data.size_bytes:
                 data = tensor.data
-                yield Place(_name(number), "weights", "model", data.start, data.size_bytes)
+                yield Place(name_of(number), "weights", "model", data.start, data.size_bytes)
     free = 0
     for start, end in [*sorted(taken), (head_bytes, head_bytes)]:
         if start > free:
@@ -179,144 +177,42 @@ def _name(number: int) -> str:
 def _measured(
     model: Model, trace: Trace, run: NetworkRun, weights: bool
 ) -> Iterator[MeasuredOperator]:
-    lives = lifetimes(model)
     aliased = aliases(model)
-    for operator, form in zip(model.operators, closed_forms(model), strict=True):
-        step = operator.index
-        alive = {life.tensor: life.end for life in lives if life.start <= step < life.end}
-        dying = {tensor for tensor in operator.inputs if alive.get(tensor) == step + 1}
-        kept = set(alive) - dying - set(operator.outputs)
+    for moment in moments(model):
+        step = moment.operator.index
         liveness = trace.liveness(step)
         live = {buffer.name: buffer for buffer in liveness}
         window = trace.overlaps_of(step, liveness, isolated=False)
-        pairs = [
-            _aliased(pair, live)
-            if aliased.get(_number(pair.output)) == _number(pair.input)
-            else pair
-            for pair in window.pairs
-        ]
-        # An alias moves nothing, and its bytes are needed all the same.
-        own = _bytes(model, aliased.keys() & set(operator.outputs))
-        yield MeasuredOperator(
-            index=step,
-            operator=operator.name,
-            seconds=run.call_seconds[step],
-            events=window.events,
-            scratch_bytes=sum(_touched(b) for name, b in live.items() if name.startswith(SCRATCH)),
-            weights_read_bytes=_weights_read(live, weights),
-            live_bytes=_bytes(model, alive),
-            needed_bytes=_bytes(model, kept)
-            + max(
-                own,
-                most_needed(
-                    [live[_name(tensor)] for tensor in dying if _name(tensor) in live],
-                    [live[_name(tensor)] for tensor in operator.outputs if _name(tensor) in live],
-                ),
+        scratch = [buffer for name, buffer in live.items() if name.startswith(SCRATCH)]
+        yield measured_operator(
+            model,
+            moment,
+            OperatorCall(
+                live=live,
+                overlaps=[
+                    _aliased(pair, live)
+                    if aliased.get(number_of(pair.output)) == number_of(pair.input)
+                    else pair
+                    for pair in window.pairs
+                ],
+                events=window.events,
+                seconds=run.call_seconds[step],
+                scratch_bytes=sum(map(touched_bytes, scratch)),
+                weights_read_bytes=_weights_read(live, weights),
             ),
-            pairs=tuple(_pair(pair, live, dying, form, window.events) for pair in pairs),
         )
 
 
 def _weights_read(live: Mapping[str, BufferLiveness], watched: bool) -> int | None:
     if not watched:
         return None
-    return sum(_touched(buffer) for buffer in live.values() if buffer.role == Role.WEIGHTS)
-
-
-def _bytes(model: Model, tensors: Iterable[int]) -> int:
-    return sum(model.tensors[tensor].size_bytes for tensor in tensors)
-
-
-def _touched(buffer: BufferLiveness) -> int:
-    return int(np.count_nonzero(buffer.loaded | buffer.stored)) * buffer.cell_bytes
-
-
-def most_needed(inputs: Sequence[BufferLiveness], outputs: Sequence[BufferLiveness]) -> int:
-    """The most bytes of an operator's tensors that hold a value still needed at one time.
-
-    An input's bytes until they are last loaded, an output's from when they are first
-    stored.  No placement, however clever, gets the operator into less.
-    """
-    births = [np.sort(b.first_store[b.stored]) for b in outputs]
-    deaths = [np.sort(b.last_load[b.loaded]) for b in inputs]
-    most = sum(len(d) * b.cell_bytes for d, b in zip(deaths, inputs, strict=True))
-    for times in births:
-        needed = np.zeros(len(times), np.int64)
-        for born, buffer in zip(births, outputs, strict=True):
-            needed += np.searchsorted(born, times, side="right") * buffer.cell_bytes
-        for died, buffer in zip(deaths, inputs, strict=True):
-            left = len(died) - np.searchsorted(died, times, side="right")
-            needed += left * buffer.cell_bytes
-        most = max(most, int(needed.max(initial=0)))
-    return most
-
-
-def _pair(
-    overlap: Overlap,
-    live: Mapping[str, BufferLiveness],
-    dying: set[int],
-    form: ClosedForm,
-    events: int,
-) -> MeasuredPair:
-    source, target = _number(overlap.input), _number(overlap.output)
-    traced = overlap.min_displacement_bytes
-    formula = form.displacements.get((source, target))
-    if formula is None:
-        says = form.why_none or "no formula for this input"
-    else:
-        says = "equal" if formula == traced else "looser" if formula > traced else "unsafe"
-    ordinary = overlap.exact and not live[overlap.input].stored.any()
-    return MeasuredPair(
-        input=source,
-        output=target,
-        dies=source in dying,
-        input_bytes=overlap.input_bytes,
-        output_bytes=overlap.output_bytes,
-        min_displacement_bytes=traced,
-        mirror_displacement_bytes=overlap.mirror_displacement_bytes,
-        in_place=traced == 0
-        or 0 in overlap.isolated_safe_displacements
-        or (ordinary and is_safe(live[overlap.input], live[overlap.output], 0)),
-        safe_overlap_bytes=overlap.safe_overlap_bytes,
-        formula_displacement_bytes=formula,
-        formula_says=says,
-        notes=overlap.notes,
-        written=written_by(live[overlap.output], events),
-        needed=needed_from(live[overlap.input], events),
-    )
+    return sum(touched_bytes(buffer) for buffer in live.values() if buffer.role == Role.WEIGHTS)
 
 
 def _aliased(overlap: Overlap, live: Mapping[str, BufferLiveness]) -> Overlap:
     """Input and output were one place: is that safe?  Nothing else was seen."""
     both = live[overlap.input], live[overlap.output]
     found = apart(*both, "measured where input and output are one place")
-    if any(_touched(buffer) for buffer in both):
+    if any(touched_bytes(buffer) for buffer in both):
         return found
     return replace(found, isolated_safe_displacements=(0,))
-
-
-def written_by(output: BufferLiveness, events: int) -> tuple[int, ...]:
-    """Behind the highest byte written before each of the sampled times."""
-    highest = np.zeros(FRONTIER_SAMPLES + 1, np.int64)
-    cells = np.flatnonzero(output.stored)
-    np.maximum.at(highest, _sample_after(output.first_store[cells], events), cells + 1)
-    ends = np.maximum.accumulate(highest)[:FRONTIER_SAMPLES] * output.cell_bytes
-    return tuple(ends.tolist())
-
-
-def needed_from(input_: BufferLiveness, events: int) -> tuple[int, ...]:
-    """The lowest byte loaded at or after each of the sampled times; the size if none is."""
-    lowest = np.full(FRONTIER_SAMPLES + 1, input_.cells, np.int64)
-    cells = np.flatnonzero(input_.loaded)
-    np.minimum.at(lowest, _sample_after(input_.last_load[cells], events) - 1, cells)
-    starts = np.minimum.accumulate(lowest[::-1])[::-1][:FRONTIER_SAMPLES] * input_.cell_bytes
-    return tuple(starts.tolist())
-
-
-def _sample_after(ticks: npt.NDArray[np.int64], events: int) -> npt.NDArray[np.int64]:
-    """The first sample whose time, events * sample / (samples - 1), is after the tick."""
-    return ticks * (FRONTIER_SAMPLES - 1) // max(events, 1) + 1
-
-
-def _number(name: str) -> int:
-    return int(name[1:])

@@ -68,12 +68,13 @@ class MeasuredOperator:
 
     Attributes
     ----------
-    seconds : natively.
+    seconds : natively; 0 where it ran on another processor's emulator.
     events : loads and stores that touched its tensors, scratch, or watched weights.
     scratch_bytes : bytes of the arena it touched outside of its tensors.
     weights_read_bytes : bytes of constants it loaded; None where nobody looked.
     live_bytes : tensors that the arena holds meanwhile.
     needed_bytes : of these, the most that hold a value still needed at one time.
+    kernel : the description it was measured on; empty where the whole network ran.
     """
 
     index: int
@@ -85,6 +86,7 @@ class MeasuredOperator:
     live_bytes: int
     needed_bytes: int
     pairs: tuple[MeasuredPair, ...]
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,13 @@ def _pair(entry: Mapping[str, Any]) -> MeasuredPair:
 
 def _values(kind: type[MeasuredOperator | MeasuredPair], entry: Mapping[str, Any]) -> Any:
     """Those of the entries that there is a field for, each of its type."""
-    values = {field.name: entry[field.name] for field in dataclasses.fields(kind)}
+    values = {
+        field.name: entry[field.name]
+        for field in dataclasses.fields(kind)
+        if field.name in entry or field.default is dataclasses.MISSING
+    }
     for field in dataclasses.fields(kind):
-        value = values[field.name]
+        value = values.get(field.name, field.default)
         if not isinstance(value, _TYPES[str(field.type)]) or not _usable(str(field.type), value):
             raise ValueError(field.name)
     return values
@@ -220,6 +226,8 @@ def _values(kind: type[MeasuredOperator | MeasuredPair], entry: Mapping[str, Any
 
 def _usable(kind: str, value: Any) -> bool:
     """Are whole numbers from 0 up, frontiers sampled as they should be, notes texts?"""
+    if kind == "str":
+        return str(value).isprintable()
     if kind == "tuple[int, ...]":
         return len(value) == FRONTIER_SAMPLES and all(map(_is_count, value))
     if kind == "tuple[str, ...]":

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from diagmem.arena import Block
 from diagmem.errors import DiagmemError
 from diagmem.model.layers import NoRule, layer_of
-from diagmem.networks.measure import needed_from, written_by
+from diagmem.networks.operators import needed_from, written_by
 from diagmem.networks.overlaps import FRONTIER_SAMPLES, Measured, MeasuredPair, identity
 from diagmem.networks.planning import NetworkPlan, Shared
 from diagmem.ops import find_operator

@@ -20,6 +20,8 @@ from diagmem.record.targets import board
 from diagmem.record.tool import apt_command
 
 COMPILER = "arm-none-eabi-gcc"
+TARGET = "target"
+"""A parameter of this name is told the target's."""
 
 
 def check_tools(name: str) -> None:
@@ -47,7 +49,7 @@ def for_target(kernel: Kernel, name: str) -> Kernel:
 
     Its flags are the target's and those of the description that do not speak of
     this machine's own processor (``-m...``); flags and a compiler given on the
-    command line stand as they are.
+    command line stand as they are.  A parameter `TARGET` becomes the target's name.
 
     Raises
     ------
@@ -55,6 +57,8 @@ def for_target(kernel: Kernel, name: str) -> Kernel:
         If there is no such target or no compiler, or the kernel has no source.
     """
     target = board(name)
+    if TARGET in kernel.parameters:
+        kernel = with_parameters(kernel, **{TARGET: name})
     given = kernel.document.overrides
     if kernel.code.kind != "source":
         raise DiagmemError(

@@ -1,0 +1,167 @@
+"""A library of described kernels: which of them computes a layer.
+
+A description is found by its ``operator``.  The layer's sizes and attributes go into
+those of its parameters that have the names of the bundled descriptions (``in_h``,
+``stride_w``, ``out_c``, ...); what it does not name it cannot be told, so there the layer
+has to be an ordinary one.  Its inputs and outputs must then be the layer's, in number,
+order, type and size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from diagmem.errors import DiagmemError
+from diagmem.kernels.catalog import LIBRARIES
+from diagmem.kernels.description import NotMeantError, load, with_parameters
+from diagmem.kernels.model import Kernel
+from diagmem.kernels.parameters import SETTINGS
+from diagmem.kernels.reference import reference_kernel, words_of
+from diagmem.kernels.tables import read_toml
+from diagmem.ops.layer import Layer, Tensor
+from diagmem.trace.model import Role
+
+REFERENCE_KERNELS = "c"
+"""Of `LIBRARIES` the one whose kernels are chosen by the layer itself."""
+_ORDINARY = MappingProxyType(
+    {
+        **dict.fromkeys(("batches", "stride_h", "stride_w", "dilation_h", "dilation_w"), "1"),
+        **dict.fromkeys(("multiplier",), "1"),
+        **dict.fromkeys(("pad_top", "pad_bottom", "pad_left", "pad_right"), "0"),
+        **dict.fromkeys(("align_corners", "half_pixel_centers", "adj_x", "adj_y"), "0"),
+        **{f"{letter}{i}": "1" for letter in "ab" for i in range(4)},
+        **{f"{name}{i}": "0" for name in ("before", "after", "begin") for i in range(4)},
+    }
+)
+"""What a layer's word has to be where a description has no such parameter."""
+_VALUES_ONLY = frozenset({"scale", "real_scale", "input_scale", "activation_low"}) | {
+    "activation_high",
+    # These are looked at by themselves.
+    "operator",
+    "dtype",
+    "output_dtype",
+}
+"""Words that change what is computed, not which bytes it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoKernel:
+    """Why no described kernel computes a layer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    path: Path
+    operator: str
+    parameters: frozenset[str]
+
+
+class Library:
+    """The descriptions of a folder.
+
+    Parameters
+    ----------
+    place : a folder with ``*.toml``, one such file, or a name of `LIBRARIES`.
+    words : parameters for all of them that have such, ``flags`` and ``compiler``, too.
+
+    Raises
+    ------
+    DiagmemError
+        No description is there, one cannot be read, or none has such a parameter.
+    """
+
+    def __init__(self, place: str, words: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.name = place if place in LIBRARIES else Path(place).name
+        self._words = words
+        self._bundled = place == REFERENCE_KERNELS
+        folder = LIBRARIES.get(place, Path(place))
+        files = [folder] if folder.is_file() else sorted(folder.glob("*.toml"))
+        self._described = [found for path in files if (found := _described(path)).operator]
+        if not self._described:
+            raise DiagmemError(
+                f'{place}: expected a folder of kernel descriptions with an "operator", or'
+                f" {' or '.join(LIBRARIES)}"
+            )
+        for word in words:
+            known = not self._bundled and any(word in d.parameters for d in self._described)
+            if word not in SETTINGS and not known:
+                raise DiagmemError(f"{word}=: no description in {place} has such a parameter")
+        for one in self._described:
+            self._try(one, {})
+
+    def kernel(self, layer: Layer) -> Kernel | NoKernel:
+        """The first description, by name, that computes the layer."""
+        try:
+            words = words_of(layer)
+            if self._bundled:
+                kernel = reference_kernel(layer)
+                return with_parameters(kernel, **self._words) if self._words else kernel
+        except DiagmemError as error:
+            return NoKernel(str(error))
+        candidates = [one for one in self._described if one.operator in (layer.operator, "*")]
+        if not candidates:
+            return NoKernel(f"{self.name} has no {layer.operator}")
+        reasons = []
+        for one in candidates:
+            found = self._fitting(one, layer, words)
+            if isinstance(found, Kernel):
+                return found
+            reasons.append(found.reason)
+        return NoKernel("; ".join(reasons))
+
+    def _fitting(
+        self, one: _Described, layer: Layer, words: Mapping[str, str]
+    ) -> Kernel | NoKernel:
+        name = one.path.name
+        for word, value in words.items():
+            if word in one.parameters or word in _VALUES_ONLY or _ORDINARY.get(word) == value:
+                continue
+            return NoKernel(f"{name} has no parameter {word}, which is {value} here")
+        try:
+            kernel = self._try(one, {k: v for k, v in words.items() if k in one.parameters})
+        except DiagmemError as error:
+            return NoKernel(str(error))
+        if kernel is None:
+            return NoKernel(f"{name} is not meant for it")
+        if kernel.operator != layer.operator:
+            return NoKernel(f"{name} is for {kernel.operator or 'no operator'}")
+        for role, tensors in ((Role.INPUT, layer.inputs), (Role.OUTPUT, layer.outputs)):
+            said = [(b.dtype.name, b.elements) for b in kernel.with_role(role)]
+            if said != _told(tensors):
+                return NoKernel(
+                    f"{name} has {role}s {_listed(said)}, the layer {_listed(_told(tensors))}"
+                )
+        return kernel
+
+    def _try(self, one: _Described, words: Mapping[str, str]) -> Kernel | None:
+        given = {
+            word: value
+            for word, value in self._words.items()
+            if word in SETTINGS or word in one.parameters
+        }
+        try:
+            return load(one.path, {**words, **given})
+        except NotMeantError:
+            return None
+
+
+def _described(path: Path) -> _Described:
+    items = read_toml(path)
+    parameters = items.get("parameters", {})
+    operator = items.get("operator", "")
+    if not isinstance(parameters, dict) or not isinstance(operator, str):
+        return _Described(path, "", frozenset())  # load() says what is wrong
+    return _Described(path, "*" if "{" in operator else operator, frozenset(parameters))
+
+
+def _told(tensors: Sequence[Tensor]) -> list[tuple[str, int]]:
+    return [(tensor.dtype, tensor.elements) for tensor in tensors]
+
+
+def _listed(tensors: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{elements} x {dtype}" for dtype, elements in tensors)

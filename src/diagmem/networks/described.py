@@ -1,0 +1,274 @@
+"""A network measured operator by operator, on described kernels: those of another
+library, compiled for this machine or for the micro-controller itself.
+
+Each operator's shapes go into the description that fits; the kernel is traced apart,
+and each pair of input and output is then run truly overlapped.  What that refutes, or
+what has no description, gets no overlap.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from diagmem import __version__
+from diagmem.api import open_trace
+from diagmem.errors import DiagmemError
+from diagmem.kernels.build import build
+from diagmem.kernels.execute import Runs
+from diagmem.kernels.library import Library, NoKernel
+from diagmem.kernels.measure import trace_kernel
+from diagmem.kernels.model import Kernel
+from diagmem.kernels.prove import Proof, all_pairs, prove_pairs
+from diagmem.kernels.target.kernel import check_tools, for_target
+from diagmem.liveness import BufferLiveness
+from diagmem.model.elements import ModelOperator
+from diagmem.model.graph import Model
+from diagmem.model.layers import LayerOf, NoRule, layer_of
+from diagmem.networks.operators import (
+    Moment,
+    OperatorCall,
+    measured_operator,
+    moments,
+    name_of,
+)
+from diagmem.networks.overlaps import (
+    FRONTIER_SAMPLES,
+    Measured,
+    MeasuredOperator,
+    MeasuredPair,
+    identity,
+)
+from diagmem.overlap import Overlap
+from diagmem.trace.model import Role
+
+HOST = "x86_64"
+INPUTS = 2
+"""Seeded inputs that every kernel is proven on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What one kernel's trace and proofs have shown; names are the kernel's buffers'."""
+
+    kernel: Kernel
+    compiler: str
+    measured_by: str
+    live: Mapping[str, BufferLiveness]
+    overlaps: Mapping[tuple[str, str], Overlap]
+    proofs: Mapping[tuple[str, str], Proof]
+    in_place: frozenset[tuple[str, str]]
+    events: int
+
+
+def measure_described(
+    model: Model,
+    library: Library,
+    *,
+    target: str = "",
+    inputs: int = INPUTS,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> Measured:
+    """Say how far each operator's tensors may overlap on described kernels.
+
+    Parameters
+    ----------
+    target : a processor of `diagmem.record.targets`; empty: this machine.
+    inputs : how many seeded inputs each kernel is proven on.
+    advance : told after each operator how many are done, of how many.
+
+    Raises
+    ------
+    DiagmemError
+        A kernel does not compile or run apart, or a tool is not there.
+    """
+    if target:
+        check_tools(target)
+    known: dict[str, _Evidence] = {}
+    operators = []
+    for moment in moments(model):
+        operators.append(_operator(model, moment, library, target, inputs, known))
+        advance(len(operators), len(model.operators))
+    return Measured(
+        model=identity(model),
+        kernels={
+            "kernels": f"described kernels, {library.name}",
+            "target": target or HOST,
+            **_common(list(known.values())),
+            "proven": f"each operator run overlapped at its D, {inputs} seeded inputs",
+        },
+        about={"inputs": f"seeded, {inputs} of each operator's own"},
+        operators=tuple(operators),
+    )
+
+
+def _common(evidence: Sequence[_Evidence]) -> dict[str, str]:
+    """Flags and compiler, where there is a kernel at all."""
+    if not evidence:
+        return {"measured_by": f"diagmem {__version__}"}
+    flags = dict.fromkeys(" ".join(one.kernel.code.flags) for one in evidence)
+    compilers = dict.fromkeys(one.compiler for one in evidence)
+    return {
+        "flags": "; ".join(flags),
+        "compiler": "; ".join(compilers),
+        "measured_by": evidence[0].measured_by,
+    }
+
+
+def _operator(
+    model: Model,
+    moment: Moment,
+    library: Library,
+    target: str,
+    inputs: int,
+    known: dict[str, _Evidence],
+) -> MeasuredOperator:
+    found = layer_of(model, moment.operator)
+    if isinstance(found, NoRule):
+        return _apart(model, moment, found.reason)
+    kernel = library.kernel(found.layer)
+    if isinstance(kernel, NoKernel):
+        return _apart(model, moment, f"no kernel: {kernel.reason}")
+    key = repr((kernel.document.file, sorted(kernel.parameters.items())))
+    if key not in known:
+        try:
+            known[key] = _evidence(for_target(kernel, target) if target else kernel, inputs)
+        except DiagmemError as error:
+            raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
+    return _judged(model, moment, found, known[key])
+
+
+# ---- what a kernel shows
+
+
+def _evidence(kernel: Kernel, inputs: int) -> _Evidence:
+    pairs = all_pairs(kernel)
+    seeds = range(inputs)
+    proofs = dict(zip(pairs, prove_pairs(kernel, pairs, inputs=inputs), strict=True))
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        path = Path(directory) / "kernel.dmt"
+        watch = [b.name for role in (Role.INPUT, Role.OUTPUT) for b in kernel.with_role(role)]
+        trace_kernel(kernel, path, mode="summary", watch=watch)
+        with open_trace(path) as trace:
+            liveness = trace.liveness(0)
+            window = trace.overlaps_of(0, liveness, isolated=False)
+            by = {"valgrind": "Valgrind", "qemu": "QEMU"}
+            tools = [f"{by[key]} {trace.header[key]}" for key in by if trace.header.get(key)]
+    return _Evidence(
+        kernel=kernel,
+        compiler=build(kernel).compiler,
+        measured_by=", ".join([f"diagmem {__version__}", *tools]),
+        live={buffer.name: buffer for buffer in liveness},
+        overlaps={(one.input, one.output): one for one in window.pairs},
+        proofs=proofs,
+        in_place=frozenset(pair for pair in pairs if Runs(kernel, seeds, pair).at(0).holds),
+        events=window.events,
+    )
+
+
+def _judged(model: Model, moment: Moment, found: LayerOf, evidence: _Evidence) -> MeasuredOperator:
+    """The kernel's answers for the operator's tensors."""
+    kernel = evidence.kernel
+    tensors: dict[str, int] = {}
+    for role, operands in ((Role.INPUT, found.layer.inputs), (Role.OUTPUT, found.layer.outputs)):
+        for buffer, operand in zip(kernel.with_role(role), operands, strict=True):
+            if operand.name in found.tensors:
+                tensors[buffer.name] = found.tensors[operand.name]
+    renamed = {
+        buffer: replace(evidence.live[buffer], name=name_of(number))
+        for buffer, number in tensors.items()
+    }
+    scratch = [b.size_bytes for b in kernel.buffers if b.role in (Role.SCRATCH, Role.ARENA)]
+    judged: dict[tuple[int, int], list[MeasuredPair]] = {}
+    for pair, overlap in evidence.overlaps.items():
+        if not all(buffer in tensors for buffer in pair):
+            continue
+        # One by one: a tensor given twice is two buffers of the kernel.
+        live = {name_of(tensors[buffer]): renamed[buffer] for buffer in pair}
+        call = OperatorCall(live, [_proven(overlap, evidence.proofs[pair], live)], evidence.events)
+        [one] = measured_operator(model, moment, call).pairs
+        at_zero = one.in_place and pair in evidence.in_place
+        judged.setdefault((one.input, one.output), []).append(replace(one, in_place=at_zero))
+    whole = OperatorCall(
+        live={name_of(tensors[buffer]): one for buffer, one in renamed.items()},
+        overlaps=(),
+        events=evidence.events,
+        scratch_bytes=sum(scratch),
+        kernel=Path(kernel.document.file).stem,
+    )
+    pairs = tuple(
+        _of_all(judged[both]) if both in judged else _no_overlap(model, moment, *both, "not traced")
+        for both in _pairs(model, moment.operator)
+    )
+    return replace(measured_operator(model, moment, whole), pairs=pairs)
+
+
+def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) -> Overlap:
+    """The overlap that stands after the runs, between tensors."""
+    source, target = live
+    notes = (*overlap.notes, *proof.notes, *([proof.why] if proof.why else []))
+    if not proof.proven:
+        notes += ("no overlap: overlapped runs have not shown that any is safe",)
+    return replace(
+        overlap,
+        input=source,
+        output=target,
+        min_displacement_bytes=proof.min_displacement_bytes
+        if proof.proven
+        else overlap.output_bytes,
+        # Nobody ran it there.
+        mirror_displacement_bytes=overlap.input_bytes,
+        isolated_safe_displacements=(),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _of_all(pairs: Sequence[MeasuredPair]) -> MeasuredPair:
+    """A tensor that is given twice may overlap as far as every one of its uses allows."""
+    worst = max(pairs, key=lambda pair: pair.min_displacement_bytes)
+    return replace(worst, in_place=all(pair.in_place for pair in pairs))
+
+
+# ---- no kernel, no overlap
+
+
+def _apart(model: Model, moment: Moment, why: str) -> MeasuredOperator:
+    return replace(
+        measured_operator(model, moment, OperatorCall({}, (), 0)),
+        needed_bytes=sum(model.tensors[tensor].size_bytes for tensor in moment.alive),
+        pairs=tuple(
+            _no_overlap(model, moment, source, target, why)
+            for source, target in _pairs(model, moment.operator)
+        ),
+    )
+
+
+def _pairs(model: Model, operator: ModelOperator) -> Iterator[tuple[int, int]]:
+    there = {tensor.index for tensor in model.activations if tensor.size_bytes}
+    for source in dict.fromkeys(operator.inputs):
+        for target in dict.fromkeys(operator.outputs):
+            if {source, target} <= there and target not in operator.inputs:
+                yield source, target
+
+
+def _no_overlap(model: Model, moment: Moment, source: int, target: int, why: str) -> MeasuredPair:
+    sizes = model.tensors[source].size_bytes, model.tensors[target].size_bytes
+    formula = moment.form.displacements.get((source, target))
+    return MeasuredPair(
+        input=source,
+        output=target,
+        dies=source in moment.dying,
+        input_bytes=sizes[0],
+        output_bytes=sizes[1],
+        min_displacement_bytes=sizes[1],
+        mirror_displacement_bytes=sizes[0],
+        in_place=False,
+        safe_overlap_bytes=0,
+        formula_displacement_bytes=formula,
+        formula_says=why,
+        notes=(why,),
+        written=(sizes[1],) * FRONTIER_SAMPLES,
+        needed=(0,) * FRONTIER_SAMPLES,
+    )

@@ -1,0 +1,145 @@
+"""The descriptions of CMSIS-NN's kernels, on stand-ins that have its interface.
+
+The library itself is not here.  A stand-in computes what TFLite defines, from the
+arguments and structures that the library takes, so a field in the wrong place shows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diagmem.errors import DiagmemError
+from diagmem.kernels.build import build
+from diagmem.kernels.cases import Case
+from diagmem.kernels.catalog import LIBRARIES, find
+from diagmem.kernels.description import load
+from diagmem.kernels.library import Library, NoKernel
+from diagmem.kernels.model import Kernel
+from diagmem.kernels.run import run_native
+from diagmem.ops import find_operator
+
+CHECKOUT = Path(__file__).parent / "arm_interface"
+WINDOW = {"in_h": "7", "in_w": "9", "in_c": "6", "filter_h": "2", "stride_w": "2"}
+EDGES = {"padding": "EXPLICIT", "pad_top": "1", "pad_left": "2", "pad_right": "1"}
+CASES = [
+    ("cmsis_convolve_s8", "conv_2d_int8", {**WINDOW, "out_c": "5", "batches": "2"}),
+    ("cmsis_convolve_s8", "conv_2d_int8", {**WINDOW, **EDGES, "dilation_h": "2"}),
+    ("cmsis_convolve_s8", "conv_2d_int8", {"filter_h": "1", "filter_w": "1", "out_c": "4"}),
+    ("cmsis_depthwise_conv_s8", "depthwise_conv_2d_int8", {**WINDOW, "multiplier": "3"}),
+    ("cmsis_depthwise_conv_s8", "depthwise_conv_2d_int8", {**WINDOW, **EDGES}),
+    ("cmsis_max_pool_s8", "max_pool_2d_int8", {**WINDOW, "batches": "2"}),
+    ("cmsis_max_pool_s8", "max_pool_2d_int8", {**WINDOW, **EDGES}),
+    ("cmsis_avgpool_s8", "average_pool_2d_int8", {**WINDOW, **EDGES}),
+    ("cmsis_fully_connected_s8", "fully_connected_int8", {"depth": "17", "outputs": "9"}),
+]
+
+
+def described(name: str, parameters: dict[str, str] | None = None) -> Kernel:
+    words = {"checkout": str(CHECKOUT), **(parameters or {})}
+    return load(find(name), {**words, "flags": f"-O1 -I{CHECKOUT / 'Include'}"})
+
+
+@pytest.mark.parametrize(("name", "reference", "parameters"), CASES)
+def test_arguments_stand_where_the_library_takes_them(
+    name: str, reference: str, parameters: dict[str, str]
+) -> None:
+    kernel, right = described(name, parameters), load(find(reference), parameters)
+    case = Case(right, seed=3)
+    expected = run_native(build(right), [case])[0].buffers["output"]
+    contents = {
+        buffer.name: case.before(buffer).tobytes()
+        for buffer in right.buffers
+        if kernel.buffer(buffer.name) and buffer.name != "output"
+    }
+    assert len(contents) >= 1
+    found = run_native(build(kernel), [Case(kernel, 3, None, contents)])[0].buffers["output"]
+    assert len(np.unique(expected)) > 10
+    assert np.array_equal(found, expected)
+
+
+def test_one_kernel_instead_of_the_wrapper() -> None:
+    """`arm_convolve_s8` takes an argument more since CMSIS-NN 7."""
+    wrapper = described("cmsis_convolve_s8", WINDOW)
+    alone = described("cmsis_convolve_s8", {**WINDOW, "function": "arm_convolve_s8"})
+    older = {**WINDOW, "function": "arm_convolve_s8", "upscale_dims": "false"}
+    assert len(alone.arguments) == len(wrapper.arguments) + 1
+    assert len(described("cmsis_convolve_s8", older).arguments) == len(wrapper.arguments)
+    results = [run_native(build(k), [Case(k, 1)])[0].buffers["output"] for k in (wrapper, alone)]
+    assert np.array_equal(*results)
+
+
+def test_softmax_is_told_tflites_numbers() -> None:
+    kernel = described("cmsis_softmax_s8")
+    [case] = [Case(kernel, 0, None, {"input": bytes(66)})]
+    found = run_native(build(kernel), [case])[0].buffers["output"].view(np.int8)
+    # 0.01 * 2^26 = q * 2^20, q = 0.64; the radius is 31 * 2^26 / 2^20.
+    shown = 1374389535 // (1 << 24) + 20 - 1984
+    assert set(found.tolist()) == {-(-shown % 100)}
+
+
+def test_a_sum_fills_its_range() -> None:
+    kernel = described("cmsis_elementwise_add_s8", {"a2": "2", "b2": "2"})
+    found = run_native(build(kernel), [Case(kernel, 0)])[0].buffers["output"].view(np.int8)
+    assert found.size == 40
+    assert len(np.unique(found)) > 20
+
+
+def test_scratch_follows_the_target() -> None:
+    def scratch(name: str, target: str, **words: str) -> int:
+        found = described(name, {"target": target, **words}).buffer("scratch")
+        assert found is not None
+        return found.size_bytes
+
+    # Two columns of 16 bits in fours; four columns of 8 bits in sixteens.
+    assert scratch("cmsis_convolve_s8", "cortex-m4", in_c="3") == 2 * 2 * 28
+    assert scratch("cmsis_convolve_s8", "cortex-m55", in_c="3") == 4 * 32
+    assert scratch("cmsis_depthwise_conv_s8", "cortex-m4", in_c="12") == 2 * 12 * 9
+    assert scratch("cmsis_depthwise_conv_s8", "cortex-m55", in_c="12") == 4 * 124 * 9
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARIES["cmsis-nn"].glob("*.toml")), ids=lambda p: p.stem)
+def test_without_a_checkout(path: Path) -> None:
+    with pytest.raises(DiagmemError, match="checkout is not set, expected checkout=FOLDER"):
+        load(path)
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(DiagmemError, match=r"there is no file .*arm_softmax_s8\.c"):
+        load(find("cmsis_softmax_s8"), {"checkout": str(tmp_path)})
+
+
+def test_a_relative_folder_is_seen_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT.parent)
+    kernel = load(find("cmsis_max_pool_s8"), {"checkout": CHECKOUT.name})
+    assert kernel.code.files[0] == CHECKOUT / "Source/PoolingFunctions/arm_max_pool_s8.c"
+
+
+LAYERS = {
+    "CONV_2D": {"dtype": "int8", "input": (1, 7, 9, 3), "filter": (3, 2), "output_channels": 4},
+    "DEPTHWISE_CONV_2D": {"dtype": "int8", "input": (1, 7, 9, 3), "filter": (3, 2)},
+    "MAX_POOL_2D": {"dtype": "int8", "input": (1, 7, 9, 3), "filter": (3, 2)},
+    "ADD": {"dtype": "int8", "input1": (2, 3, 4), "input2": (2, 3, 4)},
+}
+
+
+@pytest.mark.parametrize("operator", LAYERS)
+def test_the_library_has_the_layer(operator: str) -> None:
+    library = Library("cmsis-nn", {"checkout": str(CHECKOUT)})
+    kernel = library.kernel(find_operator(operator).of(LAYERS[operator]))
+    assert isinstance(kernel, Kernel)
+    assert kernel.operator == operator
+
+
+def test_the_library_has_no_broadcasting_and_no_floats() -> None:
+    library = Library("cmsis-nn", {"checkout": str(CHECKOUT)})
+    add = find_operator("ADD").of({"dtype": "int8", "input1": (2, 3, 4), "input2": (1, 3, 4)})
+    found = library.kernel(add)
+    assert isinstance(found, NoKernel)
+    assert found.reason == "cmsis_elementwise_add_s8.toml is not meant for it"
+    floats = {**LAYERS["MAX_POOL_2D"], "dtype": "float32"}
+    found = library.kernel(find_operator("MAX_POOL_2D").of(floats))
+    assert isinstance(found, NoKernel)
+    assert "has inputs" in found.reason
