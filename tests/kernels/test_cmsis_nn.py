@@ -20,6 +20,7 @@ from diagmem.kernels.library import Library, NoKernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.run import run_native
 from diagmem.ops import find_operator
+from diagmem.ops.layer import Value
 
 CHECKOUT = Path(__file__).parent / "arm_interface"
 WINDOW = {"in_h": "7", "in_w": "9", "in_c": "6", "filter_h": "2", "stride_w": "2"}
@@ -67,8 +68,8 @@ def test_one_kernel_instead_of_the_wrapper() -> None:
     older = {**WINDOW, "function": "arm_convolve_s8", "upscale_dims": "false"}
     assert len(alone.arguments) == len(wrapper.arguments) + 1
     assert len(described("cmsis_convolve_s8", older).arguments) == len(wrapper.arguments)
-    results = [run_native(build(k), [Case(k, 1)])[0].buffers["output"] for k in (wrapper, alone)]
-    assert np.array_equal(*results)
+    one, two = (run_native(build(k), [Case(k, 1)])[0].buffers["output"] for k in (wrapper, alone))
+    assert np.array_equal(one, two)
 
 
 def test_softmax_is_told_tflites_numbers() -> None:
@@ -117,7 +118,7 @@ def test_a_relative_folder_is_seen_from_here(monkeypatch: pytest.MonkeyPatch) ->
     assert kernel.code.files[0] == CHECKOUT / "Source/PoolingFunctions/arm_max_pool_s8.c"
 
 
-LAYERS = {
+LAYERS: dict[str, dict[str, Value]] = {
     "CONV_2D": {"dtype": "int8", "input": (1, 7, 9, 3), "filter": (3, 2), "output_channels": 4},
     "DEPTHWISE_CONV_2D": {"dtype": "int8", "input": (1, 7, 9, 3), "filter": (3, 2)},
     "MAX_POOL_2D": {"dtype": "int8", "input": (1, 7, 9, 3), "filter": (3, 2)},
