@@ -1,9 +1,9 @@
-"""Builds the Valgrind tool into the package; all else is said in pyproject.toml.
+"""Builds the two recorders into the package; all else is said in pyproject.toml.
 
 Where Valgrind's development files (or make, or a compiler) are missing, the
 analysis side is installed alone.  pip hides what a build prints when it
 succeeds, so the reason also goes into the package, into ``_valgrind/NOT-BUILT``,
-where `diagmem.record.tool` reads it.
+where `diagmem.record.tool` reads it.  The QEMU plugin needs a C compiler alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
-TOOL_SOURCES = HERE / "valgrind-tool"
+SOURCES = ("valgrind-tool", "qemu-plugin")
+"""The second is built with parts of the first, so both are copied."""
 
 
 class ToolNotBuiltError(Exception):
@@ -27,20 +28,21 @@ class ToolNotBuiltError(Exception):
 
 
 def make_tool(libexec: Path) -> None:
-    """Build a copy of the tool's sources, so that the source tree stays as it was."""
+    """Build a copy of the sources, so that the source tree stays as it was."""
     with tempfile.TemporaryDirectory(prefix="diagmem-build-") as name:
-        sources = Path(name, "valgrind-tool")
-        shutil.copytree(TOOL_SOURCES, sources, ignore=shutil.ignore_patterns("build"))
-        # Relative, because make splits a path that has spaces in it.
-        command = ["make", "-C", str(sources), "install", "LIBEXEC=../libexec"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise ToolNotBuiltError("there was no 'make' on PATH") from None
-        sys.stdout.write(done.stdout)
-        sys.stderr.write(done.stderr)
-        if done.returncode != 0:
-            raise ToolNotBuiltError(first_complaint(done.stderr))
+        for source in SOURCES:
+            ignored = shutil.ignore_patterns("build")
+            shutil.copytree(HERE / source, Path(name, source), ignore=ignored)
+            # Relative, because make splits a path that has spaces in it.
+            command = ["make", "-C", str(Path(name, source)), "install", "LIBEXEC=../libexec"]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+            except FileNotFoundError:
+                raise ToolNotBuiltError("there was no 'make' on PATH") from None
+            sys.stdout.write(done.stdout)
+            sys.stderr.write(done.stderr)
+            if done.returncode != 0:
+                raise ToolNotBuiltError(first_complaint(done.stderr))
         shutil.copytree(Path(name, "libexec"), libexec)
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_every_dependency_is_looked_at() -> None:
     required = {line.name + asked for line, asked in _asked() if line.required}
     optional = {line.name + asked for line, asked in _asked() if not line.required}
     assert required == set(project["dependencies"])
-    assert optional == {*extras["tflm"], *extras["parquet"]}
+    assert optional == {*extras["exact"], *extras["tflm"], *extras["parquet"]}
 
 
 def _asked() -> list[tuple[Library, str]]:
@@ -282,6 +283,40 @@ def test_a_header_that_is_not_there(machine: Machine) -> None:
     check = doctor.check_header()
     assert check.status == "missing"
     assert check.fix == rebuild_command()
+
+
+def test_what_a_cortex_m_takes_is_optional(machine: Machine) -> None:
+    """Each of it has the command that brings it, and nothing else needs it."""
+    assert machine.launcher.exists()
+    compiler, emulator = doctor.check_cross_compiler(), doctor.check_emulator("cortex-m4", "x")
+    for check, package in ((compiler, "gcc-arm-none-eabi"), (emulator, "qemu-system-arm")):
+        assert (check.status, check.required) == ("missing", False)
+        assert package in check.fix
+    plugin = doctor.check_plugin()
+    assert (plugin.status, plugin.required) == ("missing", False)
+    assert plugin.found == f"not at {machine.libexec / 'diagmem_qemu.so'}"
+    assert "make" in plugin.fix
+    (machine.libexec / "diagmem_qemu.so").touch()
+    assert doctor.check_plugin().status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("arm-none-eabi-gcc", doctor.check_cross_compiler),
+        ("qemu-arm", lambda: doctor.check_emulator("armhf", "x")),
+    ],
+)
+def test_cross_tools_that_do_not_work(
+    machine: Machine, name: str, check: Callable[[], doctor.Check]
+) -> None:
+    program = machine.bin / name
+    program.write_text("#!/bin/sh\necho 'cannot find rdimon.specs' >&2; exit 1\n")
+    program.chmod(0o755)
+    found = check()
+    assert found.status == "wrong"
+    assert name in found.found or "rdimon.specs" in found.found
+    assert found.fix
 
 
 def test_all_is_well_here(valgrind_tool: Tool, capsys: pytest.CaptureFixture[str]) -> None:

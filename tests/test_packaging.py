@@ -28,6 +28,7 @@ SOURCES = (
     "MANIFEST.in",
     "Makefile",
     "pyproject.toml",
+    "qemu-plugin",
     "scripts",
     "setup.py",
     "src",
@@ -43,6 +44,7 @@ TOOL_FILES = {
     "valgrind-version",
     "vgpreload_core-amd64-linux.so",
     "diagmem_copies-amd64-linux.so",
+    "diagmem_qemu.so",
     "vgpreload_diagmem-amd64-linux.so",
 }
 
@@ -173,6 +175,7 @@ def test_installed_wheel_can_trace(wheel: Path, tmp_path: Path) -> None:
     found = doctor(installed)
     assert found["diagmem tool"]["status"] == "ok"
     assert str(installed) in found["diagmem tool"]["found"]
+    assert found["QEMU plugin"]["status"] == "ok"
     assert found["diagmem.h"]["found"] == str(program.parent / "include" / "diagmem.h")
 
 

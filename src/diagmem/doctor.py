@@ -18,6 +18,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
 
+from diagmem.errors import DiagmemError
+from diagmem.record.emulator import (
+    PluginMissingError,
+    emulator_of,
+    emulator_version,
+    find_emulator,
+    find_plugin,
+)
+from diagmem.record.targets import LINUX
 from diagmem.record.tool import (
     Tool,
     ToolError,
@@ -32,6 +41,8 @@ from diagmem.record.tool import (
 Status = Literal["ok", "missing", "wrong"]
 
 OLDEST_PYTHON = (3, 11)
+TARGETS_NAMED = "cortex-m4"
+"""One QEMU has all the Cortex-M."""
 COMPILER_NAMES = ("cc", "gcc", "clang")
 
 
@@ -65,6 +76,7 @@ LIBRARIES = (
     Library("matplotlib", "matplotlib", "heatmaps"),
     Library("pyelftools", "elftools", "function names and source lines of traced programs"),
     Library("zstandard", "zstandard", "trace files"),
+    Library("ortools", "ortools", "proofs that a plan is optimal", required=False),
     Library("pyarrow", "pyarrow", "Parquet export", required=False),
     Library("tflite-micro", "tflite_micro", "tracing TensorFlow Lite Micro's kernels", False),
 )
@@ -80,6 +92,10 @@ def examine() -> list[Check]:
         check_launcher(),
         check_tool(),
         check_header(),
+        check_cross_compiler(),
+        check_emulator(TARGETS_NAMED, "kernels on a Cortex-M"),
+        check_emulator(LINUX, "Linux programs for 32-bit Arm"),
+        check_plugin(),
     ]
 
 
@@ -162,6 +178,45 @@ def check_header() -> Check:
         return Check("diagmem.h", "ok", str(header), needed_for, True)
     found = f"not at {header}"
     return Check("diagmem.h", "missing", found, needed_for, True, rebuild_command())
+
+
+def check_cross_compiler() -> Check:
+    """A compiler for Cortex-M, with the library that images are linked with."""
+    name, needed_for = "arm-none-eabi-gcc", "kernels on a Cortex-M"
+    fix = apt_command("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
+    if shutil.which(name) is None:
+        return Check(name, "missing", "not on PATH", needed_for, False, fix)
+    command = [name, "-mcpu=cortex-m4", "-mthumb", "--specs=rdimon.specs", "-x", "c", "-"]
+    program = '#include <string.h>\nint main(void) { return (int)strlen(""); }\n'
+    done = subprocess.run(
+        [*command, "-o", "/dev/null"], input=program, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        found = f"cannot build a program: {_first_line(done.stderr)}"
+        return Check(name, "wrong", found, needed_for, False, fix)
+    version = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
+    return Check(name, "ok", _first_line(version.stdout), needed_for, False)
+
+
+def check_emulator(target: str, needed_for: str) -> Check:
+    """The QEMU that runs a target's code."""
+    name, package = emulator_of(target)
+    try:
+        emulator = find_emulator(target)
+        found = f"{emulator_version(emulator)} at {emulator}"
+    except DiagmemError as error:
+        status: Status = "wrong" if shutil.which(name) else "missing"
+        found = str(error) if status == "wrong" else "not on PATH"
+        return Check(name, status, found, needed_for, False, apt_command(package))
+    return Check(name, "ok", found, needed_for, False)
+
+
+def check_plugin() -> Check:
+    needed_for = "tracing in QEMU"
+    try:
+        return Check("QEMU plugin", "ok", str(find_plugin()), needed_for, False)
+    except PluginMissingError as error:
+        return Check("QEMU plugin", "missing", error.what, needed_for, False, error.fix)
 
 
 def check_start(tool: Tool) -> Check:

@@ -69,6 +69,26 @@ def test_accesses_of_every_width_are_all_there(image: Path, tmp_path: Path) -> N
     assert accesses(tmp_path / "t.dmt") == expected
 
 
+def test_vectors_lane_by_lane(tmp_path: Path) -> None:
+    """Whole, widening, some lanes off, gathered and scattered by offsets, interleaved."""
+    run(compile_image(tmp_path, cpu="cortex-m55"), "by_vectors", tmp_path / "t.dmt", "cortex-m55")
+    words, halves = (12, 0, 8, 4), (14, 2, 0, 4, 6, 12, 10, 8)
+    # The architecture's pattern: VLD20 takes words 0, 1, 6 and 7 of 32 bytes, VLD21 the others.
+    interleaved = [4 * word for word in (0, 1, 6, 7, 2, 3, 4, 5)]
+    expected: list[Access] = []
+    for loads, stores, size in (
+        ((0, 4, 8, 12), (16, 20, 24, 28), 4),
+        ((20, 21, 22, 23), (40, 41, 42, 43), 1),
+        ((24, 25, 26), (48, 49, 50), 1),  # of 16 lanes 3 are on
+        (words, words, 4),
+        (halves, halves, 2),
+        (interleaved, interleaved, 4),
+    ):
+        expected += [("load", "x", offset, size) for offset in loads]
+        expected += [("store", "y", offset, size) for offset in stores]
+    assert accesses(tmp_path / "t.dmt") == expected
+
+
 def test_a_window_ends_where_its_outermost_call_returns(image: Path, tmp_path: Path) -> None:
     """Recursion is one window; a tail call still belongs to it; what comes after does not."""
     recorded = run(image, "recursive", tmp_path / "t.dmt")

@@ -7,32 +7,28 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import diagmem
 from diagmem.errors import DiagmemError
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import Symbol, similar_functions, symbols
+from diagmem.record.emulator import emulator_version, find_emulator, find_plugin
 from diagmem.record.image import check_image, check_linux_program, code_start, extent, words_at
 from diagmem.record.lines import Lines
 from diagmem.record.places import BufferPlace, check_names
 from diagmem.record.run import Run, exit_text
 from diagmem.record.stream import Received
 from diagmem.record.targets import LINUX, board
-from diagmem.record.tool import apt_command, libexec_directory
 
 if TYPE_CHECKING:
     from diagmem.record.recorder import Request
 
-PLUGIN_VARIABLE = "DIAGMEM_QEMU_PLUGIN"
 LINUX_ROOT = Path("/usr/arm-linux-gnueabihf")
 """Where Debian's cross compiler keeps the libraries of such programs."""
 _COPY = re.compile(
@@ -55,47 +51,6 @@ _FAULTS = {
     7: "SecureFault",
 }
 """Entries of the vector table that only a fault reaches (Armv7-M and Armv8-M)."""
-
-
-class EmulatorError(DiagmemError):
-    """QEMU or the plugin is not there, or does not fit."""
-
-
-def find_emulator(target: str) -> Path:
-    """The QEMU that runs a target's code."""
-    name = "qemu-arm" if target == LINUX else "qemu-system-arm"
-    found = shutil.which(name)
-    if found is None:
-        package = "qemu-user" if target == LINUX else "qemu-system-arm"
-        raise EmulatorError(f"there is no {name!r} on PATH; mend it with: {apt_command(package)}")
-    return Path(found)
-
-
-def find_plugin() -> Path:
-    """The built plugin; DIAGMEM_QEMU_PLUGIN names another than the installed one."""
-    given = os.environ.get(PLUGIN_VARIABLE)
-    plugin = Path(given) if given else libexec_directory() / "diagmem_qemu.so"
-    if not plugin.is_file():
-        mend = f"unset {PLUGIN_VARIABLE}" if given else _build_command()
-        raise EmulatorError(f"{plugin}: the QEMU plugin is not built; mend it with: {mend}")
-    return plugin.absolute()
-
-
-def _build_command() -> str:
-    checkout = Path(diagmem.__file__).resolve().parents[2]
-    if (checkout / "qemu-plugin").is_dir():
-        return shlex.join(["make", "-C", str(checkout), "cortex-m"])
-    return "make cortex-m (in a checkout of diagmem)"
-
-
-@cache
-def emulator_version(emulator: Path) -> str:
-    """What ``--version`` says: ``7.2.22``."""
-    done = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"version ([\w.]+)", done.stdout)
-    if done.returncode or not found:
-        raise EmulatorError(f"{emulator}: does not say its version; is it a QEMU?")
-    return found[1]
 
 
 def image_command(target: str, image: Path, *arguments: str) -> list[str]:

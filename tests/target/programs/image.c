@@ -33,6 +33,41 @@ APART void widths(void)
                      : "r2", "r3", "r4", "r5", "memory");
 }
 
+#if __ARM_FEATURE_MVE
+/* Vectors whole, widening, of every second element, with some lanes off, and by offsets. */
+APART void by_vectors(void)
+{
+    static const uint32_t words[4] = {12, 0, 8, 4};
+    static const uint16_t halves[8] = {14, 2, 0, 4, 6, 12, 10, 8};
+    register uint8_t *from __asm__("r0") = x;
+    register uint8_t *to __asm__("r1") = y;
+    register const uint32_t *by_word __asm__("r2") = words;
+    register const uint16_t *by_half __asm__("r3") = halves;
+    __asm__ volatile("vldrw.u32 q0, [r0]\n\t"
+                     "vstrw.32 q0, [r1, #16]\n\t"
+                     "vldrb.u32 q1, [r0, #20]\n\t"
+                     "vstrb.32 q1, [r1, #40]\n\t"
+                     "movs r4, #3\n\t"
+                     "vctp.8 r4\n\t"
+                     "vpstt\n\t"
+                     "vldrbt.u8 q2, [r0, #24]\n\t"
+                     "vstrbt.8 q2, [r1, #48]\n\t"
+                     "vldrw.u32 q3, [r2]\n\t"
+                     "vldrw.u32 q4, [r0, q3]\n\t"
+                     "vstrw.32 q4, [r1, q3]\n\t"
+                     "vldrh.u16 q5, [r3]\n\t"
+                     "vldrh.u16 q6, [r0, q5]\n\t"
+                     "vstrh.16 q6, [r1, q5]\n\t"
+                     "vld20.8 {q0, q1}, [r0]\n\t"
+                     "vld21.8 {q0, q1}, [r0]\n\t"
+                     "vst20.8 {q0, q1}, [r1]\n\t"
+                     "vst21.8 {q0, q1}, [r1]\n\t"
+                     :
+                     : "r"(from), "r"(to), "r"(by_word), "r"(by_half)
+                     : "r4", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "memory");
+}
+#endif
+
 APART void copies(void)
 {
     memcpy(y + 1, x + 3, 20);
@@ -86,6 +121,11 @@ APART void go_wrong(void)
 void reset(void)
 {
     widths();
+#if __ARM_FEATURE_MVE
+    *(volatile uint32_t *)0xe000ed88u |= 0xfu << 20; /* CPACR: coprocessors 10 and 11 */
+    __asm__ volatile("dsb\n\tisb");
+    by_vectors();
+#endif
     after();
     copies();
     after();

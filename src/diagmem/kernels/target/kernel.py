@@ -13,8 +13,8 @@ from diagmem.kernels.build import Built
 from diagmem.kernels.cases import Case, layout
 from diagmem.kernels.description import with_parameters
 from diagmem.kernels.model import Kernel
+from diagmem.record.emulator import find_emulator, find_plugin
 from diagmem.record.places import BufferPlace
-from diagmem.record.qemu import find_emulator, find_plugin
 from diagmem.record.recorder import Request
 from diagmem.record.targets import board
 from diagmem.record.tool import apt_command

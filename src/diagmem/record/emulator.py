@@ -1,0 +1,74 @@
+"""Finding QEMU and the plugin, or saying what is missing.
+
+The standard library alone, like `diagmem.record.tool`: `diagmem doctor` asks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import diagmem
+from diagmem.errors import DiagmemError
+from diagmem.record.targets import LINUX
+from diagmem.record.tool import apt_command, libexec_directory
+
+PLUGIN_VARIABLE = "DIAGMEM_QEMU_PLUGIN"
+
+
+class EmulatorError(DiagmemError):
+    """QEMU or the plugin is not there, or does not fit."""
+
+
+class PluginMissingError(EmulatorError):
+    """There is no plugin; ``what`` says where, ``fix`` is the command that mends it."""
+
+    def __init__(self, plugin: Path, fix: str) -> None:
+        self.what = f"not at {plugin}"
+        self.fix = fix
+        super().__init__(f"{plugin}: the QEMU plugin is not built; mend it with: {fix}")
+
+
+def emulator_of(target: str) -> tuple[str, str]:
+    """The program that runs a target's code, and the Debian package that has it."""
+    return ("qemu-arm", "qemu-user") if target == LINUX else ("qemu-system-arm",) * 2
+
+
+def find_emulator(target: str) -> Path:
+    """The QEMU that runs a target's code."""
+    name, package = emulator_of(target)
+    found = shutil.which(name)
+    if found is None:
+        raise EmulatorError(f"there is no {name!r} on PATH; mend it with: {apt_command(package)}")
+    return Path(found)
+
+
+def find_plugin() -> Path:
+    """The built plugin; DIAGMEM_QEMU_PLUGIN names another than the installed one."""
+    given = os.environ.get(PLUGIN_VARIABLE)
+    plugin = Path(given) if given else libexec_directory() / "diagmem_qemu.so"
+    if not plugin.is_file():
+        raise PluginMissingError(plugin, f"unset {PLUGIN_VARIABLE}" if given else _build_command())
+    return plugin.absolute()
+
+
+def _build_command() -> str:
+    checkout = Path(diagmem.__file__).resolve().parents[2]
+    if (checkout / "qemu-plugin").is_dir():
+        return shlex.join(["make", "-C", str(checkout), "cortex-m"])
+    return "make cortex-m (in a checkout of diagmem)"
+
+
+@cache
+def emulator_version(emulator: Path) -> str:
+    """What ``--version`` says: ``7.2.22``."""
+    done = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version ([\w.]+)", done.stdout)
+    if done.returncode or not found:
+        raise EmulatorError(f"{emulator}: does not say its version; is it a QEMU?")
+    return found[1]
