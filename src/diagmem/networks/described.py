@@ -97,7 +97,7 @@ def measure_described(
             "kernels": f"described kernels, {library.name}",
             "target": target or HOST,
             **_common(list(known.values())),
-            "proven": f"each operator run overlapped at its D, {inputs} seeded inputs",
+            "proven": f"each operator by itself, overlapped at its D on {inputs} seeded inputs",
         },
         about={"inputs": f"seeded, {inputs} of each operator's own"},
         operators=tuple(operators),

@@ -79,7 +79,7 @@ class NetworkPlan:
             "align_bytes": self.problem.align_bytes,
             "arena_bytes": self.plan.arena_bytes,
             "overlapping_pairs": len(self.shared),
-            "proven": "no",
+            "proven": self.kernels.get("proven", "no"),
         }
 
 
