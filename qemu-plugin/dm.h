@@ -35,6 +35,8 @@ typedef struct {
 
 typedef struct {
    const HChar* stream;
+   int ring_fd;
+   SizeT ring_bytes;     /* 0: no ring */
    const HChar* machine; /* as the reader calls it */
    Bool whole_program;
    Bool relocated;       /* addresses count from where the program was loaded */
@@ -63,6 +65,11 @@ typedef enum { DM_GOES_ON, DM_CALLS, DM_JUMPS_ANYWHERE } DmFlow;
 /* Does the instruction call, or jump to a computed address, as returns do? */
 DmFlow dm_flow(const void* code, SizeT size, Bool only_thumb);
 
+/* May the four bytes of Thumb code end with a call, which returns behind them? */
+Bool dm_returns_behind(const void* code);
+/* Does a Thumb instruction branch back to `start`, if some condition holds? */
+Bool dm_loops(const void* code, SizeT size, Addr pc, Addr start);
+
 /* ---- calls ---- */
 
 /* Called from translated code, in this order within a block. */
@@ -80,6 +87,6 @@ void dm_flush_records(void);
 void dm_calls_window(const HChar* name);
 void dm_calls_over(void);
 
-Bool dm_stream_open(const HChar* path);
+Bool dm_stream_open(void);
 
 #endif /* DM_H */

@@ -186,7 +186,12 @@ void dm_on_call(unsigned vcpu, void* next)
    called = True;
 }
 
-void dm_on_jump(unsigned vcpu, void* unused) { jumped = True; }
+void dm_on_jump(unsigned vcpu, void* unused)
+{
+   /* The block that was called may not have said so. */
+   called = False;
+   jumped = True;
+}
 
 void dm_on_place(unsigned vcpu, void* data)
 {

@@ -4,6 +4,7 @@
  * Copyright (c) 2026, the diagmem authors
  *
  *   stream PATH                       where the frames go
+ *   ring FD BYTES                     ... but for this memory, if there is some: dm_port.c
  *   machine NAME                      for the reader
  *   mode events|summary
  *   all                               accesses outside buffers, too
@@ -82,6 +83,8 @@ static Bool read_line(const HChar* line)
    SizeT bytes;
    if (sscanf(line, "stream %4095[^\n]", first) == 1)
       dm_config.stream = copied(first);
+   else if (sscanf(line, "ring %d %lu", &dm_config.ring_fd, &dm_config.ring_bytes) == 2)
+      return True;
    else if (sscanf(line, "machine %4095s", first) == 1)
       dm_config.machine = copied(first);
    else if (strcmp(line, "mode events\n") == 0)

@@ -99,6 +99,12 @@ def test_a_window_ends_where_its_outermost_call_returns(image: Path, tmp_path: P
     ]
 
 
+def test_a_call_may_return_into_a_loop(image: Path, tmp_path: Path) -> None:
+    """One that was run before the call was: what comes behind the call is not the window's."""
+    assert run(image, "inside", tmp_path / "t.dmt").windows == 1
+    assert accesses(tmp_path / "t.dmt") == [("store", "y", 7, 1)]
+
+
 def test_each_call_is_a_window(image: Path, tmp_path: Path) -> None:
     assert run(image, "after", tmp_path / "t.dmt").windows == 3
 

@@ -23,7 +23,7 @@
 #include "dm_core.h"
 
 /* A block is sent when another full record buffer might not fit. */
-#define BLOCK_EVENTS (1u << 18)
+#define BLOCK_EVENTS (1u << 17)
 #define MAX_SEGMENTS 65536
 
 typedef struct { UInt events, segments, spans, sizes; UChar class_bytes, zero[7]; } BlockHead;
@@ -90,14 +90,23 @@ static Segment* segment(void)
    return last;
 }
 
-/* Class numbers in as few bytes as they need, in place. */
-static void narrow(UInt width)
+/* Class numbers in as few bytes as they need; elsewhere, so that the compiler may
+ * take many at a time. */
+static const void* narrowed(UInt width)
 {
+   static UChar bytes[BLOCK_EVENTS];
+   static UShort words[BLOCK_EVENTS];
+   const UInt* from = classes;
    UInt i;
-   if (width == 1)
-      for (i = 0; i < n_events; i++) ((UChar*)classes)[i] = (UChar)classes[i];
-   else if (width == 2)
-      for (i = 0; i < n_events; i++) ((UShort*)classes)[i] = (UShort)classes[i];
+   if (width == 1) {
+      for (i = 0; i < n_events; i++) bytes[i] = (UChar)from[i];
+      return bytes;
+   }
+   if (width == 2) {
+      for (i = 0; i < n_events; i++) words[i] = (UShort)from[i];
+      return words;
+   }
+   return classes;
 }
 
 void dm_events_flush(void)
@@ -122,8 +131,7 @@ void dm_events_flush(void)
       ColumnHead h = { (UInt)(c->used / each), each, c->alignment };
       dm_stream_bytes(&h, sizeof h);
    }
-   narrow(width);
-   dm_stream_bytes(classes, (ULong)n_events * width);
+   dm_stream_bytes(narrowed(width), (ULong)n_events * width);
    for (i = 0; i < n_columns; i++) {
       dm_stream_bytes(columns[i].data, columns[i].used);
       columns[i].used = 0;

@@ -22,6 +22,7 @@ from diagmem.record.emulator import emulator_version, find_emulator, find_plugin
 from diagmem.record.image import check_image, check_linux_program, code_start, extent, words_at
 from diagmem.record.lines import Lines
 from diagmem.record.places import BufferPlace, check_names
+from diagmem.record.ring import Ring
 from diagmem.record.run import Run, exit_text
 from diagmem.record.stream import Received
 from diagmem.record.targets import LINUX, board
@@ -93,6 +94,7 @@ class InQemu:
         self._lines = Lines(self._image)
         self._extent = extent(self._image)
         self._config = "\n".join(self._settings()) + "\n"
+        self.ring: Ring | None = None
 
     @property
     def header(self) -> dict[str, Any]:
@@ -205,7 +207,9 @@ class InQemu:
 
     def start(self, fifo: Path, log: Path) -> subprocess.Popen[bytes]:
         config = fifo.with_name("config")
-        config.write_text(f"stream {fifo}\n{self._config}", encoding="utf-8")
+        self.ring = ring = Ring()
+        where = f"stream {fifo}\nring {ring.fd} {ring.size_bytes}\n"
+        config.write_text(f"{where}{self._config}", encoding="utf-8")
         plugin = f"{_escaped(str(self._plugin))},config={_escaped(str(config))}"
         arguments = [str(word) for word in self._request.command[1:]]
         if self._request.target == LINUX:
@@ -214,7 +218,10 @@ class InQemu:
                 command += ["-L", str(LINUX_ROOT)]
             # Its standard error is the program's, too.
             return subprocess.Popen(
-                [*command, str(self._image), *arguments], stdout=2, cwd=self._request.directory
+                [*command, str(self._image), *arguments],
+                stdout=2,
+                cwd=self._request.directory,
+                pass_fds=[ring.fd],
             )
         command = image_command(self._request.target, self._image, *arguments)
         with log.open("wb") as said:
@@ -224,6 +231,7 @@ class InQemu:
                 stdout=2,
                 stderr=said,
                 cwd=self._request.directory,
+                pass_fds=[ring.fd],
             )
 
     def complete(self, record: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from diagmem.progress import Progress
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
 from diagmem.record.places import BufferPlace, check_names
+from diagmem.record.ring import Ring
 from diagmem.record.run import Run, Runner, exit_text
 from diagmem.record.stream import Received
 from diagmem.record.tool import find_tool
@@ -267,6 +268,8 @@ def _warnings(request: Request, received: Received, exit_code: int) -> tuple[str
 
 class _UnderValgrind:
     """Runs a program of this machine under Valgrind with the tool."""
+
+    ring: Ring | None = None
 
     def __init__(self, request: Request) -> None:
         self._request = request

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
+from diagmem.record.ring import Ring
 from diagmem.record.stream import Received, StreamReader, receive
 from diagmem.trace.writer import TraceWriter
 
@@ -25,7 +26,13 @@ GRACE_SECONDS = 5.0
 
 
 class Runner(Protocol):
-    """What runs the program: Valgrind with the tool, or QEMU with the plugin."""
+    """What runs the program: Valgrind with the tool, or QEMU with the plugin.
+
+    ``ring`` is where its stream goes once it has started; None: all goes through the
+    FIFO.
+    """
+
+    ring: Ring | None
 
     def start(self, fifo: Path, log: Path) -> subprocess.Popen[bytes]:
         """Start the program; frames go to ``fifo``, the runner's own words to ``log``."""
@@ -79,7 +86,11 @@ class Run:
                     _Limit(process, self._time_limit) as limit,
                 ):
                     received = receive(
-                        StreamReader(fd, process), writer, progress, values, self._runner.complete
+                        StreamReader(fd, process, self._runner.ring),
+                        writer,
+                        progress,
+                        values,
+                        self._runner.complete,
                     )
                     self.exit_code = process.wait()
                 received.error = received.error or self._runner.why_stopped(
@@ -97,6 +108,8 @@ class Run:
                     progress.done()
         finally:
             os.close(fd)
+            if self._runner.ring is not None:
+                self._runner.ring.close()
         return received, cut
 
     def _why_cut(self, received: Received) -> str:

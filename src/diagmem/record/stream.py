@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
+from diagmem.record.ring import TOKENS_AT_ONCE, Ring
 from diagmem.trace.writer import TraceWriter
 
 PROTOCOL = 1
@@ -59,11 +60,13 @@ class Received:
 
 
 class StreamReader:
-    """Reads frames from a FIFO until the writing process has ended."""
+    """Reads frames from a FIFO, or from a ring that it speaks of, until the writing
+    process has ended."""
 
-    def __init__(self, fd: int, process: Process) -> None:
+    def __init__(self, fd: int, process: Process, ring: Ring | None = None) -> None:
         self._fd = fd
         self._process = process
+        self._ring = ring
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
 
@@ -76,11 +79,17 @@ class StreamReader:
         """
         got = 0
         while got < len(view):
+            if self._ring is not None and (taken := self._ring.take(view[got:])):
+                got += taken
+                continue
             if not self._poll.poll(50):
                 if self._process.poll() is not None and not self._poll.poll(0):
                     return got
                 continue
-            got += os.readv(self._fd, [view[got:]])
+            if self._ring is not None:
+                self._ring.announce(os.read(self._fd, TOKENS_AT_ONCE))
+            else:
+                got += os.readv(self._fd, [view[got:]])
         return got
 
     def frame(self) -> tuple[FrameType, bytearray] | None:

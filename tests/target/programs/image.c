@@ -99,6 +99,31 @@ APART void after(void)
     ((volatile uint8_t *)y)[63] = 1;
 }
 
+APART void inside(void)
+{
+    ((volatile uint8_t *)y)[7] = 1;
+}
+
+/* The loop behind the call is run before anybody has called anything here, and its
+ * stores are none of the call's. */
+APART void around(void)
+{
+    register uint8_t *to __asm__("r4") = y;
+    __asm__ volatile("movs r5, #2\n\t"
+                     "1: movs r6, #3\n\t"
+                     "cmp r5, #2\n\t"
+                     "beq 2f\n\t"
+                     "bl inside\n\t"
+                     "2: strb r6, [r4, r6]\n\t"
+                     "subs r6, #1\n\t"
+                     "bne 2b\n\t"
+                     "subs r5, #1\n\t"
+                     "bne 1b\n\t"
+                     :
+                     : "r"(to)
+                     : "r0", "r1", "r2", "r3", "r5", "r6", "ip", "lr", "cc", "memory");
+}
+
 static void leave(uint32_t exit_code)
 {
     uint32_t block[] = {ADP_STOPPED_APPLICATION_EXIT, exit_code};
@@ -131,6 +156,7 @@ void reset(void)
     after();
     recursive(3);
     after();
+    around();
     go_wrong();
     leave(0);
 }
