@@ -14,8 +14,10 @@ from diagmem.kernels.measure import trace_kernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.prove import all_pairs, prove_pairs
 from diagmem.kernels.target.kernel import for_target
+from diagmem.record.targets import TARGETS
 from tests.target.conftest import CORTEX_M, need
 
+CORTEX_M_TARGETS = list(TARGETS)
 CONV = {"in_h": "7", "in_w": "9", "in_c": "3", "stride_h": "1", "stride_w": "2"}
 SHAPES = {
     "conv_2d_f32": CONV,
@@ -80,7 +82,7 @@ def test_two_columns_at_a_time_differ_on_both(tmp_path: Path) -> None:
     assert found[0] != found[1]
 
 
-@pytest.mark.parametrize("target", ["cortex-m3", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("target", CORTEX_M_TARGETS)
 @pytest.mark.parametrize("name", ["conv_2d_int8", "depthwise_conv_2d_f32"])
 def test_the_bits_hold_at_it_and_not_below(name: str, target: str) -> None:
     kernel = for_target(described(name), target)
