@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import diagmem
 from diagmem.errors import DiagmemError
 from diagmem.kernels.driver import call_source, signature
 from diagmem.kernels.model import Code, Kernel
+from diagmem.kernels.preprocessed import preprocessed
 from diagmem.kernels.target.image import (
     definitions,
     image_files,
@@ -112,10 +114,12 @@ def _preprocessed(kernel: Kernel) -> dict[Path, bytes]:
     code = kernel.code
     if code.kind != "source":
         return {}
-    return {
-        file: _run(kernel, [*_compile(code), "-E", str(file)], f"{file.name} does not compile")
-        for file in code.files
-    }
+    found = {}
+    for file in code.files:
+        command = [*_compile(code), "-E", str(file)]
+        run = partial(_run, kernel, command, f"{file.name} does not compile")
+        found[file] = preprocessed(command, code.directory, run)
+    return found
 
 
 def _object(kernel: Kernel, file: Path, version: str, text: bytes) -> Path:

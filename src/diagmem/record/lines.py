@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,17 @@ from diagmem.record.elf import symbols
 
 MAX_LINE_BYTES = 16 << 20
 """Of more line information than this nothing is read: some seconds."""
+
+
+def lines_of(program: Path) -> Lines:
+    """The lines of a file as it is now; a proof runs one image many times."""
+    state = program.stat()
+    return _lines_of(program, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _lines_of(program: Path, changed: int, size_bytes: int) -> Lines:
+    return Lines(program)
 
 
 class Lines:

@@ -20,7 +20,7 @@ from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import Symbol, similar_functions, symbols
 from diagmem.record.emulator import emulator_version, find_emulator, find_plugin
 from diagmem.record.image import check_image, check_linux_program, code_start, extent, words_at
-from diagmem.record.lines import Lines
+from diagmem.record.lines import lines_of
 from diagmem.record.places import BufferPlace, check_names
 from diagmem.record.ring import Ring
 from diagmem.record.run import Run, exit_text
@@ -91,7 +91,7 @@ class InQemu:
             check_linux_program(self._image)
         else:
             check_image(self._image, board(request.target))
-        self._lines = Lines(self._image)
+        self._lines = lines_of(self._image)
         self._extent = extent(self._image)
         self._config = "\n".join(self._settings()) + "\n"
         self.ring: Ring | None = None
