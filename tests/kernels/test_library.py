@@ -138,3 +138,9 @@ def test_the_reference_kernels_as_a_folder_like_any_other(operator: str) -> None
             assert [b.size_bytes for b in kernel.buffers if b.role in TENSORS] == [
                 b.size_bytes for b in expected.buffers if b.role in TENSORS
             ]
+
+
+def test_what_the_layer_says_is_not_the_command_lines(tmp_path: Path) -> None:
+    library = Library(str(write(tmp_path)), {"filter_h": "1"})
+    with pytest.raises(DiagmemError, match=r"filter_h=1: is for each layer to say, here CONV_2D"):
+        library.kernel(layer())

@@ -17,7 +17,7 @@ from diagmem.networks.described import measure_described
 from diagmem.networks.operators import moments
 from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
 from diagmem.networks.planning import plan_network
-from tests.model.build import small
+from tests.model.build import Draft, small
 
 pytestmark = [pytest.mark.xdist_group("described"), pytest.mark.usefixtures("valgrind_tool")]
 
@@ -166,3 +166,17 @@ def test_a_kernel_that_does_not_compile_names_the_operator(model: Model, folder:
     (folder / "relu.c").write_text("void relu(")
     with pytest.raises(DiagmemError, match=r"small\.tflite: .*SOFTMAX.*relu\.c does not compile"):
         measure_described(model, Library(str(folder)))
+
+
+def test_a_filter_of_another_type_has_another_kernel(tmp_path: Path) -> None:
+    draft = Draft()
+    source, result = draft.tensor((1, 4, 5, 2), "int8"), draft.tensor((1, 4, 5, 3), "int8")
+    weights = draft.tensor((3, 1, 1, 2), "int4", values=bytes(3))
+    bias = draft.tensor((3,), "int32", values=[0, 0, 0])
+    draft.operator("CONV_2D", [source, weights, bias], [result], "Conv2D", strideH=1, strideW=1)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(draft.io([source], [result]).file())
+    found = measure_described(read_model(path), Library("c"))
+    [pair] = found.operators[0].pairs
+    assert pair.safe_overlap_bytes == 0
+    assert "takes int8 as filter, here it is int4" in pair.notes[0]

@@ -67,7 +67,8 @@ class Library:
     Parameters
     ----------
     place : a folder with ``*.toml``, one such file, or a name of `LIBRARIES`.
-    words : parameters for all of them that have such, ``flags`` and ``compiler``, too.
+    words : parameters for all of them that have such, ``flags`` and ``compiler``, too;
+        none that a layer has the say of.
 
     Raises
     ------
@@ -95,7 +96,13 @@ class Library:
             self._try(one, {})
 
     def kernel(self, layer: Layer) -> Kernel | NoKernel:
-        """The first description, by name, that computes the layer."""
+        """The first description, by name, that computes the layer.
+
+        Raises
+        ------
+        DiagmemError
+            A word of the command line is the layer's to say.
+        """
         try:
             words = words_of(layer)
             if self._bundled:
@@ -103,6 +110,10 @@ class Library:
                 return with_parameters(kernel, **self._words) if self._words else kernel
         except DiagmemError as error:
             return NoKernel(str(error))
+        for word in self._words.keys() & (words.keys() - _VALUES_ONLY):
+            raise DiagmemError(
+                f"{word}={self._words[word]}: is for each layer to say, here {layer.operator}"
+            )
         candidates = [one for one in self._described if one.operator in (layer.operator, "*")]
         if not candidates:
             return NoKernel(f"{self.name} has no {layer.operator}")

@@ -45,6 +45,8 @@ from diagmem.overlap import Overlap
 from diagmem.trace.model import Role
 
 HOST = "x86_64"
+_FILTERS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
+"""Where the filter is among an operator's inputs."""
 INPUTS = 2
 """Seeded inputs that every kernel is proven on."""
 
@@ -131,6 +133,9 @@ def _operator(
     kernel = library.kernel(found.layer)
     if isinstance(kernel, NoKernel):
         return _apart(model, moment, f"no kernel: {kernel.reason}")
+    unlike = _unlike_filter(model, moment.operator, kernel)
+    if unlike:
+        return _apart(model, moment, f"no kernel: {unlike}")
     key = repr((kernel.document.file, sorted(kernel.parameters.items())))
     if key not in known:
         try:
@@ -138,6 +143,19 @@ def _operator(
         except DiagmemError as error:
             raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
     return _judged(model, moment, found, known[key])
+
+
+def _unlike_filter(model: Model, operator: ModelOperator, kernel: Kernel) -> str:
+    """Why the kernel's filter is none for the operator's: runtimes have another kernel for
+    4-bit weights, say.  Layers know nothing of filters but their sizes."""
+    weights = kernel.with_role(Role.WEIGHTS)
+    position = _FILTERS.get(operator.name)
+    if position is None or not weights or position >= len(operator.inputs):
+        return ""
+    here = model.tensors[operator.inputs[position]].dtype
+    if here == weights[0].dtype.name:
+        return ""
+    return f"{kernel.name} takes {weights[0].dtype.name} as {weights[0].name}, here it is {here}"
 
 
 # ---- what a kernel shows
