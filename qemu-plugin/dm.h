@@ -65,11 +65,6 @@ typedef enum { DM_GOES_ON, DM_CALLS, DM_JUMPS_ANYWHERE } DmFlow;
 /* Does the instruction call, or jump to a computed address, as returns do? */
 DmFlow dm_flow(const void* code, SizeT size, Bool only_thumb);
 
-/* May the four bytes of Thumb code end with a call, which returns behind them? */
-Bool dm_returns_behind(const void* code);
-/* Does a Thumb instruction branch back to `start`, if some condition holds? */
-Bool dm_loops(const void* code, SizeT size, Addr pc, Addr start);
-
 /* ---- calls ---- */
 
 /* Called from translated code, in this order within a block. */

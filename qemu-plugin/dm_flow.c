@@ -42,39 +42,6 @@ static DmFlow arm(UInt code)
    return DM_GOES_ON;
 }
 
-/* Where a conditional branch goes, and a loop end of Armv8.1-M; 0: it is neither. */
-static Addr branch_target(UInt first, UInt second, SizeT size, Addr pc)
-{
-   Int distance;
-   if (size == 2) {
-      if ((first & 0xf000) != 0xd000 || (first & 0x0e00) == 0x0e00) return 0;
-      return pc + 4 + (Addr)(Long)((signed char)first * 2);                    /* B<c> */
-   }
-   if ((first & 0xf800) == 0xf000 && (second & 0xd000) == 0x8000 && (first & 0x0380) != 0x0380) {
-      distance = (Int)((first >> 10 & 1) << 20 | (second >> 11 & 1) << 19 | (second >> 13 & 1) << 18
-                       | (first & 0x3f) << 12 | (second & 0x7ff) << 1);
-      distance = (Int)((UInt)distance << 11) >> 11;
-      return pc + 4 + (Addr)(Long)distance;                              /* B<c>.W */
-   }
-   if ((first & 0xffcf) == 0xf00f && (second & 0xf001) == 0xc001)
-      return pc + 4 - ((second & 0x7fe) << 1 | (second >> 11 & 1) << 1); /* LE, LETP */
-   return 0;
-}
-
-Bool dm_returns_behind(const void* code)
-{
-   const UChar* byte = code;
-   return dm_flow(byte, 4, True) == DM_CALLS || dm_flow(byte + 2, 2, True) == DM_CALLS;
-}
-
-Bool dm_loops(const void* code, SizeT size, Addr pc, Addr start)
-{
-   const UChar* byte = code;
-   UInt first = byte[0] | (UInt)byte[1] << 8;
-   UInt second = size == 4 ? byte[2] | (UInt)byte[3] << 8 : 0;
-   return branch_target(first, second, size, pc) == start;
-}
-
 DmFlow dm_flow(const void* code, SizeT size, Bool only_thumb)
 {
    const UChar* byte = code;

@@ -127,14 +127,10 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
    if (LIKELY(address - i->from < i->bytes && i->key == key_of(info)
               && at != dm_direct.end)) {
       DmSpan* span = i->span;
-      Long delta = (Long)(address - span->last);
       *at = i->class;
       dm_direct.at = at + 1;
       dm_direct.stores += i->store;
-      span->last = address;
-      span->alignment |= (ULong)delta | i->size;
-      *(Int*)span->at = (Int)delta;
-      span->at += sizeof(Int);
+      dm_span_append(span, address, i->size);
    } else if (dm_page_map[address >> DM_PAGE_SHIFT & (DM_PAGES - 1)]) {
       by_record(i, info, address);
    }
@@ -165,23 +161,6 @@ static void watch(struct qemu_plugin_insn* insn)
                                     instruction(pc));
 }
 
-#define GUEST_PAGE 1024 /* the smallest there is */
-
-/* An inner loop of one block is where a kernel spends its time, and entering it again
- * tells nothing.  It can leave out being told unless a call may return to it, or what is
- * watched begins there. */
-static Bool needs_block(struct qemu_plugin_tb* tb, SizeT n)
-{
-   struct qemu_plugin_insn* last = qemu_plugin_tb_get_insn(tb, n - 1);
-   const UChar* code = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
-   Addr start = qemu_plugin_tb_vaddr(tb);
-   if (!only_thumb || dm_config_place(start, 0) < dm_config.n_places) return True;
-   /* What stands before a page is not to be had. */
-   if (!code || start % GUEST_PAGE < 4 || dm_returns_behind(code - 4)) return True;
-   return !dm_loops(qemu_plugin_insn_data(last), qemu_plugin_insn_size(last),
-                    qemu_plugin_insn_vaddr(last), start);
-}
-
 static void start(void)
 {
    if (dm_config.relocated) dm_config_move(qemu_plugin_start_code() - dm_config.code_start);
@@ -196,9 +175,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb)
       started = True;
       start();
    }
-   if (needs_block(tb, n))
-      qemu_plugin_register_vcpu_tb_exec_cb(tb, dm_on_block, QEMU_PLUGIN_CB_NO_REGS,
-                                           (void*)qemu_plugin_tb_vaddr(tb));
+   qemu_plugin_register_vcpu_tb_exec_cb(tb, dm_on_block, QEMU_PLUGIN_CB_NO_REGS,
+                                        (void*)qemu_plugin_tb_vaddr(tb));
    for (i = 0; i < n; i++) watch(qemu_plugin_tb_get_insn(tb, i));
 }
 

@@ -6,6 +6,7 @@ arguments and structures that the library takes, so a field in the wrong place s
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,25 @@ def test_the_library_has_no_broadcasting_and_no_floats() -> None:
     found = library.kernel(find_operator("MAX_POOL_2D").of(floats))
     assert isinstance(found, NoKernel)
     assert "has inputs" in found.reason
+
+
+@pytest.mark.parametrize("name", ["ch[1]", "a*b", "what?"])
+def test_a_folder_whose_name_looks_like_a_pattern(tmp_path: Path, name: str) -> None:
+    shutil.copytree(CHECKOUT, tmp_path / name)
+    kernel = load(find("cmsis_max_pool_s8"), {"checkout": str(tmp_path / name)})
+    assert [file.parent.parent.parent.name for file in kernel.code.files] == [name]
+
+
+def test_a_pattern_matches_files_and_no_folders(tmp_path: Path) -> None:
+    (tmp_path / "k.c").write_text("void f(char *x, char *y) { *y = *x; }\n")
+    (tmp_path / "k_folder.c").mkdir()
+    text = (
+        'function = "f"\nsource = "k*.c"\nargument = ['
+        '{ name = "x", role = "input", dtype = "int8", shape = [1] },'
+        '{ name = "y", role = "output", dtype = "int8", shape = [1] }]\n'
+    )
+    (tmp_path / "f.toml").write_text(text)
+    assert [file.name for file in load(tmp_path / "f.toml").code.files] == ["k.c"]
+    (tmp_path / "f.toml").write_text(text.replace("k*.c", "f.toml"))
+    with pytest.raises(DiagmemError, match=r"makes no object of f\.toml|f\.toml does not compile"):
+        build(load(tmp_path / "f.toml"))

@@ -144,3 +144,11 @@ def test_what_the_layer_says_is_not_the_command_lines(tmp_path: Path) -> None:
     library = Library(str(write(tmp_path)), {"filter_h": "1"})
     with pytest.raises(DiagmemError, match=r"filter_h=1: is for each layer to say, here CONV_2D"):
         library.kernel(layer())
+
+
+@pytest.mark.parametrize("wrong", ["operator = 5", "operator = ['RELU']"])
+def test_an_operator_that_is_no_word(tmp_path: Path, wrong: str) -> None:
+    write(tmp_path)
+    (tmp_path / "wrong.toml").write_text(f'function = "conv"\nsource = "conv.c"\n{wrong}\n')
+    with pytest.raises(DiagmemError, match=r"wrong\.toml: .*operator"):
+        Library(str(tmp_path))

@@ -54,6 +54,18 @@ void relu(const float *x, float *y, int n)
 }
 """
 
+SELDOM = """\
+void relu(const float *x, float *y, int n)
+{
+    int near = (const char *)x - (char *)y < 4096 && (char *)y - (const char *)x < 4096;
+    for (int k = 0; k < n; k++) {
+        int i = near ? (k * 5 + 2) % n : n - 1 - k;
+        float next = x[(i + 7) % n];
+        y[i] = x[i] + (near && next > 0.99999f ? next : 0);
+    }
+}
+"""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -149,6 +161,16 @@ def test_what_an_overlapped_run_refutes_gets_no_overlap(model: Model, folder: Pa
     found = measure_described(model, Library(str(folder)))
     [pair] = found.operators[2].pairs
     assert pair.safe_overlap_bytes == 0 or pair.min_displacement_bytes > 7 * 4
+    assert not pair.in_place
+
+
+def test_in_place_is_proven_like_any_other_displacement(model: Model, folder: Path) -> None:
+    """Far apart it copies backwards, which in place would do; near, it reads what it has
+    written already, and seldom shows it."""
+    (folder / "relu.c").write_text(SELDOM)
+    found = measure_described(model, Library(str(folder)))
+    [pair] = found.operators[2].pairs
+    assert pair.min_displacement_bytes > 0
     assert not pair.in_place
 
 

@@ -100,7 +100,7 @@ def test_a_window_ends_where_its_outermost_call_returns(image: Path, tmp_path: P
 
 
 def test_a_call_may_return_into_a_loop(image: Path, tmp_path: Path) -> None:
-    """One that was run before the call was: what comes behind the call is not the window's."""
+    """What comes behind the call is not the window's."""
     assert run(image, "inside", tmp_path / "t.dmt").windows == 1
     assert accesses(tmp_path / "t.dmt") == [("store", "y", 7, 1)]
 
@@ -141,6 +141,12 @@ def test_a_summary_gives_the_same_overlaps(image: Path, tmp_path: Path) -> None:
         with open_trace(path) as trace:
             found.append([p.min_displacement_bytes for p in trace.overlaps()[0].pairs])
     assert found[0] == found[1]
+
+
+def test_traces_are_valid(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for function in ("widths", "copies", "around"):
+        run(image, function, tmp_path / "t.dmt")
+        assert main(["validate", str(tmp_path / "t.dmt")]) == 0, capsys.readouterr().out
 
 
 def test_events_carry_their_source_line(image: Path, tmp_path: Path) -> None:

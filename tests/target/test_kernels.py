@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from diagmem.api import open_trace
+from diagmem.cli.main import main
 from diagmem.errors import DiagmemError
 from diagmem.kernels.catalog import find
 from diagmem.kernels.description import load
@@ -90,6 +91,12 @@ def test_the_bits_hold_at_it_and_not_below(name: str, target: str) -> None:
         assert proof.proven, (name, target, proof)
         assert proof.tight, (name, target, proof)
         assert proof.min_displacement_bytes == proof.traced_displacement_bytes
+
+
+def test_many_windows_of_a_kernel_are_valid(tmp_path: Path) -> None:
+    kernel = for_target(described("conv_2d_int8"), "cortex-m4")
+    trace_kernel(kernel, tmp_path / "t.dmt", inputs=3)
+    assert main(["validate", str(tmp_path / "t.dmt")]) == 0
 
 
 def test_a_kernel_that_faults(tmp_path: Path) -> None:

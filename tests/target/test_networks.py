@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from tests.model.build import small
+from diagmem.kernels.library import Library
+from diagmem.model.graph import read_model
+from diagmem.networks.described import measure_described
+from tests.model.build import Draft, small
 from tests.target.conftest import CORTEX_M, need
 
 
@@ -47,6 +50,8 @@ def test_measured_and_planned(
         (["flags=-O3"], "flags=-O3: expected with --kernels"),
         (["--kernels", "c", "--weights"], "--weights goes with TFLM's kernels"),
         (["--kernels", "c", "--inputs", "x.npz"], "--inputs goes with TFLM's kernels"),
+        (["--kernels", ""], "an empty name: expected a folder of kernel descriptions"),
+        (["--kernels", "", "--target", "cortex-m4"], "an empty name: expected a folder"),
         (["--kernels", "none"], "none: expected a folder of kernel descriptions"),
         (["--kernels", "c", "in_h=3"], "in_h=: no description in c has such a parameter"),
         (["--kernels", "cmsis-nn"], "checkout is not set, expected checkout=FOLDER"),
@@ -60,3 +65,20 @@ def test_wrong_calls(
     assert out == ""
     assert expected in err
     assert err.count("\n") == 1
+
+
+def test_a_tensor_too_large_for_the_board(tmp_path: Path) -> None:
+    """Gets no overlap; the others are measured all the same."""
+    need(*CORTEX_M)
+    draft = Draft()
+    small_one, large = (1, 4, 5, 2), (1, 1500, 1500, 1)
+    tensors = [draft.tensor(shape) for shape in (small_one, small_one, large, large)]
+    draft.operator("ABS", [tensors[0]], [tensors[1]])
+    draft.operator("ABS", [tensors[2]], [tensors[3]])
+    path = tmp_path / "m.tflite"
+    path.write_bytes(draft.io([tensors[0], tensors[2]], [tensors[1], tensors[3]]).file())
+    found = measure_described(read_model(path), Library("c"), target="cortex-m4")
+    [first], [second] = (operator.pairs for operator in found.operators)
+    assert first.min_displacement_bytes == 0
+    assert second.safe_overlap_bytes == 0
+    assert "expected at most 16777216 on cortex-m4" in second.notes[0]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair
 
 LISTED = 3
+TELLING = ("the kernel is data-dependent", "damage may stay hidden", "no overlap: ")
+"""How notes begin that are told, not only kept."""
 _EPILOG = """\
 Runs one inference of stock TensorFlow Lite Micro (the tflite-micro wheel) under
 Valgrind, each operator's call a window, and finds for every input and output how
@@ -94,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             check_output(path, args.force, args.model, Path(args.inputs))
     model = read_model(args.model)
-    measured = _on_described(args, model) if args.kernels else _on_tflm(args, model)
+    measured = _on_described(args, model) if args.kernels is not None else _on_tflm(args, model)
     if args.output is not None:
         write_overlaps(measured, args.output)
     if args.json:
@@ -221,8 +223,12 @@ def _say_next(args: argparse.Namespace, measured: Measured) -> None:
 
 
 def _say_without(measured: Measured) -> None:
-    """Operators that get no overlap, because nobody described a kernel for them."""
+    """Operators that get no overlap, because nobody described a kernel for them, and what
+    was remarkable about those that do."""
     for operator in measured.operators:
+        for note in dict.fromkeys(note for pair in operator.pairs for note in pair.notes):
+            if note.startswith(TELLING):
+                say(f"operator {operator.index} ({operator.operator}): {note}")
         pair = next(iter(operator.pairs), None)
         if pair is not None and pair.formula_says.startswith("no kernel: "):
             reason = pair.formula_says.removeprefix("no kernel: ")

@@ -41,6 +41,9 @@ def read_arguments(
     """All buffers of a description and the arguments of the call, both in order."""
     tables = [t for t in root.tables("argument") if names.holds(t, "passed")]
     others = root.tables("buffer")
+    for table in others:
+        if table.has("passed"):
+            raise table.error('"passed" is for arguments; a buffer may have "when"')
     if len(tables) + len(others) > MAX_ARGUMENTS:
         raise root.error(
             f"{len(tables) + len(others)} arguments and buffers, expected at most {MAX_ARGUMENTS}"

@@ -132,6 +132,11 @@ def _object(kernel: Kernel, file: Path, version: str, text: bytes) -> Path:
         with tempfile.TemporaryDirectory(prefix="build-", dir=place.parent) as work:
             made = Path(work) / place.name
             _run(kernel, [*command, "-o", str(made)], f"{file.name} does not compile")
+            if not made.is_file():
+                raise DiagmemError(
+                    f"{kernel.file}: {kernel.code.compiler} makes no object of {file.name},"
+                    " expected C or C++"
+                )
             os.replace(made, place)
     return place
 

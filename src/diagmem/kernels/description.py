@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
-from collections.abc import Mapping
-from glob import glob
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
@@ -151,10 +151,9 @@ def _code(root: Table, names: Names, document: Document) -> Code:
     if kind != "source" and "flags" in document.overrides:
         raise root.error(f"flags=... goes with source, found {kind}")
 
-    def paths(key: str) -> list[str]:
-        return [_path(root, names, document, key, text) for text in root.strings(key)]
-
-    files = tuple(found for f in paths(kind) for found in _files(root, kind, document.directory, f))
+    files = tuple(
+        found for text in root.strings(kind) for found in _files(root, names, document, kind, text)
+    )
     if not files:
         raise root.wrong(kind, "at least one file")
     return Code(
@@ -163,12 +162,22 @@ def _code(root: Table, names: Names, document: Document) -> Code:
         directory=document.directory,
         compiler=_override(root, document, "compiler", root.string("compiler", "cc")),
         flags=_flags(root, document),
-        include=tuple(document.directory / d for d in paths("include")),
+        include=tuple(
+            document.directory / _path(root, names, document, "include", text)
+            for text in root.strings("include")
+        ),
         link=root.strings("link"),
     )
 
 
-def _path(root: Table, names: Names, document: Document, key: str, text: str) -> str:
+def _path(
+    root: Table,
+    names: Names,
+    document: Document,
+    key: str,
+    text: str,
+    quoted: Callable[[str], str] = str,
+) -> str:
     """A path with each ``{name}`` filled in; a folder that the command line gives is
     one as seen from where the command runs."""
 
@@ -177,16 +186,19 @@ def _path(root: Table, names: Names, document: Document, key: str, text: str) ->
         value = names.filled(root, key, found[0])
         if not value:
             raise root.error(f"{name} is not set, expected {name}=FOLDER for {show(text)}")
-        return os.path.abspath(value) if name in document.overrides else value
+        return quoted(os.path.abspath(value) if name in document.overrides else value)
 
     return PLACE.sub(of, text)
 
 
-def _files(root: Table, kind: str, directory: Path, name: str) -> list[Path]:
+def _files(root: Table, names: Names, document: Document, kind: str, text: str) -> list[Path]:
     """The file of that name, or all that a pattern matches, which may be none."""
-    if any(letter in name for letter in "*?["):
-        return [directory / found for found in sorted(glob(name, root_dir=directory))]
-    return [_existing(root, kind, directory, name)]
+    directory = document.directory
+    if not any(letter in PLACE.sub("", text) for letter in "*?["):
+        return [_existing(root, kind, directory, _path(root, names, document, kind, text))]
+    pattern = _path(root, names, document, kind, text, glob.escape)
+    found = (directory / name for name in sorted(glob.glob(pattern, root_dir=directory)))
+    return [path for path in found if path.is_file()]
 
 
 def _existing(root: Table, kind: str, directory: Path, name: str) -> Path:

@@ -81,11 +81,12 @@ class Library:
         self._words = words
         self._bundled = place == REFERENCE_KERNELS
         folder = LIBRARIES.get(place, Path(place))
-        files = [folder] if folder.is_file() else sorted(folder.glob("*.toml"))
-        self._described = [found for path in files if (found := _described(path)).operator]
+        files = [folder] if folder.is_file() else sorted(folder.glob("*.toml")) if place else []
+        self._described = [found for path in files if (found := _described(path)) is not None]
+        shown = place or "an empty name"
         if not self._described:
             raise DiagmemError(
-                f'{place}: expected a folder of kernel descriptions with an "operator", or'
+                f'{shown}: expected a folder of kernel descriptions with an "operator", or'
                 f" {' or '.join(LIBRARIES)}"
             )
         for word in words:
@@ -161,12 +162,15 @@ class Library:
             return None
 
 
-def _described(path: Path) -> _Described:
+def _described(path: Path) -> _Described | None:
+    """What a description is for; None where it names no operator."""
     items = read_toml(path)
-    parameters = items.get("parameters", {})
-    operator = items.get("operator", "")
+    if "operator" not in items:
+        return None
+    parameters, operator = items.get("parameters", {}), items["operator"]
     if not isinstance(parameters, dict) or not isinstance(operator, str):
-        return _Described(path, "", frozenset())  # load() says what is wrong
+        load(path)  # says what is wrong
+        return None
     return _Described(path, "*" if "{" in operator else operator, frozenset(parameters))
 
 

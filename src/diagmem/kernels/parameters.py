@@ -107,7 +107,12 @@ class Names:
 
     def holds(self, table: Table, key: str) -> bool:
         """The truth value under a key; true where there is none."""
-        return not table.has(key) or bool(self.value(table, key))
+        if not table.has(key):
+            return True
+        value = self.value(table, key)
+        if not isinstance(value, bool):
+            raise table.error(f'"{key}": {_said(table.items[key], value)}, expected true or false')
+        return value
 
     def integer(self, table: Table, key: str, found: Any, low: int, high: int) -> int:
         """An integer in ``[low, high]``."""

@@ -236,7 +236,9 @@ class _Question:
             above = search.tried.failed_from(asked + 1)
             if above:
                 notes = (f"isolated: {above[-1]} bytes, which is more, does not hold",)
-        agreement = self._compare(asked)
+        stopped = self.runs.at(asked).stopped
+        # A kernel that has lost its way would not come back under a tracer either.
+        agreement = Agreement(False, None, None, stopped) if stopped else self._compare(asked)
         why = "" if agreement.safe else _contradiction(asked, agreement)
         return self._proof(_Verdict(asked, None, agreement, why, notes), search)
 

@@ -20,6 +20,7 @@ from diagmem.kernels.cases import (
 )
 from diagmem.kernels.driver import signature
 from diagmem.kernels.target import image
+from diagmem.kernels.target.kernel import why_too_large
 from diagmem.record.qemu import image_command
 
 CASES_FILE = image.CASES_FILE
@@ -42,6 +43,9 @@ def driver_command(built: Built, cases: Sequence[Case], workdir: Path) -> list[s
     for case in cases:
         if signature(case.kernel) != built.signature:
             raise DiagmemError(f"{case.kernel.file}: the case belongs to another build")
+        reason = why_too_large(built.target, case) if built.target else ""
+        if reason:
+            raise DiagmemError(f"{case.kernel.file}: {reason}")
     write_cases(cases, workdir / CASES_FILE)
     if built.target:
         return [str(built.binary)]

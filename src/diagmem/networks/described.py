@@ -17,12 +17,13 @@ from diagmem import __version__
 from diagmem.api import open_trace
 from diagmem.errors import DiagmemError
 from diagmem.kernels.build import build
+from diagmem.kernels.cases import Case
 from diagmem.kernels.execute import Runs
 from diagmem.kernels.library import Library, NoKernel
 from diagmem.kernels.measure import trace_kernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.prove import Proof, all_pairs, prove_pairs
-from diagmem.kernels.target.kernel import check_tools, for_target
+from diagmem.kernels.target.kernel import check_tools, for_target, why_too_large
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ModelOperator
 from diagmem.model.graph import Model
@@ -41,6 +42,7 @@ from diagmem.networks.overlaps import (
     MeasuredPair,
     identity,
 )
+from diagmem.networks.problem import ALIGN_BYTES
 from diagmem.overlap import Overlap
 from diagmem.trace.model import Role
 
@@ -99,7 +101,8 @@ def measure_described(
             "kernels": f"described kernels, {library.name}",
             "target": target or HOST,
             **_common(list(known.values())),
-            "proven": f"each operator by itself, overlapped at its D on {inputs} seeded inputs",
+            "proven": "each operator by itself, overlapped at its D and where it says in place,"
+            f" on {inputs} seeded inputs",
         },
         about={"inputs": f"seeded, {inputs} of each operator's own"},
         operators=tuple(operators),
@@ -139,7 +142,12 @@ def _operator(
     key = repr((kernel.document.file, sorted(kernel.parameters.items())))
     if key not in known:
         try:
-            known[key] = _evidence(for_target(kernel, target) if target else kernel, inputs)
+            if target:
+                kernel = for_target(kernel, target)
+                reason = why_too_large(target, Case(kernel))
+                if reason:
+                    return _apart(model, moment, f"no kernel: {reason}")
+            known[key] = _evidence(kernel, inputs)
         except DiagmemError as error:
             raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
     return _judged(model, moment, found, known[key])
@@ -181,9 +189,19 @@ def _evidence(kernel: Kernel, inputs: int) -> _Evidence:
         live={buffer.name: buffer for buffer in liveness},
         overlaps={(one.input, one.output): one for one in window.pairs},
         proofs=proofs,
-        in_place=frozenset(pair for pair in pairs if Runs(kernel, seeds, pair).at(0).holds),
+        in_place=frozenset(pair for pair in pairs if _in_place(kernel, proofs[pair], seeds)),
         events=window.events,
     )
+
+
+def _in_place(kernel: Kernel, proof: Proof, seeds: range) -> bool:
+    """Is displacement 0 proven, by itself where D is more?"""
+    if proof.min_displacement_bytes == 0:
+        return proof.proven
+    pair = proof.input, proof.output
+    if not Runs(kernel, seeds, pair).at(0).holds:
+        return False
+    return prove_pairs(kernel, [pair], displacement_bytes=0, inputs=len(seeds))[0].proven
 
 
 def _judged(model: Model, moment: Moment, found: LayerOf, evidence: _Evidence) -> MeasuredOperator:
@@ -199,6 +217,7 @@ def _judged(model: Model, moment: Moment, found: LayerOf, evidence: _Evidence) -
         for buffer, number in tensors.items()
     }
     scratch = [b.size_bytes for b in kernel.buffers if b.role in (Role.SCRATCH, Role.ARENA)]
+    aligned = (-(-size // ALIGN_BYTES) * ALIGN_BYTES for size in scratch)
     judged: dict[tuple[int, int], list[MeasuredPair]] = {}
     for pair, overlap in evidence.overlaps.items():
         if not all(buffer in tensors for buffer in pair):
@@ -213,7 +232,7 @@ def _judged(model: Model, moment: Moment, found: LayerOf, evidence: _Evidence) -
         live={name_of(tensors[buffer]): one for buffer, one in renamed.items()},
         overlaps=(),
         events=evidence.events,
-        scratch_bytes=sum(scratch),
+        scratch_bytes=scratch[0] if len(scratch) == 1 else sum(aligned),
         kernel=Path(kernel.document.file).stem,
     )
     pairs = tuple(
@@ -226,7 +245,8 @@ def _judged(model: Model, moment: Moment, found: LayerOf, evidence: _Evidence) -
 def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) -> Overlap:
     """The overlap that stands after the runs, between tensors."""
     source, target = live
-    notes = (*overlap.notes, *proof.notes, *([proof.why] if proof.why else []))
+    hidden = f"damage may stay hidden: {proof.saturation}" if proof.saturation else ""
+    notes = (*overlap.notes, *proof.notes, *filter(None, (proof.why, hidden)))
     if not proof.proven:
         notes += ("no overlap: overlapped runs have not shown that any is safe",)
     return replace(
