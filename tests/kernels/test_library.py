@@ -109,9 +109,19 @@ def test_words_of_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_place_without_descriptions(tmp_path: Path) -> None:
-    for place in (tmp_path, tmp_path / "none"):
-        with pytest.raises(DiagmemError, match=r"expected a folder of kernel .*, or c or cmsis-nn"):
-            Library(str(place))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.toml").write_text('function = "a"\n')
+    for name, found in (
+        ("none", "no such folder"),
+        ("empty", "holds no .toml file"),
+        ("other", '1 without an "operator"'),
+    ):
+        with pytest.raises(
+            DiagmemError, match=r"expected a folder of kernel .*, or c or cmsis-nn"
+        ) as caught:
+            Library(str(tmp_path / name))
+        assert f"{name}: {found}, expected" in str(caught.value)
 
 
 def test_a_broken_description_is_no_missing_kernel(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from diagmem.model.graph import Model
     from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair
 
+NO_KERNEL = "no kernel"
 LISTED = 3
 TELLING = ("the kernel is data-dependent", "damage may stay hidden", "no overlap: ")
 """How notes begin that are told, not only kept."""
@@ -55,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "parameters",
         nargs="*",
+        default=[],
         metavar="key=value",
         help="with --kernels: for those descriptions that have such a parameter; flags and"
         " compiler, too",
@@ -72,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--inputs",
         default="random",
         metavar="random|FILE.npz",
-        help="the model's inputs; arrays by the tensors' names [%(default)s]",
+        help="the model's inputs; arrays by the tensors' names; not with --kernels [%(default)s]",
     )
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of random inputs [%(default)s]"
@@ -80,7 +84,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         action="store_true",
-        help="also how many bytes of constants each operator reads; takes half as long again",
+        help="also how many bytes of constants each operator reads; takes half as long again; not"
+        " with --kernels",
     )
     parser.add_argument("--trace", type=Path, metavar="FILE.dmt", help="keep the trace, too")
     add_output(parser, "where the overlaps go, as JSON for diagmem plan --overlaps")
@@ -219,7 +224,10 @@ def _say_next(args: argparse.Namespace, measured: Measured) -> None:
             f"diagmem plan {quoted(args.model)} --overlaps {quoted(args.output)} -o planned.tflite"
         )
     else:
-        hint(f"diagmem measure {quoted(args.model)} -o overlaps.json   (for diagmem plan)")
+        words = ["--kernels", args.kernels] if args.kernels is not None else []
+        words += ["--target", args.target] if args.target else []
+        again = shlex.join([str(args.model), *words, *args.parameters])
+        hint(f"diagmem measure {again} -o overlaps.json   (for diagmem plan)")
 
 
 def _say_without(measured: Measured) -> None:
@@ -229,7 +237,12 @@ def _say_without(measured: Measured) -> None:
         for note in dict.fromkeys(note for pair in operator.pairs for note in pair.notes):
             if note.startswith(TELLING):
                 say(f"operator {operator.index} ({operator.operator}): {note}")
-        pair = next(iter(operator.pairs), None)
-        if pair is not None and pair.formula_says.startswith("no kernel: "):
-            reason = pair.formula_says.removeprefix("no kernel: ")
-            say(f"operator {operator.index} ({operator.operator}) gets no overlap: {reason}")
+    without = Counter(
+        (operator.operator, reason)
+        for operator in measured.operators
+        if (reason := next((p.notes[0] for p in operator.pairs if p.formula_says == NO_KERNEL), ""))
+    )
+    for (name, reason), number in list(without.items())[:LISTED]:
+        say(f"no overlap for {number} x {name}: {reason.removeprefix('no kernel: ')}")
+    if len(without) > LISTED:
+        say(f"... and for {len(without) - LISTED} more reasons; --json has all")

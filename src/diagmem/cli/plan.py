@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("model", type=Path, metavar="MODEL.tflite", help="what to plan")
     parser.add_argument(
-        "--overlaps", default="exact", metavar="FILE|exact|paper|none", help="[%(default)s]"
+        "--overlaps",
+        default="exact",
+        metavar="FILE|exact|paper|none",
+        help="measured ones, or a formula for TFLite's loop order, which other kernels, such as"
+        " CMSIS-NN's, may not have [%(default)s]",
     )
     parser.add_argument(
         "--solver",
@@ -284,4 +289,13 @@ def _say_next(args: argparse.Namespace, found: NetworkPlan) -> None:
     if args.output is not None:
         hint(f"diagmem verify {quoted(args.model)} {quoted(args.output)}   (bit by bit, on TFLM)")
     else:
-        hint(f"diagmem plan {quoted(args.model)} -o planned.tflite   (write the plan)")
+        hint(f"diagmem plan {_again(args)} -o planned.tflite   (write the plan)")
+
+
+def _again(args: argparse.Namespace) -> str:
+    """The same plan once more: with what it depends on."""
+    words = [str(args.model)]
+    for name, default in (("overlaps", "exact"), ("solver", "auto"), ("align", 16)):
+        given = getattr(args, name)
+        words += [f"--{name}", str(given)] if given != default else []
+    return shlex.join([*words, *(["--pin-io"] if args.pin_io else [])])

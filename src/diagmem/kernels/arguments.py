@@ -53,7 +53,8 @@ def read_arguments(
     buffers = {t.name(): _buffer(t, names) for t in [*given, *others] if names.holds(t, "when")}
     if not buffers:
         raise root.error('no buffer: expected at least one [[argument]] with a "role"')
-    reader = _Reader(names, buffers)
+    absent = {t.name() for t in [*given, *others]} - buffers.keys()
+    reader = _Reader(names, buffers, absent)
     arguments = tuple(reader.argument(t) for t in tables)
     for table in others:
         if table.name() in buffers and table.name() not in reader.reached:
@@ -164,10 +165,12 @@ def _hex(table: Table, key: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads arguments and fields; ``reached`` collects the buffers pointed to."""
+    """Reads arguments and fields; ``reached`` collects the buffers pointed to, ``absent``
+    are those that are not there for these parameters."""
 
     names: Names
     buffers: dict[str, BufferSpec]
+    absent: set[str]
     reached: set[str] = field(default_factory=set)
 
     def argument(self, table: Table) -> Argument:
@@ -234,6 +237,8 @@ class _Reader:
         return Pointer(table.name(), None, "void")
 
     def _pointer(self, table: Table, buffer: str) -> Pointer:
+        if buffer in self.absent:
+            return Pointer(table.name(), None, "void")
         if buffer not in self.buffers:
             known = list(self.buffers)
             raise table.error(

@@ -83,11 +83,11 @@ class Library:
         folder = LIBRARIES.get(place, Path(place))
         files = [folder] if folder.is_file() else sorted(folder.glob("*.toml")) if place else []
         self._described = [found for path in files if (found := _described(path)) is not None]
-        shown = place or "an empty name"
         if not self._described:
+            there = "an empty name" if not place else _found(folder, files)
             raise DiagmemError(
-                f'{shown}: expected a folder of kernel descriptions with an "operator", or'
-                f" {' or '.join(LIBRARIES)}"
+                f"{place or '--kernels'}: {there}, expected a folder of kernel descriptions with an"
+                f' "operator", or {" or ".join(LIBRARIES)}'
             )
         for word in words:
             known = not self._bundled and any(word in d.parameters for d in self._described)
@@ -160,6 +160,14 @@ class Library:
             return load(one.path, {**words, **given})
         except NotMeantError:
             return None
+
+
+def _found(folder: Path, files: Sequence[Path]) -> str:
+    if not folder.exists():
+        return "no such folder"
+    if not files:
+        return "holds no .toml file"
+    return f'{len(files)} without an "operator"'
 
 
 def _described(path: Path) -> _Described | None:

@@ -47,6 +47,8 @@ from diagmem.overlap import Overlap
 from diagmem.trace.model import Role
 
 HOST = "x86_64"
+NO_KERNEL = "no kernel"
+"""What is said beside the formula's D where none was measured; why is in the notes."""
 _FILTERS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
 """Where the filter is among an operator's inputs."""
 INPUTS = 2
@@ -95,24 +97,36 @@ def measure_described(
     for moment in moments(model):
         operators.append(_operator(model, moment, library, target, inputs, known))
         advance(len(operators), len(model.operators))
+    served = sum(bool(operator.kernel) for operator in operators)
+    if not served:
+        names = ", ".join(dict.fromkeys(operator.name for operator in model.operators))
+        raise DiagmemError(
+            f"{model.path}: {library.name} has a kernel for none of {len(operators)} operators:"
+            f" {_first_reason(operators)}; the model has {names}"
+        )
     return Measured(
         model=identity(model),
         kernels={
             "kernels": f"described kernels, {library.name}",
             "target": target or HOST,
             **_common(list(known.values())),
-            "proven": "each operator by itself, overlapped at its D and where it says in place,"
-            f" on {inputs} seeded inputs",
+            "proven": f"{served} of {len(operators)} operators, each by itself, overlapped at its D"
+            f" and where it says in place, on {inputs} seeded inputs",
         },
         about={"inputs": f"seeded, {inputs} of each operator's own"},
         operators=tuple(operators),
     )
 
 
+def _first_reason(operators: Sequence[MeasuredOperator]) -> str:
+    notes = (pair.notes[0] for operator in operators for pair in operator.pairs)
+    return next(notes, "no operator has an input and an output to overlap").removeprefix(
+        f"{NO_KERNEL}: "
+    )
+
+
 def _common(evidence: Sequence[_Evidence]) -> dict[str, str]:
-    """Flags and compiler, where there is a kernel at all."""
-    if not evidence:
-        return {"measured_by": f"diagmem {__version__}"}
+    """Flags, compilers and tools of the kernels that were measured."""
     flags = dict.fromkeys(" ".join(one.kernel.code.flags) for one in evidence)
     compilers = dict.fromkeys(one.compiler for one in evidence)
     return {
@@ -305,7 +319,7 @@ def _no_overlap(model: Model, moment: Moment, source: int, target: int, why: str
         in_place=False,
         safe_overlap_bytes=0,
         formula_displacement_bytes=formula,
-        formula_says=why,
+        formula_says=NO_KERNEL,
         notes=(why,),
         written=(sizes[1],) * FRONTIER_SAMPLES,
         needed=(0,) * FRONTIER_SAMPLES,

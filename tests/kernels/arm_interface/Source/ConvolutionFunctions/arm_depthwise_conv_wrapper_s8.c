@@ -8,7 +8,7 @@ int arm_depthwise_conv_wrapper_s8(const context *ctx, const dw_params *p, const 
                                   const dims *out, int8_t *output)
 {
     tile at, k;
-    if (!ctx->buf || bias_dims->c != out->c || f->c != out->c || in->c * p->ch_mult != out->c)
+    if ((ctx->size > 0 && !ctx->buf) || bias_dims->c != out->c || f->c != out->c || in->c * p->ch_mult != out->c)
         return -1;
     for (int32_t n = 0; n < out->n; n++)
         for (at.h = 0; at.h < out->h; at.h++)

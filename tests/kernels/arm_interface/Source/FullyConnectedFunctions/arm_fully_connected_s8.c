@@ -7,7 +7,7 @@ int arm_fully_connected_s8(const context *ctx, const fc_params *p, const tensor_
                            const int8_t *filter, const dims *bias_dims, const int32_t *bias,
                            const dims *out, int8_t *output)
 {
-    if (!ctx->buf || in->n != out->n || bias_dims->c != f->c || f->c != out->c)
+    if ((ctx->size > 0 && !ctx->buf) || in->n != out->n || bias_dims->c != f->c || f->c != out->c)
         return -1;
     for (int32_t n = 0; n < out->n; n++, input += f->n)
         for (int32_t o = 0; o < out->c; o++) {
