@@ -63,6 +63,7 @@ cortex-m: python-side ## for trace --target: cross compilers, QEMU, the plugin (
 	  /usr/lib/arm-none-eabi/newlib=libnewlib-arm-none-eabi \
 	  /usr/arm-linux-gnueabihf/include/stdio.h=libc6-dev-armhf-cross
 	@$(MAKE) -C qemu-plugin install LIBEXEC=../$(TOOL)
+	@echo 'try: $(DIAGMEM) prove --target cortex-m4 conv_2d_int8'
 
 .PHONY: demo
 demo: install ## trace a kernel, find its safe overlap, draw it, prove it (about a minute)

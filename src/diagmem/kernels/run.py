@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import tempfile
@@ -112,6 +113,9 @@ def _run(built: Built, cases: Sequence[Case], workdir: Path, timeout_seconds: fl
         )
     except subprocess.TimeoutExpired:
         return f"took more than {timeout_seconds:g} s"
+    fatal = re.search(rb"qemu: fatal: ([^\n]+)", done.stderr) if built.target else None
+    if fatal:
+        return f"was stopped by a fault ({fatal[1].decode(errors='replace')})"
     if done.returncode < 0:
         return f"was stopped by {_signal_name(-done.returncode)}"
     if built.target and done.returncode == image.FAULT_EXIT_CODE:

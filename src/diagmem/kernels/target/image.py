@@ -18,7 +18,7 @@ MEMORY {{
     code (rx) : ORIGIN = {code.start:#x}, LENGTH = {code.size_bytes:#x}
     data (rw) : ORIGIN = {data.start:#x}, LENGTH = {data.size_bytes:#x}
 }}
-ENTRY(reset)
+ENTRY(dm_reset)
 SECTIONS {{
     .text : {{ KEEP(*(.vectors)) *(.text .text.* .rodata .rodata.*) . = ALIGN(8); }} > code
     .ARM.extab : {{ *(.ARM.extab*) }} > code

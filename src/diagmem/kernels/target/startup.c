@@ -23,7 +23,7 @@ void initialise_monitor_handles(void);
 void __libc_init_array(void);
 void _init(void);
 void _fini(void);
-void reset(void);
+void dm_reset(void);
 
 /* What __libc_init_array calls besides the constructors. */
 void _init(void)
@@ -40,7 +40,7 @@ void *aligned_alloc(size_t alignment, size_t bytes)
     return memalign(alignment, bytes);
 }
 
-static void fault(void)
+static void dm_fault(void)
 {
     static const uint32_t exit_block[] = {ADP_STOPPED_APPLICATION_EXIT, FAULT_EXIT_CODE};
     register uint32_t operation __asm__("r0") = SYS_EXIT_EXTENDED;
@@ -50,7 +50,7 @@ static void fault(void)
     }
 }
 
-void reset(void)
+void dm_reset(void)
 {
     static char *arguments[] = {"driver", CASES_FILE, RESULTS_FILE, NULL};
     CPACR |= CPACR_FPU_AND_MVE;
@@ -63,6 +63,6 @@ void reset(void)
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[] = {
-    stack_top, reset, fault, fault, fault, fault, fault, fault,
-    NULL,      NULL,  NULL,  fault, fault, NULL,  fault, fault,
+    stack_top, dm_reset, dm_fault, dm_fault, dm_fault, dm_fault, dm_fault, dm_fault,
+    NULL,      NULL,  NULL,  dm_fault, dm_fault, NULL,  dm_fault, dm_fault,
 };
