@@ -84,4 +84,7 @@ void dm_calls_over(void);
 
 Bool dm_stream_open(void);
 
+/* Of the window opened last, in the upper half. */
+extern ULong dm_window_key;
+
 #endif /* DM_H */

@@ -58,12 +58,6 @@ typedef struct {
 
 #define MAX_SIZE_SHIFT 4
 
-/* Never 0: windows are numbered from 0. */
-static inline ULong key_of(qemu_plugin_meminfo_t info)
-{
-   return ((ULong)dm_window.index + 1) << 32 | info;
-}
-
 static Instruction* instruction(Addr pc)
 {
    Instruction* made = dm_memory(NULL, sizeof *made);
@@ -76,7 +70,7 @@ static void look_up(Instruction* i, qemu_plugin_meminfo_t info)
 {
    UInt shift = qemu_plugin_mem_size_shift(info);
    if (shift > MAX_SIZE_SHIFT) dm_fail("an access of 2^%u bytes", shift);
-   i->key = key_of(info);
+   i->key = dm_window_key | info;
    i->bytes = 0;
    i->size = 1u << shift;
    i->store = qemu_plugin_mem_is_store(info);
@@ -108,7 +102,7 @@ static void stay_in(Instruction* i, Addr address)
 static __attribute__((noinline)) void by_record(Instruction* i, qemu_plugin_meminfo_t info,
                                                 Addr address)
 {
-   if (i->key != key_of(info)) look_up(i, info);
+   if (i->key != (dm_window_key | info)) look_up(i, info);
    if (dm_direct.at && !dm_span_of_site(&dm_sites[i->site], address)) return;
    dm_direct_end();
    *dm_cursor++ = (DmRecord)address << DM_SITE_BITS | i->site;
@@ -124,13 +118,17 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
 {
    Instruction* i = data;
    UInt* at = dm_direct.at;
-   if (LIKELY(address - i->from < i->bytes && i->key == key_of(info)
+   if (LIKELY(address - i->from < i->bytes && i->key == (dm_window_key | info)
               && at != dm_direct.end)) {
       DmSpan* span = i->span;
       *at = i->class;
       dm_direct.at = at + 1;
       dm_direct.stores += i->store;
-      dm_span_append(span, address, i->size);
+      /* Such a span is narrow. */
+      *(Int*)span->at = (Int)(Long)(address - span->last);
+      span->at += sizeof(Int);
+      span->last = address;
+      span->alignment |= (address - span->start) | i->size;
    } else if (dm_page_map[address >> DM_PAGE_SHIFT & (DM_PAGES - 1)]) {
       by_record(i, info, address);
    }

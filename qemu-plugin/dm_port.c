@@ -148,6 +148,12 @@ void dm_sites_ran_out(UInt limit)
 
 void dm_bulk_made(Addr addr, SizeT size) {}
 
-void dm_window_opened(void) {}
+ULong dm_window_key;
+
+void dm_window_opened(void)
+{
+   /* Never 0: windows are numbered from 0. */
+   dm_window_key = ((ULong)dm_window.index + 1) << 32;
+}
 
 void dm_window_closed(void) {}
