@@ -41,7 +41,8 @@ overlapped, at the largest D and one element below it.
 
 kernels: c (our C kernels at -O2), c-O0, c-O3, two-columns (a convolution in another
 loop order), tflm (TensorFlow Lite Micro's, from the tflite-micro wheel).  With --target
-the C kernels are compiled for a Cortex-M, too, and traced and run there in QEMU.
+each set of C kernels named is compiled for a Cortex-M, too, as c@cortex-m4, and traced
+and run there in QEMU; the last lines say for how many pairs D is the one of this machine.
 
   diagmem check --op CONV_2D --op ADD --cases 100 -o results.csv
   diagmem check --kernels c --target cortex-m4 --target cortex-m55
