@@ -125,10 +125,8 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
       dm_direct.at = at + 1;
       dm_direct.stores += i->store;
       /* Such a span is narrow. */
-      *(Int*)span->at = (Int)(Long)(address - span->last);
+      *(Int*)span->at = (Int)dm_span_step(span, address, i->size);
       span->at += sizeof(Int);
-      span->last = address;
-      span->alignment |= (address - span->start) | i->size;
    } else if (dm_page_map[address >> DM_PAGE_SHIFT & (DM_PAGES - 1)]) {
       by_record(i, info, address);
    }

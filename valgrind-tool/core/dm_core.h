@@ -196,19 +196,13 @@ static inline DmSpan* dm_span_of_site(DmSite* s, Addr addr)
    return dm_span_of(addr, s->size, 0);
 }
 
-/* The next event's place in the column of its span; `wide` ones take Long. */
-static inline void dm_span_append(DmSpan* span, Addr addr, SizeT size)
+/* The span's next event is there: how far that is from the last one. */
+static inline Long dm_span_step(DmSpan* span, Addr addr, SizeT size)
 {
    Long delta = (Long)(addr - span->last);
    span->last = addr;
    span->alignment |= (addr - span->start) | size;
-   if (LIKELY(!span->wide)) {
-      *(Int*)span->at = (Int)delta;
-      span->at += sizeof(Int);
-   } else {
-      *(Long*)span->at = delta;
-      span->at += sizeof(Long);
-   }
+   return delta;
 }
 
 /* ---- draining the records ---- */

@@ -176,7 +176,13 @@ static inline void append(UInt* class, UInt site, DmSite* s, DmSpan* span, Addr 
 {
    UInt index = (UInt)(span - dm_window.spans);
    *class = LIKELY(s->last_span == index) ? s->last_class : dm_class(site, index);
-   dm_span_append(span, addr, size);
+   if (LIKELY(!span->wide)) {
+      *(Int*)span->at = (Int)dm_span_step(span, addr, size);
+      span->at += sizeof(Int);
+   } else {
+      *(Long*)span->at = dm_span_step(span, addr, size);
+      span->at += sizeof(Long);
+   }
 }
 
 /* Take records up to the end or to one that is no ordinary access; answers which. */

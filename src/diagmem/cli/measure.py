@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from diagmem.model.graph import Model
     from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair
 
-NO_KERNEL = "no kernel"
 LISTED = 3
 TELLING = ("the kernel is data-dependent", "damage may stay hidden", "no overlap: ")
 """How notes begin that are told, not only kept."""
@@ -233,6 +232,8 @@ def _say_next(args: argparse.Namespace, measured: Measured) -> None:
 def _say_without(measured: Measured) -> None:
     """Operators that get no overlap, because nobody described a kernel for them, and what
     was remarkable about those that do."""
+    from diagmem.networks.described import NO_KERNEL
+
     for operator in measured.operators:
         for note in dict.fromkeys(note for pair in operator.pairs for note in pair.notes):
             if note.startswith(TELLING):
@@ -243,6 +244,6 @@ def _say_without(measured: Measured) -> None:
         if (reason := next((p.notes[0] for p in operator.pairs if p.formula_says == NO_KERNEL), ""))
     )
     for (name, reason), number in list(without.items())[:LISTED]:
-        say(f"no overlap for {number} x {name}: {reason.removeprefix('no kernel: ')}")
+        say(f"no overlap for {number} x {name}: {reason.removeprefix(f'{NO_KERNEL}: ')}")
     if len(without) > LISTED:
         say(f"... and for {len(without) - LISTED} more reasons; --json has all")

@@ -149,10 +149,10 @@ def _operator(
         return _apart(model, moment, found.reason)
     kernel = library.kernel(found.layer)
     if isinstance(kernel, NoKernel):
-        return _apart(model, moment, f"no kernel: {kernel.reason}")
+        return _apart(model, moment, f"{NO_KERNEL}: {kernel.reason}")
     unlike = _unlike_filter(model, moment.operator, kernel)
     if unlike:
-        return _apart(model, moment, f"no kernel: {unlike}")
+        return _apart(model, moment, f"{NO_KERNEL}: {unlike}")
     key = repr((kernel.document.file, sorted(kernel.parameters.items())))
     if key not in known:
         try:
@@ -160,7 +160,7 @@ def _operator(
                 kernel = for_target(kernel, target)
                 reason = why_too_large(target, Case(kernel))
                 if reason:
-                    return _apart(model, moment, f"no kernel: {reason}")
+                    return _apart(model, moment, f"{NO_KERNEL}: {reason}")
             known[key] = _evidence(kernel, inputs)
         except DiagmemError as error:
             raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
