@@ -134,17 +134,40 @@ def test_wiped_input(written: Writer) -> None:
 
 
 def test_early_exit(written: Writer) -> None:
-    """How long x[0] is looked at depends on what is in x[1]: the union counts, and
-    inputs that nobody tried may need more."""
+    """How long x[0] is looked at depends on what is in x[1]: inputs that nobody tried
+    may need more than any that was, so nothing is proven."""
     body = "int n = rows * cols, far = x[1] % n, i = 0; for (; i < far; i++) y[i] = x[0] + i;"
     body += " for (; i < n; i++) y[i] = x[i] >> 1;"
     made = kernel(written, body, dtype="uint8")
     proof = prove(made)
-    assert proof.proven
+    assert proof.data_dependent
+    assert not proof.proven
+    assert not proof.tight
+    assert "the kernel is data-dependent, so only a displacement that is asked for" in proof.why
     figures = [prove(made, inputs=1, seed=s).traced_displacement_bytes for s in range(3)]
     assert len(set(figures)) > 1
     assert proof.traced_displacement_bytes == max(f or 0 for f in figures)
     assert any("the kernel is data-dependent: D is" in note for note in proof.notes)
+    asked = prove(made, displacement_bytes=ROWS * COLUMNS - 1)
+    assert asked.proven
+    assert asked.data_dependent
+    assert any("the kernel is data-dependent: D is" in note for note in asked.notes)
+
+
+@pytest.mark.parametrize("lead", [16, 32, 48])
+def test_another_way_at_one_alignment(lead: int, written: Writer) -> None:
+    """A kernel that looks at where its output lies modulo 64 goes backwards at one of
+    the four places that a runtime may give it."""
+    body = f"int n = rows * cols; if (((uintptr_t)y & 63) == {lead})"
+    body += " for (int i = n - 1; i >= 0; i--) y[i] = x[i] + 1;"
+    body += " else for (int i = 0; i < n; i++) y[i] = x[i] + 1;"
+    made = kernel(written, body, dtype="uint8")
+    proof = check(made)
+    assert proof.traced_displacement_bytes == 0
+    assert not prove(made, displacement_bytes=48).proven
+    # The last multiple of 16, the only displacements that plans use, fails as well.
+    assert proof.min_displacement_bytes > 144
+    assert "although the trace apart says that 0 is enough" in proof.why
 
 
 @pytest.mark.parametrize("flags", ["-O0", "-O3"])

@@ -31,7 +31,10 @@ class Pretended:
     def each(self, displacements: Sequence[int]) -> Iterator[Trial]:
         for d in displacements:
             self.asked.append(d)
-            yield Trial(d, None, "no" if d in self.failing else "")
+            yield self.at(d)
+
+    def at(self, displacement_bytes: int) -> Trial:
+        return Trial(displacement_bytes, None, "no" if displacement_bytes in self.failing else "")
 
 
 def search_of(pretended: Pretended, inputs: int = 1) -> Search:

@@ -66,6 +66,18 @@ void relu(const float *x, float *y, int n)
 }
 """
 
+ARGMAX_TAIL = """\
+void relu(const float *x, float *y, int n)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        best = x[i] > x[best] ? i : best;
+    for (int i = 0; i < n - 1; i++)
+        y[i] = x[i] / 2;
+    y[n - 1] = x[best];
+}
+"""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -172,6 +184,18 @@ def test_in_place_is_proven_like_any_other_displacement(model: Model, folder: Pa
     [pair] = found.operators[2].pairs
     assert pair.min_displacement_bytes > 0
     assert not pair.in_place
+
+
+def test_a_kernel_that_its_data_steer_gets_no_overlap(model: Model, folder: Path) -> None:
+    """D differs between the inputs tried, so nobody knows what the next one needs."""
+    (folder / "relu.c").write_text(ARGMAX_TAIL)
+    found = measure_described(model, Library(str(folder)))
+    [pair] = found.operators[2].pairs
+    assert pair.safe_overlap_bytes == 0
+    assert pair.min_displacement_bytes == pair.output_bytes
+    assert not pair.in_place
+    assert any(note.startswith("the kernel is data-dependent: D is") for note in pair.notes)
+    assert "no overlap: D differs between inputs, and others may need more" in pair.notes
 
 
 def test_equal_layers_are_measured_once(

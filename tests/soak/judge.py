@@ -21,7 +21,7 @@ class Verdict:
     """What became of one kernel, one compiler and one level."""
 
     kind: str
-    """``tight``, ``not tight``, ``mended``, ``not proven`` or ``WRONG``."""
+    """``tight``, ``not tight``, ``mended``, ``data-dependent``, ``not proven`` or ``WRONG``."""
     detail: str
 
 
@@ -37,6 +37,8 @@ def written(directory: Path, seed: int, number: int, compiler: str, level: str) 
 def judge(kernel: Kernel, proof: Proof | None = None) -> Verdict:
     """Prove a kernel's displacement, and run it there and above on fresh inputs."""
     proof = proof or prove(kernel)
+    if proof.data_dependent:
+        return Verdict("data-dependent", proof.why)
     if not proof.proven:
         return Verdict("not proven", proof.why or str(proof.first_difference or proof.stopped))
     wrong = _refuted(kernel, proof)
@@ -59,7 +61,7 @@ def _refuted(kernel: Kernel, proof: Proof) -> str:
 
 
 def _reason(proof: Proof) -> str:
-    for word in ("decided by", "data-dependent", "never written", "read before they are written"):
+    for word in ("decided by", "never written", "read before they are written"):
         if any(word in note for note in proof.notes):
             return word
     return "other"

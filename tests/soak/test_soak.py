@@ -30,7 +30,7 @@ def test_nothing_proven_is_wrong(number: int, compiler: str, level: str, tmp_pat
     if shutil.which(compiler) is None:
         pytest.skip(f"there is no {compiler} here; make soak installs it")
     verdict = judge(written(tmp_path / "k", SEED, number, compiler, level))
-    assert verdict.kind in {"tight", "not tight", "mended"}, verdict
+    assert verdict.kind in {"tight", "not tight", "mended", "data-dependent"}, verdict
 
 
 def test_the_same_number_is_the_same_kernel() -> None:

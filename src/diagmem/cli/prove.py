@@ -188,4 +188,6 @@ def _next(kernel: Kernel, args: argparse.Namespace, proofs: list[Proof]) -> str:
         return f"diagmem trace {call} -o {kernel.name}.dmt"
     if args.displacement is not None:
         return f"diagmem prove {call}   (searches for the smallest)"
+    if any(proof.data_dependent for proof in proofs):
+        return f"diagmem prove {call} --displacement D   (one that you know all inputs to keep)"
     return f"diagmem trace {call} -o {kernel.name}.dmt   (then: diagmem heatmap)"

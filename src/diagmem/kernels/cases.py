@@ -18,19 +18,59 @@ from diagmem.errors import DiagmemError
 from diagmem.kernels.driver import pack, signature
 from diagmem.kernels.fills import UInt8Array, contents
 from diagmem.kernels.model import BufferSpec, Kernel
+from diagmem.trace.model import Role
 
 GUARD_BYTES = 1024
 ALIGN_BYTES = 64
+LEADS = (0, 16, 32, 48)
+"""Where an arena's tensors may lie modulo `ALIGN_BYTES`: runtimes align them to 16."""
 MAX_REGION_BYTES = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """An input lies so far from an output: address(input) - address(output)."""
+    """An input lies so far from an output: address(input) - address(output).
+
+    ``lead_bytes`` is the address of the one with the larger elements, modulo
+    `ALIGN_BYTES`.
+    """
 
     input: str
     output: str
     displacement_bytes: int
+    lead_bytes: int = 0
+
+    def together(self, kernel: Kernel) -> Together:
+        """Where both lie.  The one with the larger elements is aligned, so that every
+        displacement that suits the smaller elements is free of unaligned access.
+
+        Raises
+        ------
+        DiagmemError
+            The kernel has no such pair, or it would not meet there.
+        """
+        source, target = _pair(kernel, self)
+        if source.dtype.size_bytes > target.dtype.size_bytes:
+            offsets = {source.name: 0, target.name: -self.displacement_bytes}
+        else:
+            offsets = {source.name: self.displacement_bytes, target.name: 0}
+        return Together({name: at + self.lead_bytes for name, at in offsets.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Buffers that lie so far from one place, in bytes, and may share bytes; the place
+    is a multiple of `ALIGN_BYTES`."""
+
+    offsets: Mapping[str, int]
+
+    def together(self, kernel: Kernel) -> Together:
+        """Itself."""
+        return self
+
+    def shifted(self, by_bytes: int) -> Together:
+        """All of them so many bytes higher."""
+        return Together({name: at + by_bytes for name, at in self.offsets.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +83,7 @@ class Case:
 
     kernel: Kernel
     seed: int = 0
-    placement: Placement | None = None
+    placement: Placement | Together | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
     def before(self, buffer: BufferSpec) -> UInt8Array:
@@ -71,7 +111,7 @@ class Layout:
 class Result:
     """What one call left behind: its return value and every buffer's bytes.
 
-    Of an overlapped pair the input holds what the output has written over it.
+    An overlapped input holds what the output has written over it.
     """
 
     status: int
@@ -79,26 +119,19 @@ class Result:
 
 
 def layout(case: Case) -> Layout:
-    """Place all buffers, each aligned to 64 bytes, the overlapped pair as one.
-
-    Of the pair the one with the larger elements is aligned, so that every
-    displacement that suits the smaller elements is free of unaligned access.
-    """
+    """Place all buffers, each aligned to 64 bytes, those that lie together as one."""
     kernel, placement = case.kernel, case.placement
-    pair = _pair(kernel, placement)
+    placed = placement.together(kernel).offsets if placement else {}
+    sizes = {buffer.name: buffer.size_bytes for buffer in kernel.buffers}
     offsets: dict[str, int] = {}
     cursor = GUARD_BYTES
     for buffer in kernel.buffers:
         if buffer.name in offsets:
             continue
-        group = {buffer.name: (buffer, 0)}
-        if placement and pair and buffer in pair:
-            group = _displaced(*pair, placement.displacement_bytes)
-        lowest = min(relative for _, relative in group.values())
-        anchor = -(-(cursor - lowest) // ALIGN_BYTES) * ALIGN_BYTES
-        for name, (_, relative) in group.items():
-            offsets[name] = anchor + relative
-        cursor = max(offsets[n] + b.size_bytes for n, (b, _) in group.items()) + GUARD_BYTES
+        group = placed if buffer.name in placed else {buffer.name: 0}
+        anchor = -(-(cursor - min(group.values())) // ALIGN_BYTES) * ALIGN_BYTES
+        offsets.update({name: anchor + relative for name, relative in group.items()})
+        cursor = max(offsets[name] + sizes[name] for name in group) + GUARD_BYTES
     if cursor > MAX_REGION_BYTES:
         raise DiagmemError(
             f"{kernel.file}: the buffers take {cursor} bytes, expected at most {MAX_REGION_BYTES}"
@@ -106,18 +139,7 @@ def layout(case: Case) -> Layout:
     return Layout(offsets, cursor)
 
 
-def _displaced(
-    source: BufferSpec, target: BufferSpec, displacement_bytes: int
-) -> dict[str, tuple[BufferSpec, int]]:
-    """Both buffers of a pair, relative to the one that is aligned."""
-    if source.dtype.size_bytes > target.dtype.size_bytes:
-        return {source.name: (source, 0), target.name: (target, -displacement_bytes)}
-    return {source.name: (source, displacement_bytes), target.name: (target, 0)}
-
-
-def _pair(kernel: Kernel, placement: Placement | None) -> tuple[BufferSpec, BufferSpec] | None:
-    if placement is None:
-        return None
+def _pair(kernel: Kernel, placement: Placement) -> tuple[BufferSpec, BufferSpec]:
     source, target = kernel.buffer(placement.input), kernel.buffer(placement.output)
     if source is None or target is None or source is target:
         raise DiagmemError(
@@ -135,11 +157,7 @@ def _pair(kernel: Kernel, placement: Placement | None) -> tuple[BufferSpec, Buff
 def region_before(case: Case, placed: Layout) -> UInt8Array:
     """The region's bytes before the call; an overlapped input lies on its output."""
     region = _canaries(placed.region_bytes)
-    buffers = list(case.kernel.buffers)
-    if case.placement:
-        name = case.placement.input
-        buffers.sort(key=lambda b: b.name == name)
-    for buffer in buffers:
+    for buffer in sorted(case.kernel.buffers, key=lambda b: b.role is Role.INPUT):
         start = placed.offsets[buffer.name]
         region[start : start + buffer.size_bytes] = case.before(buffer)
     return region

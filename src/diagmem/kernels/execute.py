@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from diagmem.errors import DiagmemError
-from diagmem.kernels.build import build
-from diagmem.kernels.cases import Case, Placement, Result, layout
+from diagmem.kernels.build import Built, build
+from diagmem.kernels.cases import LEADS, Case, Placement, Result, Together, layout
 from diagmem.kernels.model import BufferSpec, Kernel
 from diagmem.kernels.run import run_each, run_native
 from diagmem.trace.model import Role
@@ -46,14 +47,13 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What overlapped runs at one displacement have shown.
+class Outcome:
+    """What overlapped runs have shown.
 
     ``difference`` is the first, None where there was none; ``stopped`` says how
     the kernel was stopped, or is empty.
     """
 
-    displacement_bytes: int
     difference: Difference | None
     stopped: str
 
@@ -61,6 +61,20 @@ class Trial:
     def holds(self) -> bool:
         """Every compared byte was right, for every input."""
         return self.difference is None and not self.stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What they have shown at one displacement; fields as in `Outcome`."""
+
+    displacement_bytes: int
+    difference: Difference | None
+    stopped: str
+
+    @property
+    def holds(self) -> bool:
+        """As `Outcome.holds`."""
+        return Outcome(self.difference, self.stopped).holds
 
 
 def find_pair(kernel: Kernel, pair: tuple[str, str] | None = None) -> tuple[BufferSpec, BufferSpec]:
@@ -78,11 +92,17 @@ def find_pair(kernel: Kernel, pair: tuple[str, str] | None = None) -> tuple[Buff
     return chosen[0], chosen[1]
 
 
-class Runs:
-    """Runs of one kernel, apart and with one pair overlapped, on seeded inputs.
+class Results:
+    """The right results of a kernel on seeded inputs, and how runs with its buffers
+    placed otherwise compare.
 
-    Outputs, other inputs and weights are compared bit by bit; scratch memory and
-    the overlapped input are free to differ.
+    Outputs, inputs and weights are compared bit by bit; scratch memory and inputs that
+    are spared are free to differ.
+
+    Parameters
+    ----------
+    built : another build than the one that the description makes now.
+    alike : buffers that hold what another one does, by its name.
 
     Raises
     ------
@@ -91,7 +111,12 @@ class Runs:
     """
 
     def __init__(
-        self, kernel: Kernel, seeds: Sequence[int], pair: tuple[str, str] | None = None
+        self,
+        kernel: Kernel,
+        seeds: Sequence[int],
+        *,
+        built: Built | None = None,
+        alike: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         if not seeds or min(seeds) < 0:
             raise DiagmemError(
@@ -99,17 +124,15 @@ class Runs:
                 " expected at least 1 and 0"
             )
         self.kernel = kernel
-        self.input, self.output = find_pair(kernel, pair)
-        self.cell_bytes = min(self.input.dtype.size_bytes, self.output.dtype.size_bytes)
-        self._built = build(kernel)
+        self._built = built or build(kernel)
         self._seeds = seeds
         self._contents = [_contents(kernel, seed) for seed in seeds]
+        for contents in self._contents:
+            contents.update({name: contents[other] for name, other in alike.items()})
         self._expected, self.seconds = self._apart()
 
-    def _case(self, number: int, displacement_bytes: int | None) -> Case:
-        placement = None
-        if displacement_bytes is not None:
-            placement = Placement(self.input.name, self.output.name, displacement_bytes)
+    def case(self, number: int, placement: Placement | Together | None) -> Case:
+        """The run of one input with its buffers placed so."""
         return Case(self.kernel, self._seeds[number], placement, self._contents[number])
 
     def _apart(self) -> tuple[list[Result], float]:
@@ -118,9 +141,9 @@ class Runs:
         # reads what nobody wrote, cannot be compared with itself.
         numbers = [*range(len(self._seeds)), 0]
         before = _children_seconds()
-        results = run_native(self._built, [self._case(number, None) for number in numbers])
+        results = run_native(self._built, [self.case(number, None) for number in numbers])
         seconds = (_children_seconds() - before) / len(numbers)
-        again = self._difference(results[0], results[-1], self._seeds[0], spared="")
+        again = self._difference(results[0], results[-1], self._seeds[0], spared=())
         if again is not None:
             raise DiagmemError(
                 f'{self.kernel.file}: function "{self.kernel.function}" gave two results for one'
@@ -129,50 +152,34 @@ class Runs:
             )
         return results[:-1], seconds
 
-    def case_bytes(self, displacement_bytes: int) -> int:
-        """Bytes of the region of one run there."""
-        return layout(self._case(0, displacement_bytes)).region_bytes
-
-    def at(self, displacement_bytes: int) -> Trial:
-        """Run every input overlapped at one displacement."""
-        return next(self.each([displacement_bytes]))
-
-    def each(self, displacements: Sequence[int]) -> Iterator[Trial]:
-        """Run every input at every displacement, many to a process."""
-        if not displacements:
-            return
-        per_case = max(self.case_bytes(d) for d in {displacements[0], displacements[-1]})
-        at_once = max(1, BATCH_BYTES // per_case)
-        for start in range(0, len(displacements), at_once):
-            batch = displacements[start : start + at_once]
-            trials = {d: Trial(d, None, "") for d in batch}
-            for number in range(len(self._seeds)):
-                # What one input refutes need not be run on the others.
-                left = [d for d in batch if trials[d].holds]
-                trials.update(zip(left, self._one_input(number, left), strict=True))
-            yield from trials.values()
-
-    def _one_input(self, number: int, displacements: Sequence[int]) -> Iterator[Trial]:
-        outcomes = run_each(
-            self._built,
-            [self._case(number, d) for d in displacements],
-            timeout_seconds=PATIENCE_SECONDS + PATIENCE * self.seconds * len(displacements),
-        )
-        seed, expected = self._seeds[number], self._expected[number]
-        for displacement, found in zip(displacements, outcomes, strict=True):
-            if isinstance(found, DiagmemError):
-                # It ran apart, so this is the overlap's doing: an answer, not an error.
-                yield Trial(displacement, None, str(found))
-            else:
-                wrong = self._difference(expected, found, seed, spared=self.input.name)
-                yield Trial(displacement, wrong, "")
+    def each(
+        self, placements: Sequence[Placement | Together], spared: Collection[str]
+    ) -> list[Outcome]:
+        """Run every input with its buffers placed in every one of these ways."""
+        outcomes = [Outcome(None, "")] * len(placements)
+        for number, seed in enumerate(self._seeds):
+            # What one input refutes need not be run on the others.
+            left = [i for i, outcome in enumerate(outcomes) if outcome.holds]
+            results = run_each(
+                self._built,
+                [self.case(number, placements[i]) for i in left],
+                timeout_seconds=PATIENCE_SECONDS + PATIENCE * self.seconds * len(left),
+            )
+            for i, result in zip(left, results, strict=True):
+                if isinstance(result, DiagmemError):
+                    # It ran apart, so this is the overlap's doing: an answer, not an error.
+                    outcomes[i] = Outcome(None, str(result))
+                else:
+                    wrong = self._difference(self._expected[number], result, seed, spared=spared)
+                    outcomes[i] = Outcome(wrong, "")
+        return outcomes
 
     def _difference(
-        self, expected: Result, found: Result, seed: int, *, spared: str
+        self, expected: Result, found: Result, seed: int, *, spared: Collection[str]
     ) -> Difference | None:
-        """The first differing byte in all buffers but scratch and the overlapped input."""
+        """The first differing byte in all buffers but scratch and those that are spared."""
         for buffer in self.kernel.buffers:
-            if buffer.role not in _COMPARED or buffer.name == spared:
+            if buffer.role not in _COMPARED or buffer.name in spared:
                 continue
             right, seen = expected.buffers[buffer.name], found.buffers[buffer.name]
             wrong = right != seen
@@ -201,6 +208,62 @@ class Runs:
             if share > SATURATED_SHARE:
                 return f'{share:.1%} of "{buffer.name}" are at the ends of {buffer.dtype.name}'
         return ""
+
+
+class Runs:
+    """Runs of one kernel with one pair overlapped, on seeded inputs.
+
+    The overlapped input is free to differ.
+
+    Raises
+    ------
+    DiagmemError
+        As `Results`.
+    """
+
+    def __init__(
+        self, kernel: Kernel, seeds: Sequence[int], pair: tuple[str, str] | None = None
+    ) -> None:
+        self.input, self.output = find_pair(kernel, pair)
+        self.cell_bytes = min(self.input.dtype.size_bytes, self.output.dtype.size_bytes)
+        self._results = Results(kernel, seeds)
+        self.seconds, self.saturation = self._results.seconds, self._results.saturation
+
+    def _placed(self, displacement_bytes: int, lead_bytes: int = 0) -> Placement:
+        return Placement(self.input.name, self.output.name, displacement_bytes, lead_bytes)
+
+    def case_bytes(self, displacement_bytes: int) -> int:
+        """Bytes of the region of one run there."""
+        return layout(self._results.case(0, self._placed(displacement_bytes))).region_bytes
+
+    def at(self, displacement_bytes: int) -> Trial:
+        """Run every input overlapped at one displacement, at all of `LEADS`."""
+        [trial] = self._tried({displacement_bytes: LEADS})
+        return trial
+
+    def each(self, displacements: Sequence[int]) -> Iterator[Trial]:
+        """Run every input at every displacement, many to a process: at all of `LEADS`
+        where a runtime may place tensors, at one in turn elsewhere."""
+        if not displacements:
+            return
+        per_case = max(self.case_bytes(d) for d in {displacements[0], displacements[-1]})
+        at_once = max(1, BATCH_BYTES // per_case)
+        for start in range(0, len(displacements), at_once):
+            batch = displacements[start : start + at_once]
+            yield from self._tried({d: self._leads(d) for d in batch})
+
+    def _leads(self, displacement_bytes: int) -> Sequence[int]:
+        if displacement_bytes % LEADS[1] == 0:
+            return LEADS
+        return (LEADS[displacement_bytes // self.cell_bytes % len(LEADS)],)
+
+    def _tried(self, leads: Mapping[int, Sequence[int]]) -> Iterator[Trial]:
+        placements = [self._placed(d, lead) for d, each in leads.items() for lead in each]
+        outcomes = self._results.each(placements, (self.input.name,))
+        for displacement, each in leads.items():
+            mine, outcomes = outcomes[: len(each)], outcomes[len(each) :]
+            worst = next((outcome for outcome in mine if not outcome.holds), mine[0])
+            yield Trial(displacement, worst.difference, worst.stopped)
 
 
 def _children_seconds() -> float:

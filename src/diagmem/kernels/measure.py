@@ -9,7 +9,7 @@ from pathlib import Path
 
 from diagmem.errors import DiagmemError
 from diagmem.kernels.build import build
-from diagmem.kernels.cases import Case, Placement, read_results
+from diagmem.kernels.cases import Case, Placement, Together, read_results
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.run import RESULTS_FILE, driver_command
 from diagmem.kernels.target.kernel import on_target
@@ -32,7 +32,7 @@ def trace_kernel(
     watch: Sequence[str] = (),
     seed: int = 0,
     inputs: int = 1,
-    placement: Placement | None = None,
+    placement: Placement | Together | None = None,
     every_load: bool = False,
     raw_copies: bool = False,
     values: Path | None = None,
@@ -100,9 +100,11 @@ def _about(kernel: Kernel, compiler: str, seed: int) -> dict[str, object]:
     }
 
 
-def _overlapped(placement: Placement | None) -> dict[str, object]:
+def _overlapped(placement: Placement | Together | None) -> dict[str, object]:
     if placement is None:
         return {}
+    if isinstance(placement, Together):
+        return {"overlapped": True, "offsets": dict(placement.offsets)}
     return {
         "overlapped": True,
         "displacement_bytes": {

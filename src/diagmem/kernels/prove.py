@@ -2,6 +2,7 @@
 
 A traced D is a claim about every displacement from D on.  It is proven when
 
+- traces of different inputs give the same D,
 - runs truly overlapped there give the bits of a run apart, for every input,
 - those at larger displacements do so too, as many as can be afforded, and
 - a new trace at D does not contradict: it is the one apart, or its own order of
@@ -31,6 +32,8 @@ from diagmem.trace.model import Role
 MAX_TRACES = 16
 """Overlapped traces for one pair until no overlap is left as the answer."""
 LISTED = 100
+DATA_DEPENDENT = "the kernel is data-dependent"
+UNKNOWN_NEEDS = f"{DATA_DEPENDENT}, so only a displacement that is asked for can be proven"
 _OVERLAPPED = (Role.INPUT, Role.OUTPUT)
 
 
@@ -53,6 +56,8 @@ class Proof:
     same_accesses : the trace at D is the one apart, access by access.
     agrees : the trace at D does not contradict; None where it cannot be told.
     monotone : of the displacements tried below D none held.
+    data_dependent : D of the traces apart differs between the inputs; then nothing is
+        proven but a displacement that was asked for.
     holds_below : those that did, up to a hundred; isolated, and not claimed.
     displacements_tried, displacements_possible, exhaustive : how many were run
         of those from 0 to where the two share no byte, a cell apart.
@@ -76,6 +81,7 @@ class Proof:
     same_accesses: bool
     agrees: bool | None
     monotone: bool
+    data_dependent: bool
     holds_below: tuple[int, ...]
     displacements_tried: int
     displacements_possible: int
@@ -193,6 +199,7 @@ class _Verdict:
     agreement: Agreement
     why: str
     notes: tuple[str, ...]
+    data_dependent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +220,7 @@ class _Question:
     def answer(self, asked: int | None) -> Proof:
         if asked is not None:
             return self._asked(asked)
-        traced, notes = self._traced()
+        traced, dependent, notes = self._traced()
         search = Search(self.runs, len(self.seeds))
         search.around(traced)
         why = ""
@@ -225,25 +232,26 @@ class _Question:
                 f" {traced} is enough"
             )
         found, agreement, said = self._agreed(search, found)
-        why = "; ".join(filter(None, (why, said)))
-        return self._proof(_Verdict(found, traced, agreement, why, notes), search)
+        why = "; ".join(filter(None, (why, said, UNKNOWN_NEEDS if dependent else "")))
+        return self._proof(_Verdict(found, traced, agreement, why, notes, dependent), search)
 
     def _asked(self, asked: int) -> Proof:
         search = Search(self.runs, len(self.seeds))
-        notes: tuple[str, ...] = ()
+        _, dependent, traced_notes = self._traced()
+        notes = tuple(note for note in traced_notes if note.startswith(DATA_DEPENDENT))
         if asked >= 0:
             search.around(asked)
             above = search.tried.failed_from(asked + 1)
             if above:
-                notes = (f"isolated: {above[-1]} bytes, which is more, does not hold",)
+                notes += (f"isolated: {above[-1]} bytes, which is more, does not hold",)
         stopped = self.runs.at(asked).stopped
         # A kernel that has lost its way would not come back under a tracer either.
         agreement = Agreement(False, None, None, stopped) if stopped else self._compare(asked)
         why = "" if agreement.safe else _contradiction(asked, agreement)
-        return self._proof(_Verdict(asked, None, agreement, why, notes), search)
+        return self._proof(_Verdict(asked, None, agreement, why, notes, dependent), search)
 
-    def _traced(self) -> tuple[int, tuple[str, ...]]:
-        """The union over the inputs, and what to say where they differ."""
+    def _traced(self) -> tuple[int, bool, tuple[str, ...]]:
+        """The union over the inputs, whether they differ, and what to say of that."""
         each = [window.pair(*self.pair) for window in self.apart.overlaps()]
         figures = [pair.min_displacement_bytes for pair in each]
         notes = list(dict.fromkeys(note for pair in each for note in pair.notes))
@@ -253,8 +261,8 @@ class _Question:
             listed = ", ".join(
                 f"{d} with seed {s}" for s, d in zip(self.seeds, figures, strict=True)
             )
-            notes.append(f"the kernel is data-dependent: D is {listed}; the largest counts")
-        return max(figures), tuple(notes)
+            notes.append(f"{DATA_DEPENDENT}: D is {listed}; other inputs may need more")
+        return max(figures), len(set(figures)) > 1, tuple(notes)
 
     def _compare(self, displacement: int) -> Agreement:
         if not -self.runs.input.size_bytes < displacement < self._end:
@@ -290,7 +298,9 @@ class _Question:
         tried = search.tried
         # What was asked about is that displacement; a traced D claims all beyond it.
         holes = [] if verdict.traced is None else tried.failed_from(displacement)
+        stated = verdict.traced is None
         proven = at.holds and not holes and agreement.safe is True
+        proven &= stated or not verdict.data_dependent
         below = nearer(displacement, runs.cell_bytes) if proven else None
         under = runs.at(below) if below is not None else Trial(displacement, None, "")
         held = tried.held_below(max(displacement, 0))
@@ -306,6 +316,7 @@ class _Question:
             same_accesses=agreement.same_accesses,
             agrees=agreement.safe,
             monotone=not held,
+            data_dependent=verdict.data_dependent,
             holds_below=tuple(held[:LISTED]),
             displacements_tried=len(tried.held),
             displacements_possible=tried.possible,

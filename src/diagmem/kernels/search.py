@@ -10,7 +10,7 @@ import numpy as np
 from diagmem.kernels.execute import Runs
 
 MAX_RUNS = 6000
-"""Overlapped runs for one pair, about two seconds of a small kernel."""
+"""Displacements times inputs for one pair, about three seconds of a small kernel."""
 MAX_BYTES = 1 << 30
 """Bytes of regions written and read back for one pair."""
 MAX_SECONDS = 20.0
@@ -90,6 +90,14 @@ class Search:
     def smallest_from(self, start: int) -> int:
         """The smallest displacement from ``start`` on that holds with all tried
         above it; narrows the gap below it down as far as the budget goes."""
+        while True:
+            found = self._narrowed_from(start)
+            # One by one most were run at one alignment only.
+            if found >= self._end or self._runs.at(found).holds:
+                return found
+            self.tried.held[found] = False
+
+    def _narrowed_from(self, start: int) -> int:
         while True:
             failed = self.tried.failed_from(start)
             if not failed:

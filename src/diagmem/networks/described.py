@@ -210,6 +210,8 @@ def _evidence(kernel: Kernel, inputs: int) -> _Evidence:
 
 def _in_place(kernel: Kernel, proof: Proof, seeds: range) -> bool:
     """Is displacement 0 proven, by itself where D is more?"""
+    if proof.data_dependent:
+        return False
     if proof.min_displacement_bytes == 0:
         return proof.proven
     pair = proof.input, proof.output
@@ -261,7 +263,9 @@ def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) 
     source, target = live
     hidden = f"damage may stay hidden: {proof.saturation}" if proof.saturation else ""
     notes = (*overlap.notes, *proof.notes, *filter(None, (proof.why, hidden)))
-    if not proof.proven:
+    if proof.data_dependent:
+        notes += ("no overlap: D differs between inputs, and others may need more",)
+    elif not proof.proven:
         notes += ("no overlap: overlapped runs have not shown that any is safe",)
     return replace(
         overlap,
