@@ -7,7 +7,6 @@
 #include "dm.h"
 #include "pub_tool_hashtable.h"
 #include "pub_tool_replacemalloc.h"
-#include "valgrind.h" /* the core's version */
 
 /* Every block that lives, by address, and for the sizes that a --buffer asks
  * for the order in which blocks of that size came. */
@@ -68,19 +67,12 @@ static void* dm_malloc(ThreadId tid, SizeT n)
    return allocate(tid, n, VG_(clo_alignment), False);
 }
 
-/* From 3.22 on the core also says which alignment the program had asked for. */
-#if __VALGRIND_MAJOR__ == 3 && __VALGRIND_MINOR__ < 22
-#define ASKED
-#else
-#define ASKED , SizeT asked
-#endif
-
-static void* dm_memalign(ThreadId tid, SizeT align ASKED, SizeT n)
+static void* dm_memalign(ThreadId tid, SizeT align DM_ASKED_ALIGNMENT, SizeT n)
 {
    return allocate(tid, n, align, False);
 }
 
-static void* dm_new_aligned(ThreadId tid, SizeT n, SizeT align ASKED)
+static void* dm_new_aligned(ThreadId tid, SizeT n, SizeT align DM_ASKED_ALIGNMENT)
 {
    return allocate(tid, n, align, False);
 }

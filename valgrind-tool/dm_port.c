@@ -11,10 +11,19 @@
 
 /* ---- memory ---- */
 
+static inline void* pages_of_pointer(void* pages) { return pages; }
+
+static inline void* pages_of_result(SysRes result)
+{
+   return sr_isError(result) ? NULL : (void*)sr_Res(result);
+}
+
 void* dm_pages(SizeT bytes)
 {
-   /* Zeroed by the kernel, and only where touched. */
-   return VG_(am_shadow_alloc)(bytes);
+   /* Zeroed by the kernel, and only where touched.  Valgrind 3.19 returns the
+      pointer, 3.24 a SysRes: take whichever the headers declare. */
+   return _Generic(VG_(am_shadow_alloc)(bytes), void*: pages_of_pointer,
+                   SysRes: pages_of_result)(VG_(am_shadow_alloc)(bytes));
 }
 
 void dm_pages_free(void* pages, SizeT bytes)

@@ -17,6 +17,7 @@
 #include "pub_tool_debuginfo.h"
 #include "pub_tool_guest.h"
 #include "pub_tool_machine.h"
+#include "pub_tool_seqmatch.h"
 #include "pub_tool_threadstate.h"
 
 #define NO_EXIT (~(Addr)0)
