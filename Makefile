@@ -1,6 +1,6 @@
 # diagmem: set up, try, test.  `make` alone lists what there is.
 #
-# Needs make and a Python of 3.11 or newer; `make install` sees to the rest, into
+# Needs make and a Python of 3.11 or newer; each target installs what it needs, into
 # .venv, build, valgrind-tool/build and src/diagmem/_valgrind.  Every path here is
 # relative, because make splits names at spaces and a checkout may lie anywhere.
 
@@ -19,11 +19,18 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: install
-install: python-side tool ## set everything up: Debian packages, .venv, the Valgrind tool
+install: .venv/extras tool ## set up all that a user needs: Debian packages, .venv, the tool
 	@echo 'diagmem is set up: $(DIAGMEM), or make demo'
+
+# Three sets of Python packages, each with the one before: what tracing, analysis and
+# pictures need; what networks and exports need; what tests and lint need.
+.PHONY: core dev
+core: .venv/core tool
+dev: .venv/dev tool
+	@sh scripts/system-packages.sh '$(PYTHON)' g++
 
 .PHONY: python
 python:
@@ -37,13 +44,21 @@ python:
 system: python
 	@sh scripts/system-packages.sh '$(PYTHON)'
 
-.PHONY: python-side
-python-side: .venv/installed
-
 # A .venv whose Python was removed or replaced does not start; it is made anew.
-.venv/installed: pyproject.toml setup.py | system
+.venv/core: pyproject.toml setup.py | system
 	@$(VENV_PYTHON) -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	$(PIP) install --quiet --editable '.[dev]'
+	@echo 'installing Python packages into .venv: 60 MB to download, 300 MB on disk'
+	$(PIP) install --editable .
+	@touch $@
+
+.venv/extras: .venv/core
+	@echo 'installing optional Python packages into .venv: 90 MB to download, 300 MB on disk'
+	$(PIP) install --editable '.[exact,parquet,tflm]'
+	@touch $@
+
+.venv/dev: .venv/extras
+	@echo 'installing packages for tests into .venv: 60 MB to download, 150 MB on disk'
+	$(PIP) install --editable '.[dev]'
 	@touch $@
 
 # Valgrind's files keep the dates they were packaged with, so an upgrade does not
@@ -57,7 +72,7 @@ tool: | system
 
 # A file stands for a package that brings no program.
 .PHONY: cortex-m
-cortex-m: python-side ## for trace --target: cross compilers, QEMU, the plugin (optional)
+cortex-m: .venv/core ## for trace --target: cross compilers, QEMU, the plugin (optional)
 	@sh scripts/system-packages.sh '$(PYTHON)' qemu-system-arm qemu-arm=qemu-user \
 	  arm-none-eabi-gcc=gcc-arm-none-eabi arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf \
 	  /usr/lib/arm-none-eabi/newlib=libnewlib-arm-none-eabi \
@@ -66,7 +81,7 @@ cortex-m: python-side ## for trace --target: cross compilers, QEMU, the plugin (
 	@echo 'try: $(DIAGMEM) prove --target cortex-m4 conv_2d_int8'
 
 .PHONY: demo
-demo: install ## trace a kernel, find its safe overlap, draw it, prove it (about a minute)
+demo: core ## trace a kernel, find its safe overlap, draw it, prove it (about a minute)
 	@mkdir -p $(DEMO)
 	@echo '-- Watch a float depthwise convolution, compiled from C, under Valgrind.'
 	$(DIAGMEM) trace depthwise_conv_2d_f32 -o $(DEMO)/depthwise.dmt --force
@@ -79,18 +94,18 @@ demo: install ## trace a kernel, find its safe overlap, draw it, prove it (about
 	@echo '-- The picture is in $(DEMO)/depthwise.png'
 
 .PHONY: test
-test: install ## all tests, of the Python side and of the tool
+test: dev ## all tests, of the Python side and of the tool
 	$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
 	$(MAKE) -C valgrind-tool check
 
 .PHONY: lint
-lint: install ## ruff, mypy --strict; building the tool treats C warnings as errors
+lint: dev ## ruff, mypy --strict; building the tool treats C warnings as errors
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
 .PHONY: format
-format: install ## put the Python files into ruff's format
+format: dev ## put the Python files into ruff's format
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m ruff check --fix .
 
@@ -103,50 +118,56 @@ check: install ## formulas against traced kernels and overlapped runs, CASES=200
 
 FORMULA_CASES ?= 5000
 .PHONY: check-formulas
-check-formulas: install ## closed forms against loop nests, FORMULA_CASES=5000 an operator
+check-formulas: dev ## closed forms against loop nests, FORMULA_CASES=5000 an operator
 	$(VENV_PYTHON) scripts/check_formulas.py --cases $(FORMULA_CASES)
 
 KERNELS ?= 2000
 SEED ?= 1
 .PHONY: soak
-soak: install ## prove KERNELS=2000 random kernels, by gcc and clang, and try to refute each
+soak: dev ## prove KERNELS=2000 random kernels, by gcc and clang, and try to refute each
 	@sh scripts/system-packages.sh '$(PYTHON)' clang
 	$(VENV_PYTHON) -m tests.soak --kernels $(KERNELS) --seed $(SEED)
 
 TARGETS ?=
 SECONDS ?= 60
 .PHONY: fuzz
-fuzz: install ## fuzz the readers for SECONDS=60 each: TARGETS="trace model ..."
+fuzz: dev ## fuzz the readers for SECONDS=60 each: TARGETS="trace model ..."
 	$(PIP) install --quiet --editable '.[fuzz]'
 	$(VENV_PYTHON) fuzz/run.py $(TARGETS) --seconds $(SECONDS)
 
 .PHONY: bench
-bench: install ## how fast recording and analysis are, against other tracers
+bench: dev ## how fast recording and analysis are, against other tracers
 	$(PIP) install --quiet --editable '.[bench]'
 	$(VENV_PYTHON) -m bench.run
 
 .PHONY: figures
-figures: install ## draw the pictures in docs/figures/ again
+figures: dev ## draw the pictures in docs/figures/ again
 	$(VENV_PYTHON) scripts/make_figures.py
 
 .PHONY: tables
-tables: install ## the tables and pictures of docs/operators.md and docs/kernels.md again
+tables: dev ## the tables and pictures of docs/operators.md and docs/kernels.md again
 	$(VENV_PYTHON) -m scripts.make_tables
 
 .PHONY: results
-results: install ## measure, plan and verify eleven networks; resumes; an hour or so
+results: dev ## measure, plan and verify eleven networks; resumes; an hour or so
 	$(VENV_PYTHON) scripts/make_results.py
 
 .PHONY: traces
-traces: install ## make the sample traces in traces/ again
+traces: dev ## make the sample traces in traces/ again
 	$(VENV_PYTHON) scripts/make_traces.py
 
 .PHONY: wheel
-wheel: install ## a wheel with the tool in it, in dist/
+wheel: dev ## a wheel with the tool in it, in dist/
 	@rm -rf dist build/lib build/bdist.*
 	$(PIP) wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
 	@ls dist/diagmem-*-py3-none-linux_x86_64.whl || { \
 	  echo "the tool is not in this wheel: $$(ls dist)" >&2; exit 1; }
+
+RELEASES ?= 12 13
+.PHONY: check-distributions
+check-distributions: ## README's commands on bare RELEASES="12 13", or sid; needs root
+	@sh scripts/system-packages.sh '$(PYTHON)' debootstrap unshare=util-linux git
+	$(PYTHON) scripts/check_distributions.py $(RELEASES)
 
 .PHONY: clean
 clean: ## remove what was built; .venv stays

@@ -83,7 +83,7 @@ def test_the_built_tool_is_found_and_runs(valgrind_tool: Tool) -> None:
 def test_a_whole_tool_is_found(machine: Machine) -> None:
     tool = find_tool()
     assert tool == Tool(machine.libexec, machine.launcher, PLATFORM, VERSION)
-    assert tool.environment()["VALGRIND_LIB"] == str(machine.libexec)
+    assert tool.environment(machine.bin)["VALGRIND_LIB"] == str(machine.libexec)
 
 
 def test_without_a_launcher_it_says_what_to_install(machine: Machine) -> None:

@@ -35,6 +35,7 @@ from diagmem.record.tool import (
     find_tool,
     launcher_version,
     libexec_directory,
+    links_directory,
     rebuild_command,
 )
 
@@ -224,14 +225,15 @@ def check_start(tool: Tool) -> Check:
     complaint = ""
     command = [*tool.command, "-q", shutil.which("true") or "/bin/true"]
     try:
-        done = subprocess.run(
-            command,
-            env=tool.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        with links_directory() as links:
+            done = subprocess.run(
+                command,
+                env=tool.environment(links),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         complaint = str(error)
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from diagmem.record.places import BufferPlace, check_names
 from diagmem.record.ring import Ring
 from diagmem.record.run import Run, Runner, exit_text
 from diagmem.record.stream import Received
-from diagmem.record.tool import find_tool
+from diagmem.record.tool import find_tool, links_directory
 from diagmem.trace.copies import names_copy
 from diagmem.trace.writer import TraceWriter
 
@@ -214,10 +213,10 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
     """
     recorder = _recorder(request)
     part = output.with_name(f".{output.name}.part")
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+    with links_directory() as directory:
         run = Run(
             recorder,
-            Path(directory),
+            directory,
             values=request.values,
             time_limit_seconds=request.time_limit_seconds,
         )
@@ -300,7 +299,8 @@ class _UnderValgrind:
         ]
         # The program's output is not ours: it goes to our standard error (2), so
         # that standard output stays data.
-        environment = self._tool.environment(self._preload(fifo))
+        copies = () if self._request.copies_are_raw else (self._tool.copies,)
+        environment = self._tool.environment(fifo.parent, *copies)
         return subprocess.Popen(command, env=environment, stdout=2, cwd=self._request.directory)
 
     def complete(self, record: dict[str, Any]) -> None:
@@ -310,18 +310,6 @@ class _UnderValgrind:
         if late:
             return f"{self._program}: still running after {self._request.time_limit_seconds:g} s"
         return ""
-
-    def _preload(self, fifo: Path) -> Path | None:
-        """The library that takes the program's copies, where the loader can name it."""
-        if self._request.copies_are_raw:
-            return None
-        copies = self._tool.copies
-        if not re.search(r"[\s:]", str(copies)):
-            return copies
-        # The loader splits its list there.
-        link = fifo.with_name("copies.so")
-        link.symlink_to(copies)
-        return link
 
     def why_no_window(self, received: Received, run: Run) -> str:
         program, exit_code = self._program, run.exit_code

@@ -9,11 +9,15 @@ folder of that kind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,16 +78,47 @@ class Tool:
         """The library whose memcpy and its kin the tool knows by name."""
         return self.libexec / f"diagmem_copies-{self.platform}.so"
 
-    def environment(self, preload: Path | None = None) -> dict[str, str]:
+    def environment(self, links: Path, *preload: Path) -> dict[str, str]:
         """This process's environment, with Valgrind pointed at the tool.
 
-        ``preload``: a library to load before the program's own.
+        Parameters
+        ----------
+        links
+            A folder that lives as long as the run, for links to what the loader could
+            not name; from `links_directory`.
+        preload
+            Libraries to load before the program's own.
         """
-        environment = {**os.environ, "VALGRIND_LIB": str(self.libexec)}
-        if preload is not None:
+        libexec = _loadable(self.libexec, links)
+        environment = {**os.environ, "VALGRIND_LIB": str(libexec)}
+        if preload:
+            libraries = [str(_loadable(library, links)) for library in preload]
             before = environment.get("LD_PRELOAD")
-            environment["LD_PRELOAD"] = f"{before}:{preload}" if before else str(preload)
+            environment["LD_PRELOAD"] = ":".join([*([before] if before else []), *libraries])
         return environment
+
+
+@contextlib.contextmanager
+def links_directory() -> Iterator[Path]:
+    """A temporary folder whose own path the loader takes whole."""
+    usual = tempfile.gettempdir()
+    place = "/tmp" if _SPLITTING.search(usual) else usual
+    with tempfile.TemporaryDirectory(prefix="diagmem-", dir=place) as directory:
+        yield Path(directory)
+
+
+_SPLITTING = re.compile(r"[\s:]")
+"""Where ld.so splits the list of libraries in ``LD_PRELOAD``; it knows no quotes."""
+
+
+def _loadable(path: Path, links: Path) -> Path:
+    """The path, or a link to it where the loader would split it."""
+    if not _SPLITTING.search(str(path)):
+        return path
+    link = links / re.sub(_SPLITTING, "_", path.name)
+    if not link.is_symlink():
+        link.symlink_to(path)
+    return link
 
 
 def find_tool() -> Tool:
