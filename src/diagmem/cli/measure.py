@@ -232,7 +232,7 @@ def _say_next(args: argparse.Namespace, measured: Measured) -> None:
 def _say_without(measured: Measured) -> None:
     """Operators that get no overlap, because nobody described a kernel for them, and what
     was remarkable about those that do."""
-    from diagmem.networks.described import NO_KERNEL
+    from diagmem.networks.chosen import NO_KERNEL
 
     for operator in measured.operators:
         for note in dict.fromkeys(note for pair in operator.pairs for note in pair.notes):

@@ -17,17 +17,16 @@ from diagmem import __version__
 from diagmem.api import open_trace
 from diagmem.errors import DiagmemError
 from diagmem.kernels.build import build
-from diagmem.kernels.cases import Case
 from diagmem.kernels.execute import Runs
-from diagmem.kernels.library import Library, NoKernel
+from diagmem.kernels.library import Library
 from diagmem.kernels.measure import trace_kernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.prove import Proof, all_pairs, prove_pairs
-from diagmem.kernels.target.kernel import check_tools, for_target, why_too_large
+from diagmem.kernels.target.kernel import check_tools
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ModelOperator
 from diagmem.model.graph import Model
-from diagmem.model.layers import LayerOf, NoRule, layer_of
+from diagmem.networks.chosen import NO_KERNEL, choose
 from diagmem.networks.operators import (
     Moment,
     OperatorCall,
@@ -47,10 +46,6 @@ from diagmem.overlap import Overlap
 from diagmem.trace.model import Role
 
 HOST = "x86_64"
-NO_KERNEL = "no kernel"
-"""What is said beside the formula's D where none was measured; why is in the notes."""
-_FILTERS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
-"""Where the filter is among an operator's inputs."""
 INPUTS = 2
 """Seeded inputs that every kernel is proven on."""
 
@@ -144,40 +139,17 @@ def _operator(
     inputs: int,
     known: dict[str, _Evidence],
 ) -> MeasuredOperator:
-    found = layer_of(model, moment.operator)
-    if isinstance(found, NoRule):
-        return _apart(model, moment, found.reason)
-    kernel = library.kernel(found.layer)
-    if isinstance(kernel, NoKernel):
-        return _apart(model, moment, f"{NO_KERNEL}: {kernel.reason}")
-    unlike = _unlike_filter(model, moment.operator, kernel)
-    if unlike:
-        return _apart(model, moment, f"{NO_KERNEL}: {unlike}")
-    key = repr((kernel.document.file, sorted(kernel.parameters.items())))
-    if key not in known:
-        try:
-            if target:
-                kernel = for_target(kernel, target)
-                reason = why_too_large(target, Case(kernel))
-                if reason:
-                    return _apart(model, moment, f"{NO_KERNEL}: {reason}")
+    try:
+        chosen = choose(model, moment.operator, library, target)
+        if isinstance(chosen, str):
+            return _apart(model, moment, chosen)
+        kernel = chosen.kernel
+        key = repr((kernel.document.file, sorted(kernel.parameters.items())))
+        if key not in known:
             known[key] = _evidence(kernel, inputs)
-        except DiagmemError as error:
-            raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
-    return _judged(model, moment, found, known[key])
-
-
-def _unlike_filter(model: Model, operator: ModelOperator, kernel: Kernel) -> str:
-    """Why the kernel's filter is none for the operator's: runtimes have another kernel for
-    4-bit weights, say.  Layers know nothing of filters but their sizes."""
-    weights = kernel.with_role(Role.WEIGHTS)
-    position = _FILTERS.get(operator.name)
-    if position is None or not weights or position >= len(operator.inputs):
-        return ""
-    here = model.tensors[operator.inputs[position]].dtype
-    if here == weights[0].dtype.name:
-        return ""
-    return f"{kernel.name} takes {weights[0].dtype.name} as {weights[0].name}, here it is {here}"
+    except DiagmemError as error:
+        raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
+    return _judged(model, moment, chosen.tensors, known[key])
 
 
 # ---- what a kernel shows
@@ -220,14 +192,11 @@ def _in_place(kernel: Kernel, proof: Proof, seeds: range) -> bool:
     return prove_pairs(kernel, [pair], displacement_bytes=0, inputs=len(seeds))[0].proven
 
 
-def _judged(model: Model, moment: Moment, found: LayerOf, evidence: _Evidence) -> MeasuredOperator:
+def _judged(
+    model: Model, moment: Moment, tensors: Mapping[str, int], evidence: _Evidence
+) -> MeasuredOperator:
     """The kernel's answers for the operator's tensors."""
     kernel = evidence.kernel
-    tensors: dict[str, int] = {}
-    for role, operands in ((Role.INPUT, found.layer.inputs), (Role.OUTPUT, found.layer.outputs)):
-        for buffer, operand in zip(kernel.with_role(role), operands, strict=True):
-            if operand.name in found.tensors:
-                tensors[buffer.name] = found.tensors[operand.name]
     renamed = {
         buffer: replace(evidence.live[buffer], name=name_of(number))
         for buffer, number in tensors.items()
