@@ -147,7 +147,8 @@ def test_a_cut_window_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     compose(b, [SyntheticWindow("f", left.buffers, [], 1, [], end="left by a jump")])
     assert main(["overlap", str(a), str(b)]) == 0
     together = capsys.readouterr().out.split("together")[1]
-    assert "D   = at most 8 B" in together
+    assert "no overlap: the window did not finish: left by a jump" in together
+    assert "D   =" not in together
     assert f"{b} window 0" in together
 
 

@@ -249,6 +249,8 @@ class Trace:
                     pairs.append(apart(input_, output, f"the window did not finish: {window.end}"))
                 elif not (_touched(input_) or _touched(output)):
                     pairs.append(apart(input_, output, _UNTOUCHED))
+                elif not output.stored.any():
+                    pairs.append(apart(input_, output, wrote_nothing(output.name)))
                 elif window.several_threads:
                     pairs.append(apart(input_, output, _THREADS))
                 else:
@@ -305,6 +307,11 @@ class Trace:
                 " program they come from, library copies among them"
             )
         return tuple(notes)
+
+
+def wrote_nothing(output: str) -> str:
+    """What is said of a window that stored to no byte of an output."""
+    return f"the kernel wrote nothing to {output}: that says nothing of an overlap"
 
 
 def _touched(buffer: BufferLiveness) -> bool:

@@ -78,7 +78,8 @@ class Overlap(Figures):
     ``exact`` is False where only a safe bound could be had; `notes` say why.
     Every displacement <= -``mirror_displacement_bytes`` (the input below the
     output) is safe too; ``isolated_safe_displacements`` are those between
-    that are.
+    that are.  ``refused`` says why there is no answer at all: the figures are then
+    those of buffers apart; empty where there is one.
     """
 
     input: str
@@ -92,6 +93,7 @@ class Overlap(Figures):
     isolated_safe_displacements: tuple[int, ...] = ()
     limit: Limit | None = None
     notes: tuple[str, ...] = field(default=())
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +348,7 @@ def _remarks(output: BufferLiveness, cell: int) -> list[str]:
 
 
 def apart(input_: BufferLiveness, output: BufferLiveness, why: str) -> Overlap:
-    """No overlap at all, because nothing can be concluded; `why` is noted."""
+    """No overlap at all, because nothing can be concluded; ``why`` is `Overlap.refused`."""
     return Overlap(
         input=input_.name,
         output=output.name,
@@ -357,4 +359,5 @@ def apart(input_: BufferLiveness, output: BufferLiveness, why: str) -> Overlap:
         exact=False,
         cell_bytes=1,
         notes=(why,),
+        refused=why,
     )

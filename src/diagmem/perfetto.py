@@ -159,7 +159,7 @@ def _window_event(trace: Trace, placed: _Placed) -> Event:
     if placed.buffers:
         (found,) = trace.overlaps(window.index, isolated=False)
         for pair in found.pairs:
-            args[f"{pair.input} over {pair.output}"] = (
+            args[f"{pair.input} over {pair.output}"] = pair.refused or (
                 f"D = {pair.min_displacement_bytes} B, O_s = {pair.safe_overlap_bytes} B"
                 f"{'' if pair.exact else ', conservative'}"
             )

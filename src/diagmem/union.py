@@ -38,6 +38,8 @@ class Union(Figures):
     windows : all that count.
     decided_by : the windows whose D is the largest.
     displacements : every D found, ascending, and how many windows found it.
+    refused : why one of the windows gives no answer, so that nothing may overlap; empty
+        where all do.
     """
 
     function: str
@@ -52,6 +54,7 @@ class Union(Figures):
     windows: tuple[Source, ...]
     decided_by: tuple[Source, ...]
     displacements: tuple[tuple[int, int], ...]
+    refused: str = ""
 
     @property
     def differ(self) -> bool:
@@ -111,4 +114,5 @@ def _union(function: str, members: Sequence[tuple[Source, Overlap]]) -> Union:
         windows=tuple(source for source, _ in members),
         decided_by=tuple(s for s, pair in members if pair.min_displacement_bytes == largest),
         displacements=tuple(sorted(counts.items())),
+        refused=next((pair.refused for pair in pairs if pair.refused), ""),
     )

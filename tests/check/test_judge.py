@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from diagmem.check import judge as judge_module
 from diagmem.check.judge import Finding, Question, draw_questions, judge
 from diagmem.check.results import count
-from diagmem.check.sets import Placed, Run
+from diagmem.check.sets import Placed, Run, Traced
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.layer import Layer
@@ -147,3 +147,22 @@ def test_all_pairs_are_run() -> None:
     placed = Run(layer, 1, Placed("input1", "output", found[0].displacement))
     assert set(execute(placed).tensors) == {"input2", "output"}
     assert set(apart.tensors) == {"input1", "input2", "output"}
+
+
+class Idle(PythonKernels):
+    """Its traces show kernels that wrote nothing."""
+
+    def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
+        return [
+            Traced(tuple(replace(pair, refused="wrote nothing") for pair in one.pairs))
+            for one in super().trace(layers, seed)
+        ]
+
+
+def test_a_kernel_that_wrote_nothing_is_not_equal() -> None:
+    found = [one for one in findings("CONV_2D", Idle()) if not one.refused]
+    assert found
+    assert all(one.wrong and not one.unsafe for one in found)
+    [total] = count(found)
+    assert (total.equal, total.overlapped_equal, total.tight) == (0, 0, 0)
+    assert total.wrong

@@ -79,8 +79,8 @@ def test_a_window_that_touched_nothing_says_nothing(
 ) -> None:
     assert main(["overlap", str(trace), "--window", "1"]) == 0
     out, err = capsys.readouterr()
-    assert "O_s = 0 B" in out
-    assert "touched neither of the two" in out
+    assert "no overlap: the window touched neither of the two" in out
+    assert "D   =" not in out
     # The hint is a command that can be pasted.
     assert f"diagmem heatmap '{trace}'" in err
 

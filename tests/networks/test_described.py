@@ -121,6 +121,16 @@ def test_the_reference_kernels_say_what_the_formulas_say(measured: Measured) -> 
     assert "-O2" in measured.kernels["flags"]
 
 
+def test_a_kernel_that_wrote_nothing_gets_no_overlap(model: Model, folder: Path) -> None:
+    (folder / "relu.c").write_text("void relu(const float *x, float *y, int n) { }\n")
+    measured = measure_described(model, Library(str(folder)))
+    [pair] = measured.operators[2].pairs
+    assert any(note.startswith("the kernel wrote nothing") for note in pair.notes)
+    assert pair.safe_overlap_bytes == 0
+    assert not pair.in_place
+    assert measured.kernels["proven"].startswith("0 of 3 operators")
+
+
 def test_what_was_measured_is_planned(measured: Measured, model: Model, tmp_path: Path) -> None:
     write_overlaps(measured, tmp_path / "o.json")
     again = read_overlaps(tmp_path / "o.json", model)

@@ -329,7 +329,8 @@ def test_several_windows_and_pairs_are_chosen(open_report: OpenReport, tmp_path:
 
     path = tmp_path / "many.dmt"
     buffers = (*PAIR, ("more", Role.OUTPUT, 80))
-    compose(path, [window_of(buffers, copying(n), function=f"f{n}") for n in (10, 20)])
+    touches = {n: [*copying(n)[:-1], ("more", 0, 4, True)] for n in (10, 20)}
+    compose(path, [window_of(buffers, touches[n], function=f"f{n}") for n in touches])
     page = open_report(path)
     assert page.view("input over")[1] == 20
     window, pair = page.driver.find_elements("tag name", "select")

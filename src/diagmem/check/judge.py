@@ -41,6 +41,8 @@ class Finding:
     overlapped_equal : there, all bits were those of a run apart.
     tight : one element less and some bit was wrong; also where there is no less.
     refused : why the layer could not be checked; then nothing else is known.
+    silent : why the trace gives no D, such as a kernel that wrote nothing; then it is
+        neither equal nor right nor tight, and ``traced`` is that of buffers apart.
     """
 
     operator: str
@@ -61,11 +63,12 @@ class Finding:
     tight: bool = False
     refused: str = ""
     notes: str = ""
+    silent: str = ""
 
     @property
     def equal(self) -> bool:
         """Closed form, loop nest and trace agree."""
-        return self.exact == self.algorithmic == self.traced
+        return not self.silent and self.exact == self.algorithmic == self.traced
 
     @property
     def gap(self) -> int:
@@ -77,7 +80,7 @@ class Finding:
         """Some formula claims more overlap than the trace shows."""
         claims = [self.exact, self.algorithmic]
         claims += [] if self.paper is None else [self.paper]
-        return min(claims) < self.traced
+        return not self.silent and min(claims) < self.traced
 
     @property
     def wrong(self) -> bool:
@@ -161,6 +164,7 @@ def _figures(
             else published.min_displacement_bytes,
             traced=seen.min_displacement_bytes,
             notes="; ".join(seen.notes),
+            silent=seen.refused,
         )
         yield replace(found, displacement=max(found.exact, found.algorithmic, found.traced))
 
@@ -187,8 +191,9 @@ def _run_overlapped(
         same = [
             _same(right, seen) for right, seen in zip([*expected[number]] * 2, mine, strict=True)
         ]
-        tight = one.displacement == 0 or not all(same[SEEDS:])
-        judged.append((number, replace(one, overlapped_equal=all(same[:SEEDS]), tight=tight)))
+        right = not one.silent and all(same[:SEEDS])
+        tight = not one.silent and (one.displacement == 0 or not all(same[SEEDS:]))
+        judged.append((number, replace(one, overlapped_equal=right, tight=tight)))
     return judged
 
 

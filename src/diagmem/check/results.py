@@ -99,7 +99,7 @@ def against_others(findings: Iterable[Finding]) -> list[Against]:
     """Each set on a target (``c@cortex-m4``) against the same one on this machine."""
     traced: dict[str, dict[tuple[object, ...], int]] = {}
     for one in findings:
-        if not one.refused:
+        if not one.refused and not one.silent:
             pair = (one.operator, one.attributes, one.seed, one.input, one.output)
             traced.setdefault(one.kernels, {})[pair] = one.traced
     found = []

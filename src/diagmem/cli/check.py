@@ -156,6 +156,8 @@ def _in_full(found: Finding) -> list[str]:
     ]
     if found.refused:
         return [*lines, f"  not checked: {found.refused}"]
+    if found.silent:
+        return [*lines, f"  {found.input} over {found.output}: no answer: {found.silent}"]
     paper = "no claim" if found.paper is None else f"{found.paper:,} B"
     verdict = "unsafe" if found.unsafe else "equal" if found.equal else "looser"
     same = "every bit is right" if found.overlapped_equal else "BITS DIFFER"

@@ -152,6 +152,7 @@ def _union_as_json(union: Union, align: int) -> dict[str, Any]:
         "aligned_overlap_bytes": union.aligned_overlap_bytes(align),
         "mirror_displacement_bytes": union.mirror_displacement_bytes,
         "isolated_safe_displacements": list(union.isolated_safe_displacements),
+        "refused": union.refused,
         "windows": len(union.windows),
         "differ": union.differ,
         "displacements": [
@@ -187,6 +188,7 @@ def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
             "output_offset_bytes": limit.output_offset,
             "output_tick": limit.output_tick,
         },
+        "refused": pair.refused,
         "notes": list(pair.notes),
     }
 
@@ -259,7 +261,7 @@ def _union_lines(union: Union, args: argparse.Namespace) -> list[str]:
         f" {union.input} over {union.output}",
         *_figures(union, args.align),
     ]
-    if union.differ:
+    if union.differ and not union.refused:
         found = ", ".join(f"{d:,} B in {n:,}" for d, n in union.displacements[-NAMED:])
         more = (
             f"{len(union.displacements) - NAMED} others, "
@@ -269,8 +271,9 @@ def _union_lines(union: Union, args: argparse.Namespace) -> list[str]:
         lines += [
             f"    the windows differ        D = {more}{found}: data or shape steer the kernel;"
             " other inputs may need more",
-            f"    decided by                {_names(union.decided_by, args.traces)}",
         ]
+    if union.differ:
+        lines.append(f"    decided by                {_names(union.decided_by, args.traces)}")
     return lines
 
 
@@ -281,10 +284,12 @@ def _pair_lines(pair: Overlap, align: int) -> list[str]:
     ]
     if pair.limit is not None:
         lines.append(f"    limited by            {_limit(pair)}")
-    return lines + [f"    note: {note}" for note in pair.notes]
+    return lines + [f"    note: {note}" for note in pair.notes if note != pair.refused]
 
 
 def _figures(found: Overlap | Union, align: int) -> list[str]:
+    if found.refused:
+        return [f"    no overlap: {found.refused}"]
     shared = min(found.input_bytes, found.output_bytes)
     share = f" ({100 * found.safe_overlap_bytes / shared:.1f} %)" if shared else ""
     bound = "" if found.exact else "at most " if found.min_displacement_bytes else ""

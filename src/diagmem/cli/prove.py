@@ -118,6 +118,9 @@ def _as_json(kernel: Kernel, proofs: list[Proof]) -> dict[str, object]:
 
 
 def _lines(kernel: Kernel, proof: Proof) -> list[str]:
+    if proof.refused:
+        pair = f"{kernel.function}: {proof.input} over {proof.output}"
+        return [f"{pair}: not proven: {proof.refused}"]
     verdict = "proven" if proof.proven else "NOT proven"
     lines = [
         f"{kernel.function}: {proof.input} over {proof.output} "

@@ -196,6 +196,13 @@ class Results:
                 )
         return None
 
+    def unchanged(self, name: str) -> bool:
+        """Did every run apart leave that buffer as it was filled?"""
+        return all(
+            result.buffers[name].tobytes() == contents[name]
+            for result, contents in zip(self._expected, self._contents, strict=True)
+        )
+
     @property
     def saturation(self) -> str:
         """Why damage to an output could stay hidden; empty where it could not."""
@@ -228,6 +235,8 @@ class Runs:
         self.cell_bytes = min(self.input.dtype.size_bytes, self.output.dtype.size_bytes)
         self._results = Results(kernel, seeds)
         self.seconds, self.saturation = self._results.seconds, self._results.saturation
+        # Then equal bits prove nothing.
+        self.wrote_nothing = self._results.unchanged(self.output.name)
 
     def _placed(self, displacement_bytes: int, lead_bytes: int = 0) -> Placement:
         return Placement(self.input.name, self.output.name, displacement_bytes, lead_bytes)

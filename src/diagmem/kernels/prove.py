@@ -26,7 +26,7 @@ from diagmem.kernels.execute import Difference, Runs, Trial, find_pair, nearer
 from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.search import Search
-from diagmem.overlap import ONLY_IN_PLACE
+from diagmem.overlap import ONLY_IN_PLACE, Overlap
 from diagmem.trace.model import Role
 
 MAX_TRACES = 16
@@ -62,6 +62,8 @@ class Proof:
     displacements_tried, displacements_possible, exhaustive : how many were run
         of those from 0 to where the two share no byte, a cell apart.
     why : why D is not the traced one, or why it is not proven; empty otherwise.
+    refused : why there is no answer at all, such as a kernel that wrote nothing; then
+        nothing is proven and D is that of buffers apart.  Empty otherwise.
     notes : what else a reader should know.
     cell_bytes : one cell, the smaller element of the two buffers.
     whole_cells : D is a multiple of it.
@@ -99,6 +101,7 @@ class Proof:
     stopped: str
     difference_below: Difference | None
     stopped_below: str
+    refused: str = ""
 
 
 def prove(
@@ -199,7 +202,8 @@ class _Verdict:
     agreement: Agreement
     why: str
     notes: tuple[str, ...]
-    data_dependent: bool
+    data_dependent: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +222,16 @@ class _Question:
         return self.runs.output.size_bytes
 
     def answer(self, asked: int | None) -> Proof:
+        each = [window.pair(*self.pair) for window in self.apart.overlaps(isolated=False)]
+        refused = self._why_none(each)
+        if refused:
+            displacement = self._end if asked is None else asked
+            nothing = Agreement(False, None, None, "")
+            verdict = _Verdict(displacement, None, nothing, refused, (), refused=refused)
+            return self._proof(verdict, Search(self.runs, len(self.seeds)))
         if asked is not None:
-            return self._asked(asked)
-        traced, dependent, notes = self._traced()
+            return self._asked(asked, each)
+        traced, dependent, notes = self._traced(each)
         search = Search(self.runs, len(self.seeds))
         search.around(traced)
         why = ""
@@ -235,9 +246,9 @@ class _Question:
         why = "; ".join(filter(None, (why, said, UNKNOWN_NEEDS if dependent else "")))
         return self._proof(_Verdict(found, traced, agreement, why, notes, dependent), search)
 
-    def _asked(self, asked: int) -> Proof:
+    def _asked(self, asked: int, each: Sequence[Overlap]) -> Proof:
         search = Search(self.runs, len(self.seeds))
-        _, dependent, traced_notes = self._traced()
+        _, dependent, traced_notes = self._traced(each)
         notes = tuple(note for note in traced_notes if note.startswith(DATA_DEPENDENT))
         if asked >= 0:
             search.around(asked)
@@ -250,9 +261,17 @@ class _Question:
         why = "" if agreement.safe else _contradiction(asked, agreement)
         return self._proof(_Verdict(asked, None, agreement, why, notes, dependent), search)
 
-    def _traced(self) -> tuple[int, bool, tuple[str, ...]]:
+    def _why_none(self, each: Sequence[Overlap]) -> str:
+        """Why neither runs nor traces prove anything; empty where they do."""
+        if self.runs.wrote_nothing:
+            return (
+                f"the kernel wrote nothing: every run left {self.runs.output.name} as it was"
+                " filled (does a function have to be called first?)"
+            )
+        return next((pair.refused for pair in each if pair.refused), "")
+
+    def _traced(self, each: Sequence[Overlap]) -> tuple[int, bool, tuple[str, ...]]:
         """The union over the inputs, whether they differ, and what to say of that."""
-        each = [window.pair(*self.pair) for window in self.apart.overlaps()]
         figures = [pair.min_displacement_bytes for pair in each]
         notes = list(dict.fromkeys(note for pair in each for note in pair.notes))
         # Here they are run.
@@ -334,6 +353,7 @@ class _Question:
             stopped=at.stopped,
             difference_below=under.difference,
             stopped_below=under.stopped,
+            refused=verdict.refused,
         )
 
 

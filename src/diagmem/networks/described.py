@@ -46,6 +46,7 @@ from diagmem.overlap import Overlap
 from diagmem.trace.model import Role
 
 HOST = "x86_64"
+NO_OVERLAP = "no overlap: "
 INPUTS = 2
 """Seeded inputs that every kernel is proven on."""
 
@@ -99,13 +100,18 @@ def measure_described(
             f"{model.path}: {library.name} has a kernel for none of {len(operators)} operators:"
             f" {_first_reason(operators)}; the model has {names}"
         )
+    proven = sum(
+        bool(one.kernel)
+        and not any(n.startswith(NO_OVERLAP) for pair in one.pairs for n in pair.notes)
+        for one in operators
+    )
     return Measured(
         model=identity(model),
         kernels={
             "kernels": f"described kernels, {library.name}",
             "target": target or HOST,
             **_common(list(known.values())),
-            "proven": f"{served} of {len(operators)} operators, each by itself, overlapped at its D"
+            "proven": f"{proven} of {len(operators)} operators, each by itself, overlapped at its D"
             f" and where it says in place, on {inputs} seeded inputs",
         },
         about={"inputs": f"seeded, {inputs} of each operator's own"},
@@ -184,7 +190,7 @@ def _in_place(kernel: Kernel, proof: Proof, seeds: range) -> bool:
     """Is displacement 0 proven, by itself where D is more?"""
     if proof.data_dependent:
         return False
-    if proof.min_displacement_bytes == 0:
+    if proof.refused or proof.min_displacement_bytes == 0:
         return proof.proven
     pair = proof.input, proof.output
     if not Runs(kernel, seeds, pair).at(0).holds:
@@ -233,9 +239,9 @@ def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) 
     hidden = f"damage may stay hidden: {proof.saturation}" if proof.saturation else ""
     notes = (*overlap.notes, *proof.notes, *filter(None, (proof.why, hidden)))
     if proof.data_dependent:
-        notes += ("no overlap: D differs between inputs, and others may need more",)
+        notes += (NO_OVERLAP + "D differs between inputs, and others may need more",)
     elif not proof.proven:
-        notes += ("no overlap: overlapped runs have not shown that any is safe",)
+        notes += (NO_OVERLAP + "overlapped runs have not shown that any is safe",)
     return replace(
         overlap,
         input=source,

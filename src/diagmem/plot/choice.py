@@ -51,7 +51,11 @@ def choose(
     _check(live, output, (Role.OUTPUT,))
     for name in buffers:
         _check(live, name, ROLE_ORDER)
-    fitting = [p for p in pairs if input_ in (None, p.input) and output in (None, p.output)]
+    fitting = [
+        p
+        for p in pairs
+        if not p.refused and input_ in (None, p.input) and output in (None, p.output)
+    ]
     pair = max(fitting, key=lambda p: p.safe_overlap_bytes, default=None)
     others = tuple(p for p in pairs if p is not pair)
     if buffers:

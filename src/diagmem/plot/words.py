@@ -126,8 +126,11 @@ def _drawn(scene: Scene) -> set[str]:
 
 def _about_pairs(scene: Scene, shared: bool) -> list[str]:
     pair, others = scene.choice.pair, scene.choice.other_pairs
+    refused = [f"{p.input} over {p.output}: no overlap: {p.refused}" for p in others if p.refused]
     if pair is None:
-        return ["no pair of an input and an output in this window, so no overlapped placement"]
+        return refused[:NAMES_AT_MOST] or [
+            "no pair of an input and an output in this window, so no overlapped placement"
+        ]
     notes = [f"overlap: {note}" for note in pair.notes[:OVERLAP_NOTES_AT_MOST]]
     if pair.exact and scene.part(pair.input).live.stored.any():
         notes.append(
@@ -144,13 +147,14 @@ def _about_pairs(scene: Scene, shared: bool) -> list[str]:
             "where a pixel spans several bytes and ticks, lives of both buffers can meet in it"
             " without sharing a byte"
         )
-    if others:
+    open_ = [p for p in others if not p.refused]
+    if open_:
         told = [
             f"{p.input} over {p.output} D = {bytes_exact(p.min_displacement_bytes)}"
-            for p in others[:NAMES_AT_MOST]
+            for p in open_[:NAMES_AT_MOST]
         ]
-        notes.append("other pairs, --input and --output choose: " + _listed(told, len(others)))
-    return notes
+        notes.append("other pairs, --input and --output choose: " + _listed(told, len(open_)))
+    return notes + refused[:NAMES_AT_MOST]
 
 
 def _listed(names: Sequence[str], count: int | None = None) -> str:
