@@ -89,9 +89,10 @@ def test_one_step_less_than_the_mirror_is_seen(below: int) -> None:
 def test_says_who_writes_over_whom() -> None:
     plan = at(convolution(8), {0: 4, 1: 0, 2: 29})
     assert verify_plan(convolution(8), plan) == [
-        "operator 0 CONV_2D writes features (at 0): byte 4 of the arena, which holds image (at 4)",
+        "operator 0 CONV_2D writes features (at 0): byte 4 of the arena, which holds image (at 4),"
+        " at displacement 4: allowed from 8 up or -18 down",
         "operator 1 SOFTMAX writes scores (at 29): byte 29 of the arena, which holds features"
-        " (at 0)",
+        " (at 0), at displacement -29: allowed none that is known",
     ]
 
 
@@ -148,7 +149,7 @@ def test_a_model_output_is_needed_to_the_end() -> None:
     )
     assert verify_plan(problem, at(problem, {0: 32, 1: 0, 2: 16})) == [
         "operator 1 SOFTMAX writes scores (at 16): byte 16 of the arena, which holds features"
-        " (at 0)",
+        " (at 0), and is needed later",
         "after the last operator reads features (at 0): byte 16 of the arena, which holds"
         " scores (at 16)",
     ]
@@ -167,7 +168,8 @@ def test_a_model_input_that_is_an_output_is_there_from_the_start_to_the_end() ->
     )
     assert verify_plan(problem, at(problem, {0: 0, 1: 32, 2: 64})) == []
     assert verify_plan(problem, at(problem, {0: 0, 1: 32, 2: 16})) == [
-        "operator 1 SOFTMAX writes scores (at 16): byte 16 of the arena, which holds image (at 0)",
+        "operator 1 SOFTMAX writes scores (at 16): byte 16 of the arena, which holds image (at 0),"
+        " and is needed later",
         "after the last operator reads image (at 0): byte 16 of the arena, which holds scores"
         " (at 16)",
     ]

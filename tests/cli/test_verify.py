@@ -16,10 +16,12 @@ from diagmem.kernels.tflm.network import Inputs, NetworkOutcome, run_network
 from diagmem.model.graph import Model, read_model
 from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks import verify as verifying
+from diagmem.networks.overlaps import write_overlaps
 from diagmem.networks.planning import plan_network, write_plan
-from tests.cli.conftest import Capture, wrong_call
+from tests.cli.conftest import Capture, json_of, wrong_call
 from tests.model.build import Draft
 from tests.networks.by_formula import as_measured
+from tests.networks.odd_models import clip
 
 pytestmark = pytest.mark.usefixtures("tflm")
 
@@ -44,11 +46,15 @@ def test_identical(small_net: Path, planned: Path, capsys: Capture) -> None:
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].startswith("identical: 2 runs, every bit of every output, and of all ")
-    assert lines[1].startswith(f"  {small_net}: arena head 768 B, total ")
-    assert lines[2].startswith(f"  {planned}: arena head ")
-    assert lines[4] == "  head as the plan predicted"
-    assert lines[5].endswith(": overlaps exact")
-    assert lines[6] == "  proven before: no"
+    assert lines[1] == (
+        "  structure safe: 3 pairs share bytes, as allowed by the closed forms of TFLite's"
+        " reference kernels"
+    )
+    assert lines[2].startswith(f"  {small_net}: arena head 768 B, total ")
+    assert lines[3].startswith(f"  {planned}: arena head ")
+    assert lines[5] == "  head as the plan predicted"
+    assert lines[6].endswith(": overlaps exact")
+    assert lines[7] == "  proven before: no"
     assert "the plan was measured on no kernels; here it runs on tflite-micro" in err
     assert f"next: diagmem fit {planned}" in err
     assert planned.read_bytes() == before
@@ -58,12 +64,14 @@ def test_json_and_record(small_net: Path, planned: Path, capsys: Capture) -> Non
     assert main(["verify", str(small_net), str(planned), "--runs", "1", "--record", "--json"]) == 0
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert set(data) == set(
-        "model planned identical difference runs operators operators_compared"
-        " operators_not_compared arena_head_bytes arena_total_bytes predicted_head_bytes"
-        " provenance".split()
+        "model planned identical difference structure outputs_identical runs operators"
+        " operators_compared operators_not_compared arena_head_bytes arena_total_bytes"
+        " predicted_head_bytes provenance".split()
     )
     assert (data["operators"], data["operators_compared"]) == (3, 3)
     assert data["operators_not_compared"] == ""
+    assert data["structure"] == {"faults": [], "shared_pairs": 3, "held_against": "exact"}
+    assert data["outputs_identical"]
     assert (data["identical"], data["difference"], data["runs"]) == (True, "", 1)
     before, after = data["arena_head_bytes"]
     assert before > after == data["predicted_head_bytes"]
@@ -103,7 +111,12 @@ def test_an_unsafe_plan(small_net: Path, tmp_path: Path, capsys: Capture) -> Non
     before = unsafe.read_bytes()
     assert main(words) == 1
     out, err = capsys.readouterr()
-    assert out.startswith("DIFFERENT: run 0: ")
+    assert out.startswith(
+        "UNSAFE: the plan's offsets break its structure\n"
+        "  operator 0 DEPTHWISE_CONV_2D writes made (at 208): byte 208 of the arena, which holds"
+        " picture (at 0), at displacement -208: allowed from 0 up\n"
+    )
+    assert "\nDIFFERENT: run 0: " in out
     assert "  head larger by 66.7 %, as TFLM reports it" in out
     assert " of 252 bytes of output 'result' differ, the first at " in out
     assert "the file does not say how its plan was made" in out
@@ -111,8 +124,48 @@ def test_an_unsafe_plan(small_net: Path, tmp_path: Path, capsys: Capture) -> Non
     assert unsafe.read_bytes() == before
     assert main([*words, "--json"]) == 1
     data = json.loads(capsys.readouterr().out)
-    assert not data["identical"]
+    assert (data["identical"], data["outputs_identical"]) == (False, False)
     assert data["predicted_head_bytes"] is None
+
+
+def test_a_broken_plan_that_values_hide(tmp_path: Path, capsys: Capture) -> None:
+    """MINIMUM writes over what is read again, the same values."""
+    model = clip()
+    net, broken = tmp_path / "clip.tflite", tmp_path / "broken.tflite"
+    net.write_bytes(bytes(model.data))
+    place(model, {0: 0, 2: 0, 3: 256}, broken)
+    before = broken.read_bytes()
+    words = ["verify", str(net), str(broken), "--runs", "2"]
+    assert main([*words, "--record"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:5] == [
+        "UNSAFE: the plan's offsets break its structure",
+        "  operator 0 MINIMUM writes y (at 0): byte 0 of the arena, which holds x (at 0), and is"
+        " needed later",
+        "  operator 1 SUB reads x (at 0): byte 0 of the arena, which holds y (at 0)",
+        "  held against the closed forms of TFLite's reference kernels",
+        "  the values hide it: 2 runs, every bit of every output, and of all 2 operators",
+    ]
+    assert "then verify --overlaps overlaps.json)" in err
+    assert broken.read_bytes() == before
+    data = json_of([], words, capsys, code=1)
+    assert (data["identical"], data["outputs_identical"]) == (False, True)
+    assert data["difference"] == data["structure"]["faults"][0]
+    assert len(data["structure"]["faults"]) == 2
+
+
+def test_overlaps_that_are_given(small_net: Path, planned: Path, capsys: Capture) -> None:
+    words = ["verify", str(small_net), str(planned), "--runs", "1", "--overlaps"]
+    model = read_model(small_net)
+    overlaps = small_net.with_name("overlaps.json")
+    write_overlaps(as_measured(model), overlaps)
+    assert main([*words, str(overlaps)]) == 0
+    assert (
+        "3 pairs share bytes, as allowed by the measured overlaps given" in capsys.readouterr().out
+    )
+    assert main([*words, "none"]) == 1
+    assert "  held against no overlap at all\n" in capsys.readouterr().out
+    assert "cannot be read as overlaps" in fails([*words[1:], str(small_net)], capsys)
 
 
 def test_a_plan_that_leaves_a_tensor_to_the_runtime(
@@ -131,7 +184,7 @@ def test_a_plan_that_places_no_output(small_net: Path, tmp_path: Path, capsys: C
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "identical: 1 runs, every bit of every output"
-    assert lines[1] == "  operators' outputs not compared: the plan places none of them"
+    assert lines[2] == "  operators' outputs not compared: the plan places none of them"
     assert main([*words, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["operators_compared"] == 0
@@ -152,7 +205,7 @@ def test_a_tflm_whose_calls_cannot_be_watched(
     assert main(["verify", str(small_net), str(planned), "--runs", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "identical: 1 runs, every bit of every output"
-    assert lines[1] == (
+    assert lines[2] == (
         "  operators' outputs not compared: with its calls watched TFLM says: its graph cannot"
         " be found"
     )

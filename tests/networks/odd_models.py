@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from diagmem.model.graph import Model, read_model
 from tests.model.build import Draft
 
 
@@ -33,3 +34,14 @@ def odd() -> bytes:
     result = draft.tensor((5, 6), "int8", scale=[0.05], zero_point=[3])
     draft.operator("RELU", [aliases[2]], [result])
     return draft.io([source], [result, wide]).file()
+
+
+def clip() -> Model:
+    """x is read again after MINIMUM, which leaves values below 1000 as they are."""
+    draft = Draft()
+    x = draft.tensor((1, 64), name="x")
+    high = draft.tensor((1, 1), values=[1000])
+    y, z = draft.tensor((1, 64), name="y"), draft.tensor((1, 64), name="z")
+    draft.operator("MINIMUM", [x, high], [y])
+    draft.operator("SUB", [x, y], [z], "Sub")
+    return read_model(draft.io([x], [z]).file(), "clip.tflite")

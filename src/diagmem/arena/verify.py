@@ -22,8 +22,8 @@ class Claim:
 
     Attributes
     ----------
-    names, sizes, offsets : for each tensor number (scratch buffers among them), sizes
-        and offsets in bytes.
+    names, sizes, offsets, aligns : for each tensor number (scratch buffers among them);
+        sizes, offsets, and what an offset is a multiple of, in bytes.
     steps : the operators in execution order, each with the tensors it reads and writes.
     inputs : tensors that hold their values before the first operator.
     outputs : tensors whose values are needed after the last.
@@ -34,13 +34,13 @@ class Claim:
     names: Mapping[int, str]
     sizes: Mapping[int, int]
     offsets: Mapping[int, int]
+    aligns: Mapping[int, int]
     steps: Sequence[Step]
     inputs: Sequence[int]
     outputs: Sequence[int]
     pinned: Sequence[int]
     permissions: Sequence[Permission]
     arena_bytes: int
-    align_bytes: int
 
 
 def verify_plan(problem: Problem, plan: Plan) -> list[str]:
@@ -53,13 +53,13 @@ def verify_plan(problem: Problem, plan: Plan) -> list[str]:
             names={b.tensor: b.name for b in problem.blocks},
             sizes={b.tensor: b.size_bytes for b in problem.blocks},
             offsets=plan.offsets,
+            aligns={b.tensor: problem.align_bytes for b in problem.blocks},
             steps=problem.steps,
             inputs=[tensor for tensor in given if tensor not in written],
             outputs=[b.tensor for b in problem.blocks if b.role == "output"],
             pinned=sorted(problem.pinned),
             permissions=problem.permissions,
             arena_bytes=plan.arena_bytes,
-            align_bytes=problem.align_bytes,
         )
     )
 
@@ -87,8 +87,8 @@ def _misplaced(claim: Claim) -> list[str]:
             found.append(f"{name} has no place")
         elif offset < 0:
             found.append(f"{name} lies at {offset}, before the arena")
-        elif offset % claim.align_bytes:
-            found.append(f"{name} lies at {offset}, no multiple of {claim.align_bytes}")
+        elif offset % claim.aligns[tensor]:
+            found.append(f"{name} lies at {offset}, no multiple of {claim.aligns[tensor]}")
         elif offset + size > claim.arena_bytes:
             found.append(
                 f"{name} ends at byte {offset + size}, behind the arena of {claim.arena_bytes}"
@@ -169,7 +169,8 @@ class _Walk:
             for other, where in self.others_in(tensor):
                 needed = self.last_use.get(other, -1) >= k
                 if needed and not self.is_allowed(k, step, other, tensor):
-                    self.complain(when, "writes", tensor, other, where)
+                    why = self.why_not(k, step, other, tensor)
+                    self.complain(when, "writes", tensor, other, where, why)
             self.take(tensor)
 
     def read_outputs(self) -> None:
@@ -201,7 +202,25 @@ class _Walk:
                 return True
         return False
 
-    def complain(self, when: str, what: str, tensor: int, other: int, where: int) -> None:
+    def why_not(self, k: int, step: Step, source: int, target: int) -> str:
+        if source not in step.reads or self.last_use[source] != k:
+            return "and is needed later" if self.last_use[source] > k else ""
+        away = self.claim.offsets[source] - self.claim.offsets[target]
+        allowed = [
+            f"from {p.min_displacement_bytes} up"
+            + (" or at 0" if p.in_place and p.min_displacement_bytes else "")
+            + (
+                ""
+                if p.mirror_displacement_bytes is None
+                else f" or -{p.mirror_displacement_bytes} down"
+            )
+            for p in self.allowed.get((k, source, target), [])
+        ]
+        return f"at displacement {away}: allowed {'; '.join(allowed) or 'none that is known'}"
+
+    def complain(
+        self, when: str, what: str, tensor: int, other: int, where: int, why: str = ""
+    ) -> None:
         names, offsets = self.claim.names, self.claim.offsets
         if other == _NOBODY:
             held = "which nothing was written to"
@@ -209,5 +228,5 @@ class _Walk:
             held = f"which holds {names[other]} (at {offsets[other]})"
         self.violations.append(
             f"{when} {what} {names[tensor]} (at {offsets[tensor]}): byte {where} of the arena,"
-            f" {held}"
+            f" {held}{why and f', {why}'}"
         )

@@ -10,10 +10,17 @@ from diagmem.cli.common import add_json, hint, not_negative, positive, print_jso
 
 if TYPE_CHECKING:
     from diagmem.kernels.tflm.network import Arena
+    from diagmem.networks.structure import Structure
     from diagmem.networks.verify import Verdict
 
+SHOWN = 10
+"""Faults of a plan that are listed."""
 _EPILOG = """\
-Runs both models on stock TensorFlow Lite Micro (the tflite-micro wheel), several
+First holds the plan's offsets against lifetimes, alignment and the overlaps that are
+allowed: those that a measured plan records, else the closed forms of TFLite's reference
+kernels, or those of --overlaps.  Values can hide a plan that breaks these.
+
+Then runs both models on stock TensorFlow Lite Micro (the tflite-micro wheel), several
 inferences in a row on seeded inputs, and compares every output bit by bit, and those
 of all operators inside the network with a run in which nothing overlaps.  The
 arena's head is what TFLM itself reports: tensors, and scratch that it places around
@@ -21,8 +28,9 @@ the plan; the total adds what the interpreter keeps.
 
   diagmem verify net.tflite planned.tflite
   diagmem verify net.tflite planned.tflite --inputs samples.npz
+  diagmem verify net.tflite planned.tflite --overlaps overlaps.json   somebody else's plan
 
-Exit codes: 0 identical, 1 not, 2 the input or the call is wrong.
+Exit codes: 0 safe and identical, 1 not, 2 the input or the call is wrong.
 """
 
 
@@ -41,9 +49,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the model's inputs; arrays by the tensors' names [%(default)s]",
     )
     parser.add_argument(
+        "--overlaps",
+        metavar="FILE|exact|paper|none",
+        help="what may overlap: measured, or by formula [what the plan records, else exact]",
+    )
+    parser.add_argument(
         "--record",
         action="store_true",
-        help="if they are identical, say so in PLANNED.tflite: on which kernels, how many runs",
+        help="if it is safe and they are identical, say so in PLANNED.tflite: on which kernels,"
+        " how many runs",
     )
     add_json(parser)
 
@@ -51,6 +65,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from diagmem.kernels.tflm.network import random_inputs, read_inputs
     from diagmem.model.graph import read_model
+    from diagmem.networks.overlaps import read_overlaps
+    from diagmem.networks.planning import NO_OVERLAPS
+    from diagmem.networks.problem import FORMULAS
     from diagmem.networks.verify import kernels_differ, record_proof, unplanned, verify_network
 
     model, planned = read_model(args.model), read_model(args.planned)
@@ -58,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
         inputs = [random_inputs(model, args.seed + i) for i in range(args.runs)]
     else:
         inputs = [read_inputs(model, Path(args.inputs))] * args.runs
-    verdict = verify_network(model, planned, inputs)
+    overlaps = args.overlaps
+    if overlaps is not None and overlaps not in (*FORMULAS, NO_OVERLAPS):
+        overlaps = read_overlaps(Path(overlaps), model)
+    verdict = verify_network(model, planned, inputs, overlaps)
     if args.record and verdict.identical:
         record_proof(planned, verdict)
     if args.json:
@@ -71,8 +91,15 @@ def run(args: argparse.Namespace) -> int:
     left = unplanned(planned)
     if left:
         say(f"{args.planned}: the plan leaves {left} tensors to the runtime")
+    for note in verdict.structure.notes:
+        say(f"{args.planned}: {note}")
     if verdict.identical:
         hint(f"diagmem fit {quoted(args.planned)}   (which boards does it reach?)")
+    elif verdict.structure.faults and args.overlaps is None:
+        hint(
+            f"diagmem measure {quoted(args.model)} -o overlaps.json   (what these kernels allow;"
+            " then verify --overlaps overlaps.json)"
+        )
     else:
         hint(f"diagmem measure {quoted(args.model)} -o overlaps.json   (what these kernels allow)")
     return 0 if verdict.identical else 1
@@ -84,7 +111,13 @@ def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
         "model": str(args.model),
         "planned": str(args.planned),
         "identical": verdict.identical,
-        "difference": verdict.difference,
+        "difference": verdict.difference or next(iter(verdict.structure.faults), ""),
+        "structure": {
+            "faults": list(verdict.structure.faults),
+            "shared_pairs": verdict.structure.shared_pairs,
+            "held_against": verdict.structure.held_against,
+        },
+        "outputs_identical": not verdict.difference,
         "runs": verdict.runs,
         "operators": verdict.all_operators,
         "operators_compared": verdict.operators,
@@ -97,11 +130,14 @@ def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
 
 
 def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
-    lines = [
-        f"identical: {verdict.runs} runs, every bit of every output{_inside(verdict)}"
-        if verdict.identical
-        else f"DIFFERENT: {verdict.difference}"
-    ]
+    faults = _faults(verdict.structure)
+    runs = f"{verdict.runs} runs, every bit of every output{_inside(verdict)}"
+    if verdict.difference:
+        lines = [*faults, f"DIFFERENT: {verdict.difference}"]
+    else:
+        lines = [*faults, f"  the values hide it: {runs}" if faults else f"identical: {runs}"]
+    if not faults:
+        lines.append(_structure(verdict.structure))
     if verdict.not_compared:
         lines.append(f"  operators' outputs not compared: {verdict.not_compared}")
     lines += [
@@ -115,6 +151,31 @@ def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
         lines.append(f"  head {word} by {abs(saved):.1f} %, as TFLM reports it")
         lines += _prediction(verdict, verdict.planned_arena)
     return lines + _made(verdict)
+
+
+def _faults(structure: Structure) -> list[str]:
+    faults = structure.faults
+    if not faults:
+        return []
+    lines = ["UNSAFE: the plan's offsets break its structure", *(f"  {f}" for f in faults[:SHOWN])]
+    if len(faults) > SHOWN:
+        lines.append(f"  ... and {len(faults) - SHOWN} more; --json has all")
+    return [*lines, f"  held against {_held_against(structure)}"]
+
+
+def _structure(structure: Structure) -> str:
+    if not structure.shared_pairs:
+        return "  structure safe: no input and output share bytes"
+    return (
+        f"  structure safe: {structure.shared_pairs} pairs share bytes, as allowed by"
+        f" {_held_against(structure)}"
+    )
+
+
+def _held_against(structure: Structure) -> str:
+    from diagmem.networks.structure import HELD_AGAINST
+
+    return HELD_AGAINST[structure.held_against]
 
 
 def _inside(verdict: Verdict) -> str:

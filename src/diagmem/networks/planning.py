@@ -25,6 +25,7 @@ from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import write_planned
 from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, permissions_of, problem_of, scratch_of
+from diagmem.networks.structure import PAIRS, PINNED, recorded_pairs
 
 NO_OVERLAPS = "none"
 
@@ -69,7 +70,7 @@ class NetworkPlan:
     @property
     def provenance(self) -> dict[str, Any]:
         """What is written beside the plan: how it was made, and for which kernels."""
-        return {
+        entries: dict[str, Any] = {
             "made_by": f"diagmem {__version__}",
             "graph_sha256": identity(self.model)["graph_sha256"],
             "overlaps": self.overlaps,
@@ -80,7 +81,12 @@ class NetworkPlan:
             "arena_bytes": self.plan.arena_bytes,
             "overlapping_pairs": len(self.shared),
             "proven": self.kernels.get("proven", "no"),
+            PINNED: sorted(self.problem.pinned),
         }
+        # Formulas can be asked again.
+        if self.overlaps == "measured":
+            entries[PAIRS] = recorded_pairs(one.permission for one in self.shared)
+        return entries
 
 
 def plan_network(

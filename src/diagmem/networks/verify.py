@@ -14,8 +14,9 @@ from diagmem.kernels.tflm.processes import kernels_name
 from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks.apart import model_apart
-from diagmem.networks.overlaps import identity
+from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.provenance import measured_on
+from diagmem.networks.structure import Structure, structure_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Verdict:
 
     Attributes
     ----------
-    difference : the first one found, in words; empty if there is none.
+    structure : what the plan is by its offsets, whatever the values say.
+    difference : the first one found in the values, in words; empty if there is none.
     runs : how many inputs both have been run on.
     operators : how many operators had all their outputs compared, too.
     all_operators : how many the model has.
@@ -35,6 +37,7 @@ class Verdict:
     provenance : how the plan was made, as the file says.
     """
 
+    structure: Structure
     difference: str
     runs: int
     operators: int
@@ -47,12 +50,21 @@ class Verdict:
 
     @property
     def identical(self) -> bool:
-        return not self.difference
+        """Bit by bit, and not by luck: the structure is safe, too."""
+        return not self.difference and not self.structure.faults
 
 
-def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Verdict:
-    """Run both on all inputs, each in one interpreter, and compare every output's bits.
+def verify_network(
+    model: Model,
+    planned: Model,
+    inputs: Sequence[Inputs],
+    overlaps: str | Measured | None = None,
+) -> Verdict:
+    """Hold the plan against what may overlap, run both on all inputs, each in one
+    interpreter, and compare every output's bits.
 
+    Values can hide a plan that is not safe, so its structure is held against lifetimes,
+    alignment and ``overlaps``, as `diagmem.networks.structure.structure_of` takes them.
     The outputs of all operators are compared as well, by their hashes, with those in an
     arena where nothing overlaps: a network's last operators can hide much.  Several
     inputs in a row also show whether a run leaves something behind that the next one
@@ -61,8 +73,8 @@ def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Ve
     Raises
     ------
     DiagmemError
-        The two are not the same graph, there is no plan, or TFLM refuses the model
-        itself.
+        The two are not the same graph, there is no plan or a damaged one, or TFLM
+        refuses the model itself.
     """
     if identity(model)["graph_sha256"] != identity(planned)["graph_sha256"]:
         raise DiagmemError(f"{planned.path}: is another graph than {model.path}")
@@ -70,6 +82,8 @@ def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Ve
         raise DiagmemError(
             f"{planned.path}: found no plan, expected one; diagmem plan {model.path} -o FILE"
         )
+    made = read_provenance(planned) or {}
+    structure = structure_of(planned, made, overlaps)
     alone = run_network(model, inputs)
     if alone.refused:
         raise DiagmemError(f"{model.path}: TFLM refuses the model: {alone.refused}")
@@ -79,9 +93,9 @@ def verify_network(model: Model, planned: Model, inputs: Sequence[Inputs]) -> Ve
     together = run_network(planned, inputs) if hashed.refused else hashed
     difference = _difference(model, alone, together)
     inside = _Inside() if difference else _inside(model, watched, inputs, hashed)
-    made = read_provenance(planned) or {}
     predicted = made.get("arena_bytes")
     return Verdict(
+        structure=structure,
         difference=difference or inside.difference,
         runs=len(together.runs),
         operators=inside.operators,
@@ -172,6 +186,7 @@ def _outputs(model: Model, watched: frozenset[int]) -> list[Call]:
 def record_proof(planned: Model, verdict: Verdict) -> None:
     """Write into a planned model what has been seen to hold."""
     assert planned.plan is not None
+    assert verdict.identical
     proven = f"{verdict.runs} runs bit-identical on {kernels_name()}"
     write_planned(planned, planned.plan, planned.path, {**verdict.provenance, "proven": proven})
 

@@ -81,7 +81,11 @@ def _facts(model: Model, plan: NetworkPlan) -> list[list[str]]:
     ]
     facts += [[f"measured: {name}", value] for name, value in sorted(plan.kernels.items())]
     said = read_provenance(model) if model.plan is not None else None
-    facts += [[f"plan in the file: {key}", str(value)] for key, value in (said or {}).items()]
+    facts += [
+        [f"plan in the file: {key}", str(value)]
+        for key, value in (said or {}).items()
+        if not isinstance(value, list)
+    ]
     return facts
 
 
