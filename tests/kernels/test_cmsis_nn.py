@@ -36,7 +36,14 @@ CASES = [
     ("cmsis_max_pool_s8", "max_pool_2d_int8", {**WINDOW, **EDGES}),
     ("cmsis_avgpool_s8", "average_pool_2d_int8", {**WINDOW, **EDGES}),
     ("cmsis_fully_connected_s8", "fully_connected_int8", {"depth": "17", "outputs": "9"}),
+    (
+        "cmsis_fully_connected_1x1_s8",
+        "fully_connected_int8",
+        {"batches": "3", "depth": "20", "outputs": "10"},
+    ),
 ]
+OLDER = {"depth": "17", "outputs": "9", "wrapper": "false"}
+"""Words for a library that has no wrapper of its fully connected kernels yet."""
 
 
 def described(name: str, parameters: dict[str, str] | None = None) -> Kernel:
@@ -105,6 +112,63 @@ def test_scratch_follows_the_target() -> None:
     assert scratch("cmsis_depthwise_conv_s8", "cortex-m4", in_c="12") == 0
     assert scratch("cmsis_avgpool_s8", "cortex-m7", in_c="12") == 4 * 12
     assert scratch("cmsis_avgpool_s8", "cortex-m55", in_c="12") == 0
+    # A dilated filter of one tap is a convolution like any other.
+    one = {"filter_h": "1", "filter_w": "1", "in_c": "3"}
+    assert scratch("cmsis_convolve_s8", "cortex-m4", **one, dilation_h="2") == 2 * 2 * 4
+    # With vectors one row is multiplied where it lies, but for its padded ends.
+    row = {"in_h": "1", "filter_h": "1", "filter_w": "4", "in_c": "4"}
+    assert scratch("cmsis_convolve_s8", "cortex-m55", **row) == (4 + 1) * 4
+    assert scratch("cmsis_convolve_s8", "cortex-m55", **row, padding="VALID") == 4 * 4
+    assert scratch("cmsis_convolve_s8", "cortex-m4", **row) == 2 * 2 * 16
+    # One channel in: the filter turned around, and four columns unless it has one tap.
+    single = {"in_c": "1", "multiplier": "3"}
+    assert scratch("cmsis_depthwise_conv_s8", "cortex-m55", **single) == 3 * 9 + 4 * 16
+    one = {**single, "filter_h": "1", "filter_w": "1"}
+    assert scratch("cmsis_depthwise_conv_s8", "cortex-m55", **one) == 3
+
+
+def test_requests_are_not_buffers() -> None:
+    """What TFLM takes from the arena for its own arithmetic, or keeps for good."""
+
+    def requests(name: str, target: str = "cortex-m55", **words: str) -> tuple[int, ...]:
+        return described(name, {"target": target, "outputs": "9", **words}).requests
+
+    assert requests("cmsis_fully_connected_1x1_s8") == (72,)
+    assert requests("cmsis_fully_connected_1x1_s8", per_channel="true") == ()
+    assert requests("cmsis_fully_connected_s8") == ()
+    assert requests("cmsis_fully_connected_s8", optimized_for="size") == (36,)
+    assert requests("cmsis_fully_connected_s8", constant_weights="false") == (36,)
+    assert requests("cmsis_fully_connected_s8", "cortex-m4", optimized_for="size") == ()
+
+
+def test_scales_of_each_channel_differ() -> None:
+    """Or a kernel that mixes channels up would compute the same."""
+    for name in ("cmsis_fully_connected_s8", "cmsis_fully_connected_1x1_s8"):
+        many, one = described(name, {"per_channel": "true"}), described(name)
+        contents = {"input": bytes(range(24)) * 400, "filter": bytes(range(1, 161)) * 100}
+        found = []
+        for kernel in (many, one):
+            given = {n: d[: s.size_bytes] for n, d in contents.items() if (s := kernel.buffer(n))}
+            [run] = run_native(build(kernel), [Case(kernel, 0, None, given)])
+            found.append(run.buffers["output"].tobytes())
+        assert found[0] != found[1]
+
+
+def test_older_libraries_without_the_wrapper() -> None:
+    kernel = described("cmsis_fully_connected_s8", OLDER)
+    assert kernel.function == "arm_fully_connected_s8"
+    newer = described("cmsis_fully_connected_s8", {**OLDER, "wrapper": "true"})
+    one, two = (run_native(build(k), [Case(k, 1)])[0].buffers["output"] for k in (kernel, newer))
+    assert np.array_equal(one, two)
+    with pytest.raises(DiagmemError, match="is not meant for such"):
+        described("cmsis_fully_connected_s8", {**OLDER, "per_channel": "true"})
+
+
+@pytest.mark.parametrize("name", ["convolve", "depthwise_conv", "fully_connected"])
+def test_without_a_bias(name: str) -> None:
+    kernel = described(f"cmsis_{name}_s8", {"bias_dtype": ""})
+    assert kernel.buffer("bias") is None
+    assert run_native(build(kernel), [Case(kernel)])[0].buffers["output"].size
 
 
 @pytest.mark.parametrize("path", sorted(LIBRARIES["cmsis-nn"].glob("*.toml")), ids=lambda p: p.stem)
@@ -145,7 +209,7 @@ def test_the_library_has_no_broadcasting_and_no_floats() -> None:
     add = find_operator("ADD").of({"dtype": "int8", "input1": (2, 3, 4), "input2": (1, 3, 4)})
     found = library.kernel(add)
     assert isinstance(found, NoKernel)
-    assert found.reason == "cmsis_elementwise_add_s8.toml is not meant for it"
+    assert found.reason.startswith("cmsis_elementwise_add_s8.toml is for layers where a0 == b0 and")
     floats = {**LAYERS["MAX_POOL_2D"], "dtype": "float32"}
     found = library.kernel(find_operator("MAX_POOL_2D").of(floats))
     assert isinstance(found, NoKernel)

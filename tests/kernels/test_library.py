@@ -74,7 +74,7 @@ def test_the_layers_sizes_go_in(tmp_path: Path) -> None:
         ({"stride": (2, 1)}, {}, "conv.toml has no parameter stride_h, which is 2 here"),
         ({"dtype": "int8"}, {}, "conv.toml has inputs 252 x float32, the layer 252 x int8"),
         ({}, {"out_h": "in_h"}, "conv.toml has outputs 280 x float32, the layer 200 x float32"),
-        ({}, {"when": 'when = "filter_h == 1"'}, "conv.toml is not meant for it"),
+        ({}, {"when": 'when = "filter_h == 1"'}, "conv.toml is for layers where filter_h == 1"),
         ({"input": (2, 7, 9, 4)}, {}, "conv.toml has no parameter batches, which is 2 here"),
     ],
 )

@@ -9,15 +9,16 @@ import glob
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
-from diagmem.kernels.arguments import read_arguments
+from diagmem.kernels.arguments import MAX_BUFFER_BYTES, read_arguments
 from diagmem.kernels.dtypes import DTYPES
-from diagmem.kernels.model import Code, Document, Kernel
+from diagmem.kernels.model import BufferSpec, Code, Document, Kernel
 from diagmem.kernels.parameters import PLACE, Names, read_names
 from diagmem.kernels.tables import Table, read_toml, show
+from diagmem.trace.model import Role
 
 KEYS = (
     "description",
@@ -33,6 +34,7 @@ KEYS = (
     "returns",
     "success",
     "operator",
+    "requests",
     "attributes",
     "parameters",
     "derived",
@@ -121,8 +123,21 @@ def _kernel(document: Document) -> Kernel:
         parameters=dict(names.known),
         buffers=buffers,
         arguments=arguments,
+        requests=_requests(root, names, buffers),
         document=document,
     )
+
+
+def _requests(root: Table, names: Names, buffers: Sequence[BufferSpec]) -> tuple[int, ...]:
+    """Sizes of the scratch that the runtime requests; without the key the buffers' own."""
+    if not root.has("requests"):
+        memory = (Role.SCRATCH, Role.ARENA)
+        return tuple(buffer.size_bytes for buffer in buffers if buffer.role in memory)
+    listed = root.items["requests"]
+    if not isinstance(listed, list):
+        raise root.wrong("requests", "a list of sizes in bytes")
+    sizes = (names.integer(root, "requests", size, 0, MAX_BUFFER_BYTES) for size in listed)
+    return tuple(size for size in sizes if size)
 
 
 def _filled_wrong(root: Table, key: str, filled: str, expected: str) -> DiagmemError:

@@ -43,6 +43,7 @@ _VALUES_ONLY = frozenset({"scale", "real_scale", "input_scale", "activation_low"
     "operator",
     "dtype",
     "output_dtype",
+    "filter_offset",
 }
 """Words that change what is computed, not which bytes it takes."""
 
@@ -59,6 +60,7 @@ class _Described:
     path: Path
     operator: str
     parameters: frozenset[str]
+    when: str
 
 
 class Library:
@@ -96,8 +98,15 @@ class Library:
         for one in self._described:
             self._try(one, {})
 
-    def kernel(self, layer: Layer) -> Kernel | NoKernel:
+    def kernel(
+        self, layer: Layer, facts: Mapping[str, str] = MappingProxyType({})
+    ) -> Kernel | NoKernel:
         """The first description, by name, that computes the layer.
+
+        Parameters
+        ----------
+        facts : what else a runtime picks a kernel by (`diagmem.model.facts`, and the
+            ``target``), for descriptions that have such parameters.
 
         Raises
         ------
@@ -108,10 +117,12 @@ class Library:
             words = words_of(layer)
             if self._bundled:
                 kernel = reference_kernel(layer)
-                return with_parameters(kernel, **self._words) if self._words else kernel
+                kernel = with_parameters(kernel, **self._words) if self._words else kernel
+                return _of_such_weights(kernel, facts)
         except DiagmemError as error:
             return NoKernel(str(error))
-        for word in self._words.keys() & (words.keys() - _VALUES_ONLY):
+        facts = {**_ranks(layer), **facts}
+        for word in self._words.keys() & ((words.keys() | facts.keys()) - _VALUES_ONLY):
             raise DiagmemError(
                 f"{word}={self._words[word]}: is for each layer to say, here {layer.operator}"
             )
@@ -120,14 +131,14 @@ class Library:
             return NoKernel(f"{self.name} has no {layer.operator}")
         reasons = []
         for one in candidates:
-            found = self._fitting(one, layer, words)
+            found = self._fitting(one, layer, words, facts)
             if isinstance(found, Kernel):
                 return found
             reasons.append(found.reason)
         return NoKernel("; ".join(reasons))
 
     def _fitting(
-        self, one: _Described, layer: Layer, words: Mapping[str, str]
+        self, one: _Described, layer: Layer, words: Mapping[str, str], facts: Mapping[str, str]
     ) -> Kernel | NoKernel:
         name = one.path.name
         for word, value in words.items():
@@ -135,11 +146,12 @@ class Library:
                 continue
             return NoKernel(f"{name} has no parameter {word}, which is {value} here")
         try:
-            kernel = self._try(one, {k: v for k, v in words.items() if k in one.parameters})
+            told = {**facts, **words}
+            kernel = self._try(one, {k: v for k, v in told.items() if k in one.parameters})
         except DiagmemError as error:
             return NoKernel(str(error))
         if kernel is None:
-            return NoKernel(f"{name} is not meant for it")
+            return NoKernel(f"{name} is for layers where {one.when}")
         if kernel.operator != layer.operator:
             return NoKernel(f"{name} is for {kernel.operator or 'no operator'}")
         for role, tensors in ((Role.INPUT, layer.inputs), (Role.OUTPUT, layer.outputs)):
@@ -148,7 +160,7 @@ class Library:
                 return NoKernel(
                     f"{name} has {role}s {_listed(said)}, the layer {_listed(_told(tensors))}"
                 )
-        return kernel
+        return _of_such_weights(kernel, facts)
 
     def _try(self, one: _Described, words: Mapping[str, str]) -> Kernel | None:
         given = {
@@ -179,7 +191,25 @@ def _described(path: Path) -> _Described | None:
     if not isinstance(parameters, dict) or not isinstance(operator, str):
         load(path)  # says what is wrong
         return None
-    return _Described(path, "*" if "{" in operator else operator, frozenset(parameters))
+    return _Described(
+        path, "*" if "{" in operator else operator, frozenset(parameters), str(items.get("when"))
+    )
+
+
+def _ranks(layer: Layer) -> dict[str, str]:
+    """Those facts that a layer knows, too."""
+    found = {"input_rank": layer.inputs[0], "output_rank": layer.outputs[0]}
+    return {word: str(len(tensor.shape)) for word, tensor in found.items()}
+
+
+def _of_such_weights(kernel: Kernel, facts: Mapping[str, str]) -> Kernel | NoKernel:
+    """The kernel, unless its filter is of another type: runtimes have another kernel for
+    4-bit weights, say."""
+    weights, here = kernel.with_role(Role.WEIGHTS), facts.get("weights_dtype")
+    if here is None or not weights or here == weights[0].dtype.name:
+        return kernel
+    name = weights[0].name
+    return NoKernel(f"{kernel.name} takes {weights[0].dtype.name} as {name}, here it is {here}")
 
 
 def _told(tensors: Sequence[Tensor]) -> list[tuple[str, int]]:

@@ -144,7 +144,8 @@ class Kernel:
 
     ``file`` is the description's name as the user gave it, for messages;
     ``name`` its stem.  ``success`` is the value the function must return, or
-    None where any will do.
+    None where any will do.  ``requests`` are the buffers of scratch memory, in bytes,
+    that a runtime takes from its arena for the call.
     """
 
     file: str
@@ -159,6 +160,7 @@ class Kernel:
     parameters: Mapping[str, Value]
     buffers: tuple[BufferSpec, ...]
     arguments: tuple[Argument, ...]
+    requests: tuple[int, ...]
     document: Document = field(repr=False, compare=False)
 
     def buffer(self, name: str) -> BufferSpec | None:

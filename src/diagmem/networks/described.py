@@ -25,6 +25,7 @@ from diagmem.kernels.prove import Proof, all_pairs, prove_pairs
 from diagmem.kernels.target.kernel import check_tools
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ModelOperator
+from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.chosen import NO_KERNEL, choose
 from diagmem.networks.operators import (
@@ -207,8 +208,7 @@ def _judged(
         buffer: replace(evidence.live[buffer], name=name_of(number))
         for buffer, number in tensors.items()
     }
-    scratch = [b.size_bytes for b in kernel.buffers if b.role in (Role.SCRATCH, Role.ARENA)]
-    aligned = (-(-size // ALIGN_BYTES) * ALIGN_BYTES for size in scratch)
+    requested = (-(-size // ALIGN_BYTES) * ALIGN_BYTES for size in kernel.requests)
     judged: dict[tuple[int, int], list[MeasuredPair]] = {}
     for pair, overlap in evidence.overlaps.items():
         if not all(buffer in tensors for buffer in pair):
@@ -223,14 +223,15 @@ def _judged(
         live={name_of(tensors[buffer]): one for buffer, one in renamed.items()},
         overlaps=(),
         events=evidence.events,
-        scratch_bytes=scratch[0] if len(scratch) == 1 else sum(aligned),
+        scratch_bytes=sum(requested),
         kernel=Path(kernel.document.file).stem,
     )
     pairs = tuple(
         _of_all(judged[both]) if both in judged else _no_overlap(model, moment, *both, "not traced")
         for both in _pairs(model, moment.operator)
     )
-    return replace(measured_operator(model, moment, whole), pairs=pairs)
+    facts = in_words(facts_of(model, moment.operator))
+    return replace(measured_operator(model, moment, whole), pairs=pairs, facts=facts)
 
 
 def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) -> Overlap:

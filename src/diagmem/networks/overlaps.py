@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
+from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.steering import steering
 
@@ -75,6 +76,7 @@ class MeasuredOperator:
     live_bytes : tensors that the arena holds meanwhile.
     needed_bytes : of these, the most that hold a value still needed at one time.
     kernel : the description it was measured on; empty where the whole network ran.
+    facts : by which that was picked, besides shapes (`diagmem.model.facts`).
     """
 
     index: int
@@ -87,6 +89,7 @@ class MeasuredOperator:
     needed_bytes: int
     pairs: tuple[MeasuredPair, ...]
     kernel: str = ""
+    facts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +272,11 @@ def _check(path: Path, found: Measured, model: Model) -> None:
             raise DiagmemError(
                 f"{path}: {operator.label}: found {measured.scratch_bytes} bytes of scratch,"
                 f" expected {LARGEST_ARENA_BYTES:,} at most"
+            )
+        facts = in_words(facts_of(model, operator))
+        if measured.facts not in ("", facts):
+            raise DiagmemError(
+                f"{path}: {operator.label}: was measured with {measured.facts}, expected {facts}"
             )
         if len({(pair.input, pair.output) for pair in measured.pairs}) < len(measured.pairs):
             raise DiagmemError(

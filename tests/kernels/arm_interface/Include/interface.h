@@ -17,6 +17,7 @@ typedef struct { int32_t w, h; } tile;
 typedef struct { int32_t min, max; } range;
 typedef struct { int32_t *multiplier, *shift; } channel_quant;
 typedef struct { int32_t multiplier, shift; } tensor_quant;
+typedef struct { int32_t *multiplier, *shift, is_per_channel; } either_quant;
 typedef struct { int32_t in, out; tile stride, padding, dilation; range act; } conv_params;
 typedef struct { int32_t in, out, ch_mult; tile stride, padding, dilation; range act; } dw_params;
 typedef struct { tile stride, padding; range act; } pool_params;

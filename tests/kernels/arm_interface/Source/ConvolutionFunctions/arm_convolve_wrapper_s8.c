@@ -15,7 +15,7 @@ int arm_convolve_wrapper_s8(const context *ctx, const conv_params *p, const chan
             for (at.w = 0; at.w < out->w; at.w++)
                 for (int32_t o = 0; o < out->c; o++) {
                     const int8_t *weight = filter + (size_t)(o * f->h * f->w * f->c);
-                    int32_t sum = bias[o];
+                    int32_t sum = bias ? bias[o] : 0;
                     for (k.h = 0; k.h < f->h; k.h++)
                         for (k.w = 0; k.w < f->w; k.w++, weight += f->c) {
                             int32_t from = pixel(in, tap(at, k, p->stride, p->padding, p->dilation), n);

@@ -14,7 +14,7 @@ int arm_depthwise_conv_wrapper_s8(const context *ctx, const dw_params *p, const 
         for (at.h = 0; at.h < out->h; at.h++)
             for (at.w = 0; at.w < out->w; at.w++)
                 for (int32_t o = 0; o < out->c; o++) {
-                    int32_t sum = bias[o];
+                    int32_t sum = bias ? bias[o] : 0;
                     for (k.h = 0; k.h < f->h; k.h++)
                         for (k.w = 0; k.w < f->w; k.w++) {
                             int32_t from = pixel(in, tap(at, k, p->stride, p->padding, p->dilation), n);

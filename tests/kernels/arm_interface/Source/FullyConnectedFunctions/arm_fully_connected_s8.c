@@ -11,7 +11,7 @@ int arm_fully_connected_s8(const context *ctx, const fc_params *p, const tensor_
         return -1;
     for (int32_t n = 0; n < out->n; n++, input += f->n)
         for (int32_t o = 0; o < out->c; o++) {
-            int32_t sum = bias[o];
+            int32_t sum = bias ? bias[o] : 0;
             for (int32_t k = 0; k < f->n; k++)
                 sum += (filter[o * f->n + k] + p->filter) * (input[k] + p->in);
             sum = scaled(sum, q->multiplier, q->shift) + p->out;
