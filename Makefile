@@ -80,6 +80,16 @@ cortex-m: .venv/core ## for trace --target: cross compilers, QEMU, the plugin (o
 	@$(MAKE) -C qemu-plugin install LIBEXEC=../$(TOOL)
 	@echo 'try: $(DIAGMEM) prove --target cortex-m4 conv_2d_int8'
 
+# Programs of 32 bits need their own tool, and gcc the C library and libgcc for them.
+.PHONY: x86
+x86: GCC_32 = $(shell gcc -print-file-name=32)
+x86: LIB_32 = lib32gcc-$(firstword $(subst ., ,$(shell gcc -dumpversion)))-dev
+x86: core ## for trace of 32-bit programs on x86-64: the tool for these (optional)
+	@sh scripts/system-packages.sh '$(PYTHON)' /usr/include/gnu/stubs-32.h=libc6-dev-i386 \
+	  '$(GCC_32)/libgcc.a=$(LIB_32)'
+	@$(MAKE) -C valgrind-tool install LIBEXEC=../$(TOOL) PLATFORM=x86-linux CC='gcc -m32' \
+	  BUILD=build/x86
+
 .PHONY: demo
 demo: core ## trace a kernel, find its safe overlap, draw it, prove it (about a minute)
 	@mkdir -p $(DEMO)

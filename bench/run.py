@@ -135,7 +135,7 @@ def rival_rows(directory: Path, runs: int) -> list[Row]:
         ),
     ]
     if not Path(sys.executable).with_name("memtrace").exists():
-        return [*rows, Row("  memtrace record", "not installed: pip install .[bench]", "", True)]
+        return [*rows, Row("  memtrace record", "not installed: make bench does it", "", True)]
     memtrace = seconds(lambda: under_memtrace(command, directory), 1)
     return [
         *rows,
@@ -151,7 +151,7 @@ def rival_rows(directory: Path, runs: int) -> list[Row]:
 def network_rows(directory: Path) -> list[Row]:
     """Whole networks: ``diagmem measure``, once each, and the same inference under none."""
     if importlib.util.find_spec("tflite_micro") is None:
-        return [Row("networks", "not installed: pip install .[tflm]", "", True)]
+        return [Row("networks", "not installed: make install does it", "", True)]
     from diagmem.kernels.tflm.network import network_job, random_inputs
     from diagmem.model.graph import read_model
     from diagmem.model.zoo import write_filled

@@ -96,12 +96,12 @@ def toml(data: bytes) -> None:
 def elf(data: bytes) -> None:
     """Symbols and debugging information of a program."""
     from diagmem.record.dwarf import inlined_into
-    from diagmem.record.elf import aliases, check_program, find_data, is_elf
+    from diagmem.record.elf import aliases, find_data, is_elf, platform_of
 
     path = _file("p", data)
     for question in (
         lambda: is_elf(path),
-        lambda: check_program(path),
+        lambda: platform_of(path),
         lambda: find_data(path, "in", path),
         lambda: aliases(path, "layer"),
         lambda: inlined_into(path, "merged"),

@@ -17,17 +17,19 @@ from hypothesis import strategies as st
 from diagmem import doctor
 from diagmem.cli.main import main
 from diagmem.doctor import LIBRARIES, Library
+from diagmem.installing import rebuild_command, requirements
 from diagmem.record import tool as tool_module
 from diagmem.record.tool import (
     LIBEXEC_VARIABLE,
-    PLATFORM,
     Tool,
     ToolError,
     find_tool,
-    rebuild_command,
+    host_platform,
+    tool_files,
 )
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+PLATFORM = host_platform()
 VERSION = "3.19.0"
 KEYS = {"name", "status", "found", "needed_for", "fix"}
 """What a check has in the JSON report; fields are added, never renamed."""
@@ -44,16 +46,10 @@ class Machine:
         self.bin.mkdir()
         (self.libexec / "include").mkdir(parents=True)
         self.write_launcher(f"echo valgrind-{VERSION}")
-        for name in (
-            "default.supp",
-            f"vgpreload_core-{PLATFORM}.so",
-            f"diagmem_copies-{PLATFORM}.so",
-            f"vgpreload_diagmem-{PLATFORM}.so",
-            "include/diagmem.h",
-        ):
+        for name in tool_files(PLATFORM):
             (self.libexec / name).touch()
         (self.libexec / "valgrind-version").write_text(f"{VERSION}\n")
-        self.program.touch(mode=0o755)
+        self.program.chmod(0o755)
         monkeypatch.setenv("PATH", str(self.bin))
         monkeypatch.setenv(LIBEXEC_VARIABLE, str(self.libexec))
 
@@ -118,8 +114,9 @@ def test_a_checkout_builds_the_tool_with_make(
 ) -> None:
     package = tmp_path / "my work" / "src" / "diagmem" / "__init__.py"
     monkeypatch.setattr("diagmem.__file__", str(package))
-    assert rebuild_command().startswith("pip install --force-reinstall --no-deps .")
+    assert rebuild_command().startswith(f"{sys.executable} -m pip install --force-reinstall")
     (tmp_path / "my work" / "valgrind-tool").mkdir(parents=True)
+    (tmp_path / "my work" / "Makefile").touch()
     assert rebuild_command() == f"make -C '{tmp_path}/my work' install"
 
 
@@ -166,13 +163,22 @@ def test_the_reason_noted_at_installation_is_told(machine: Machine) -> None:
     error = refusal()
     assert error.missing
     assert "without its Valgrind tool (there was no valgrind.pc)" in error.what
-    assert "apt-get install valgrind gcc libc6-dev make && " in error.fix
+    # Only what is missing: valgrind.pc and the C library's headers are there.
+    assert error.fix.removeprefix("sudo ") == f"apt-get install gcc make && {rebuild_command()}"
+
+
+def test_nothing_is_proposed_that_is_there(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine.libexec / "NOT-BUILT").write_text("the compiler stumbled\n")
+    monkeypatch.setenv("PATH", f"{machine.bin}:/usr/bin:/bin")
+    assert refusal().fix == rebuild_command()
 
 
 def test_other_platforms_are_told_so(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_tool().libexec == machine.libexec
-    monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert "this is Linux on aarch64" in refusal().what
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert "this is Linux on riscv64" in refusal().what
 
 
 def test_a_tool_that_does_not_start_is_wrong(machine: Machine) -> None:
@@ -208,7 +214,7 @@ def test_every_dependency_is_looked_at() -> None:
 
 
 def _asked() -> list[tuple[Library, str]]:
-    asked = doctor.requirements()
+    asked = requirements()
     return [(library, asked[library.name]) for library in LIBRARIES]
 
 

@@ -19,6 +19,12 @@ from importlib import metadata
 from typing import Literal
 
 from diagmem.errors import DiagmemError
+from diagmem.installing import (
+    apt_command,
+    pip_command,
+    rebuild_command,
+    requirements,
+)
 from diagmem.record.emulator import (
     PluginMissingError,
     emulator_of,
@@ -30,13 +36,11 @@ from diagmem.record.targets import LINUX
 from diagmem.record.tool import (
     Tool,
     ToolError,
-    apt_command,
     find_launcher,
     find_tool,
     launcher_version,
     libexec_directory,
     links_directory,
-    rebuild_command,
 )
 
 Status = Literal["ok", "missing", "wrong"]
@@ -133,7 +137,9 @@ def check_library(library: Library, requirement: str) -> Check:
             status, found = "wrong", f"{found}, expected {requirement}"
         elif complaint:
             status, found = "wrong", f"{found}, but importing it fails: {complaint}"
-    fix = "" if status == "ok" else _pip_command(library.name + requirement, status)
+    fix = ""
+    if status != "ok":
+        fix = pip_command(library.name + requirement, again=status == "wrong")
     return Check(library.name, status, found, library.needed_for, library.required, fix)
 
 
@@ -268,16 +274,6 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def requirements() -> dict[str, str]:
-    """What pyproject.toml asks of each package: ``{"numpy": ">=2.0", ...}``."""
-    try:
-        lines = metadata.requires("diagmem") or []
-    except metadata.PackageNotFoundError:
-        return {}  # run from a source tree that was never installed
-    found = (re.match(r"([\w.-]+)((?:>=|==)[\w.]+)", line) for line in lines)
-    return {match[1]: match[2] for match in found if match}
-
-
 def _import_error(module: str) -> str:
     """Why a module cannot be imported; empty when it can.
 
@@ -290,11 +286,6 @@ def _import_error(module: str) -> str:
     except Exception as error:
         return f"{type(error).__name__}: {_first_line(str(error))}"
     return ""
-
-
-def _pip_command(requirement: str, status: Status) -> str:
-    again = ["--force-reinstall"] if status == "wrong" else []
-    return shlex.join([sys.executable, "-m", "pip", "install", *again, requirement])
 
 
 def _first_line(text: str) -> str:

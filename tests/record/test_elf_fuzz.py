@@ -10,7 +10,7 @@ import pytest
 
 from diagmem.errors import DiagmemError
 from diagmem.record.dwarf import inlined_into
-from diagmem.record.elf import aliases, check_program, find_data, is_elf, similar_functions
+from diagmem.record.elf import aliases, find_data, is_elf, platform_of, similar_functions
 from tests.memory import bounded_memory
 
 from .conftest import compile_c
@@ -24,7 +24,7 @@ def use(path: Path) -> None:
     said = []
     for question in (
         lambda: is_elf(path),
-        lambda: check_program(path),
+        lambda: platform_of(path),
         lambda: find_data(path, "in", path),
         lambda: aliases(path, "layer"),
         lambda: similar_functions("laye", path, []),

@@ -11,6 +11,7 @@ from diagmem.arena.geometry import Keep, geometry, make_plan
 from diagmem.arena.heuristic import heuristic
 from diagmem.arena.problem import Options, Plan, Problem
 from diagmem.errors import DiagmemError
+from diagmem.installing import package_command
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
@@ -27,9 +28,7 @@ def exact(problem: Problem, options: Options) -> Plan:
         If OR-tools is not installed.
     """
     if not ortools_is_installed():
-        raise DiagmemError(
-            "the exact planner needs OR-tools; expected the extra: pip install 'diagmem[exact]'"
-        )
+        raise DiagmemError(f"the exact planner needs OR-tools: {package_command('ortools')}")
     return improved(problem, heuristic(problem, options), options)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.errors import DiagmemError
+from diagmem.installing import package_command
 from diagmem.ops.layer import Layer
 from diagmem.ops.operator import REFERENCE
 from diagmem.overlap import Overlap
@@ -109,8 +110,8 @@ def kernel_set(name: str) -> KernelSet:
     if name == "tflm":
         if importlib.util.find_spec("tflite_micro") is None:
             raise DiagmemError(
-                "tflm: tflite-micro is not installed; pip install 'diagmem[tflm]', or leave it out"
-                " with --kernels c"
+                "tflm: tflite-micro is not installed; leave it out with --kernels c, or:"
+                f" {package_command('tflite-micro')}"
             )
         from diagmem.check.tflm_kernels import TflmKernels
 

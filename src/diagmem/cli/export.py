@@ -21,8 +21,7 @@ a row per cell of a summary; ticks are empty for what never happened:
   window, buffer, offset, bytes, first_load, last_load, first_store, last_store
 
 buffer is the smallest one that the event touches; offset counts from its start.
-Parquet takes far less time and room than CSV, and needs pyarrow:
-  pip install 'diagmem[parquet]'
+Parquet takes far less time and room than CSV, and needs pyarrow.
 
 perfetto: Chrome trace events, a microsecond an event of the trace: windows as
 slices, buffers from first to last need, and the bytes alive as counters:

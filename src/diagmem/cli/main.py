@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"diagmem {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"diagmem {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for name, summary in VERBS.items():
         verbs.add_parser(name, help=summary, add_help=False)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import diagmem
 from diagmem.errors import DiagmemError
+from diagmem.kernels.cache import cache_directory
 from diagmem.kernels.driver import call_source, signature
 from diagmem.kernels.model import Code, Kernel
 from diagmem.kernels.preprocessed import preprocessed
@@ -30,6 +31,7 @@ from diagmem.kernels.target.image import (
     start_up,
     target_of,
 )
+from diagmem.record.tool import find_tool
 
 HARNESS = Path(__file__).parent / "harness"
 _CXX = frozenset({".cc", ".cpp", ".cxx", ".C"})
@@ -61,13 +63,8 @@ def header_directory() -> Path:
     for place in places:
         if (place / "diagmem.h").is_file():
             return place
+    find_tool()  # says what is missing and what mends it
     raise DiagmemError(f"diagmem.h: not found, expected in {' or '.join(map(str, places))}")
-
-
-def cache_directory() -> Path:
-    """Where builds are kept: ``$XDG_CACHE_HOME/diagmem``, by default in ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "diagmem" / "kernels"
 
 
 def build(kernel: Kernel) -> Built:

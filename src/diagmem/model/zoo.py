@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
+from diagmem.installing import package_command
 from diagmem.model.graph import Model, read_model
 
 MAX_BYTES = 1 << 22
@@ -118,7 +119,7 @@ def filled(name: str, seed: int = 0) -> bytes:
         from diagmem.model.fill import fill
     except ImportError as error:
         raise DiagmemError(
-            f"{name}: making weights needs {error.name}; pip install 'diagmem[tflm]'"
+            f"{name}: making weights needs {error.name}: {package_command('tflite-micro')}"
         ) from None
     return fill(graph, seed)
 

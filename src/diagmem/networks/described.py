@@ -8,6 +8,7 @@ what has no description, gets no overlap.
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +47,8 @@ from diagmem.networks.problem import ALIGN_BYTES
 from diagmem.overlap import Overlap
 from diagmem.trace.model import Role
 
-HOST = "x86_64"
+HOST = platform.machine()
+"""The kernels run here: ``x86_64``."""
 NO_OVERLAP = "no overlap: "
 INPUTS = 2
 """Seeded inputs that every kernel is proven on."""

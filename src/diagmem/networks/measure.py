@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,8 @@ from diagmem.networks.overlaps import Measured, MeasuredOperator, identity
 from diagmem.overlap import Overlap, apart
 from diagmem.trace.model import Role
 
-TARGET = "x86_64"
+TARGET = platform.machine()
+"""The kernels run here: ``x86_64``."""
 SCRATCH = "scratch"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import platform
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,12 @@ from elftools.elf.segments import InterpSegment
 
 from diagmem.errors import DiagmemError
 
-_HERE = {"x86_64": ("EM_X86_64", 64)}
+_PLATFORMS = {
+    ("EM_X86_64", 64): "amd64-linux",
+    ("EM_386", 32): "x86-linux",
+    ("EM_AARCH64", 64): "arm64-linux",
+}
+"""Machines and word sizes, as Valgrind calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +44,18 @@ def is_elf(path: Path) -> bool:
         raise DiagmemError(f"{path}: cannot read it: {error.strerror}") from None
 
 
-def check_program(path: Path) -> None:
-    """Refuse an ELF program that this machine cannot run under Valgrind."""
-    wanted, bits = _HERE.get(platform.machine(), ("", 0))
+def platform_of(path: Path) -> str:
+    """What an ELF program runs on, as Valgrind calls it: ``amd64-linux``.
+
+    A machine that the tool is not for keeps its name in ELF: ``EM_ARM, 32 bits``.
+    """
     try:
         with path.open("rb") as stream:
             file = ELFFile(stream)
-            machine, size = file["e_machine"], file.elfclass
+            machine, bits = file["e_machine"], file.elfclass
     except (ELFError, OSError) as error:
         raise DiagmemError(f"{path}: not a readable ELF program: {error}") from None
-    if wanted and (machine, size) != (wanted, bits):
-        raise DiagmemError(
-            f"{path}: a program for another platform ({machine}, {size} bits), expected"
-            f" {wanted}, {bits} bits"
-        )
+    return _PLATFORMS.get((machine, bits), f"{machine}, {bits} bits")
 
 
 def symbols(path: Path) -> Iterator[Symbol]:

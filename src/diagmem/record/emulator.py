@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
-import diagmem
 from diagmem.errors import DiagmemError
+from diagmem.installing import apt_command, make_command
 from diagmem.record.targets import LINUX
-from diagmem.record.tool import apt_command, libexec_directory
+from diagmem.record.tool import libexec_directory
 
 PLUGIN_VARIABLE = "DIAGMEM_QEMU_PLUGIN"
 
@@ -53,15 +52,10 @@ def find_plugin() -> Path:
     given = os.environ.get(PLUGIN_VARIABLE)
     plugin = Path(given) if given else libexec_directory() / "diagmem_qemu.so"
     if not plugin.is_file():
-        raise PluginMissingError(plugin, f"unset {PLUGIN_VARIABLE}" if given else _build_command())
+        raise PluginMissingError(
+            plugin, f"unset {PLUGIN_VARIABLE}" if given else make_command("cortex-m")
+        )
     return plugin.absolute()
-
-
-def _build_command() -> str:
-    checkout = Path(diagmem.__file__).resolve().parents[2]
-    if (checkout / "qemu-plugin").is_dir():
-        return shlex.join(["make", "-C", str(checkout), "cortex-m"])
-    return "make cortex-m (in a checkout of diagmem)"
 
 
 @cache

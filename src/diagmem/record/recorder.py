@@ -14,7 +14,7 @@ from diagmem import __version__
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
 from diagmem.record.dwarf import inlined_into
-from diagmem.record.elf import aliases, check_program, is_elf, similar_functions
+from diagmem.record.elf import aliases, is_elf, platform_of, similar_functions
 from diagmem.record.places import BufferPlace, check_names
 from diagmem.record.ring import Ring
 from diagmem.record.run import Run, Runner, exit_text
@@ -275,7 +275,8 @@ class _UnderValgrind:
         self._tool = find_tool()
         self._program = find_program(request.command[0])
         if is_elf(self._program):
-            check_program(self._program)
+            platform = platform_of(self._program)
+            self._tool = self._tool.for_program(self._program, platform)
         self._options = _options(request, self._program)
 
     @property

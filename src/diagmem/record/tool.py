@@ -13,30 +13,40 @@ import contextlib
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import diagmem
 from diagmem.errors import DiagmemError
+from diagmem.installing import apt_command, make_command, rebuild_command
 
 LIBEXEC_VARIABLE = "DIAGMEM_VALGRIND_LIB"
-PLATFORM = "amd64-linux"
-"""The one platform the tool is built for, as Valgrind spells it."""
+PLATFORMS = {"x86_64": "amd64-linux", "aarch64": "arm64-linux"}
+"""The machines that the tool is built on, as Valgrind calls them."""
+SECOND = {"amd64-linux": "x86-linux"}
+"""What a machine runs besides its own programs; built by ``make x86``."""
 
-_FILES = (
-    f"diagmem-{PLATFORM}",
-    f"diagmem_copies-{PLATFORM}.so",
-    "default.supp",
-    f"vgpreload_core-{PLATFORM}.so",
-    f"vgpreload_diagmem-{PLATFORM}.so",
-    "include/diagmem.h",
-    "valgrind-version",
-)
+
+def host_platform() -> str:
+    """This machine's, as Valgrind calls it; empty where the tool cannot be."""
+    return PLATFORMS.get(platform.machine(), "") if platform.system() == "Linux" else ""
+
+
+def tool_files(of: str) -> tuple[str, ...]:
+    """What the built tool consists of on one platform, relative to its folder."""
+    return (
+        f"diagmem-{of}",
+        f"diagmem_copies-{of}.so",
+        "default.supp",
+        f"vgpreload_core-{of}.so",
+        f"vgpreload_diagmem-{of}.so",
+        "include/diagmem.h",
+        "valgrind-version",
+    )
 
 
 class ToolError(DiagmemError):
@@ -59,7 +69,7 @@ class Tool:
     valgrind: Path
     """The ``valgrind`` launcher."""
     platform: str
-    """As Valgrind spells it: ``amd64-linux``."""
+    """Of the programs to run, as Valgrind calls it: ``amd64-linux``."""
     valgrind_version: str
     """Of the launcher and of the Valgrind the tool was built against, ``3.19.0``."""
 
@@ -77,6 +87,28 @@ class Tool:
     def copies(self) -> Path:
         """The library whose memcpy and its kin the tool knows by name."""
         return self.libexec / f"diagmem_copies-{self.platform}.so"
+
+    def for_program(self, program: Path, wanted: str) -> Tool:
+        """The tool for a program of the platform `wanted`, this machine's or its second one.
+
+        Raises
+        ------
+        DiagmemError
+            One line: the program is for another machine, or the tool is not built for it.
+        """
+        if wanted == self.platform:
+            return self
+        if wanted != SECOND.get(self.platform):
+            raise DiagmemError(
+                f"{program}: a program for another platform ({wanted}), expected {self.platform}"
+            )
+        if not _is_built(self.libexec, wanted):
+            raise ToolError(
+                f"{program}: a program of 32 bits ({wanted}), for which the tool is not built",
+                make_command("x86"),
+                missing=True,
+            )
+        return replace(self, platform=wanted)
 
     def environment(self, links: Path, *preload: Path) -> dict[str, str]:
         """This process's environment, with Valgrind pointed at the tool.
@@ -129,10 +161,17 @@ def find_tool() -> Tool:
     ToolError
         One line: what is missing or does not fit, and the command that mends it.
     """
-    _check_platform()
+    own = host_platform()
+    if not own:
+        raise ToolError(
+            "the Valgrind tool is for x86-64 and arm64 Linux and this is"
+            f" {platform.system()} on {platform.machine()}",
+            "record the trace there, then analyse its file here",
+            missing=True,
+        )
     libexec = libexec_directory()
     launcher = find_launcher()
-    _check_files(libexec)
+    _check_files(libexec, own)
     built_for = (libexec / "valgrind-version").read_text(encoding="utf-8").strip()
     running = launcher_version(launcher)
     if running != built_for:
@@ -142,7 +181,7 @@ def find_tool() -> Tool:
             rebuild_command(),
             missing=False,
         )
-    return Tool(libexec, launcher, PLATFORM, running)
+    return Tool(libexec, launcher, own, running)
 
 
 def libexec_directory() -> Path:
@@ -158,7 +197,7 @@ def find_launcher() -> Path:
     found = shutil.which("valgrind")
     if found is None:
         fix = apt_command("valgrind")
-        if not _is_built(libexec_directory()):
+        if not _is_built(libexec_directory(), host_platform()):
             fix += f" && {rebuild_command()}"
         raise ToolError("there is no 'valgrind' on PATH", fix, missing=True)
     return Path(found)
@@ -179,56 +218,46 @@ def launcher_version(launcher: Path) -> str:
     return version
 
 
-def rebuild_command() -> str:
-    """The command that builds the tool and puts it where it belongs."""
-    checkout = Path(diagmem.__file__).resolve().parents[2]
-    if (checkout / "valgrind-tool").is_dir():
-        return shlex.join(["make", "-C", str(checkout), "install"])
-    return "pip install --force-reinstall --no-deps . (in diagmem's source folder)"
-
-
-def apt_command(*packages: str) -> str:
-    """The command line that installs Debian packages, with sudo where this user needs it."""
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    return f"{sudo}apt-get install {' '.join(packages)}"
-
-
 def _bad_launcher(launcher: Path, what: str) -> ToolError:
     fix = apt_command("--reinstall", "valgrind")
     return ToolError(f"{launcher}: {what}", fix, missing=False)
 
 
-def _check_platform() -> None:
-    system, processor = platform.system(), platform.machine()
-    if (system, processor) != ("Linux", "x86_64"):
-        raise ToolError(
-            f"the Valgrind tool is for x86-64 Linux and this is {system} on {processor}",
-            "record the trace there, then analyse its file here",
-            missing=True,
-        )
+def _is_built(libexec: Path, of: str) -> bool:
+    return all((libexec / name).is_file() for name in tool_files(of))
 
 
-def _is_built(libexec: Path) -> bool:
-    return all((libexec / name).is_file() for name in _FILES)
-
-
-def _check_files(libexec: Path) -> None:
+def _check_files(libexec: Path, of: str) -> None:
     reason = libexec / "NOT-BUILT"
     if reason.is_file():
         why = reason.read_text(encoding="utf-8").strip()
         raise ToolError(
             f"{libexec}: diagmem was installed without its Valgrind tool ({why})",
-            f"{apt_command('valgrind', 'gcc', 'libc6-dev', 'make')} && {rebuild_command()}",
+            _build_fix(),
             missing=True,
         )
-    missing = [name for name in _FILES if not (libexec / name).is_file()]
+    missing = [name for name in tool_files(of) if not (libexec / name).is_file()]
     if missing:
-        none = len(missing) == len(_FILES)
+        none = len(missing) == len(tool_files(of))
         what = "the tool is not built" if none else f"the tool lacks {', '.join(missing)}"
         raise ToolError(f"{libexec}: {what}", _files_fix(), missing=none)
-    program = libexec / f"diagmem-{PLATFORM}"
+    program = libexec / f"diagmem-{of}"
     if not os.access(program, os.X_OK):
         raise ToolError(f"{program}: is not executable", _files_fix(), missing=False)
+
+
+def _build_fix() -> str:
+    """Builds the tool, on a machine that may lack what that takes."""
+    libraries = map(Path, ("/usr/local/lib", "/usr/lib64", "/usr/lib"))
+    places = [*libraries, *Path("/usr/lib").glob("*-linux-gnu")]
+    there = {
+        "valgrind": any((place / "pkgconfig" / "valgrind.pc").is_file() for place in places),
+        "gcc": shutil.which("gcc") or shutil.which("cc"),
+        "libc6-dev": Path("/usr/include/stdio.h").is_file(),
+        "make": shutil.which("make"),
+    }
+    lacking = [package for package, found in there.items() if not found]
+    return " && ".join([*([apt_command(*lacking)] if lacking else []), rebuild_command()])
 
 
 def _files_fix() -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.errors import DiagmemError
+from diagmem.installing import package_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ class _Parquet:
             import pyarrow
             import pyarrow.parquet
         except ImportError:
-            raise DiagmemError("Parquet needs pyarrow: pip install 'diagmem[parquet]'") from None
+            raise DiagmemError(f"Parquet needs pyarrow: {package_command('pyarrow')}") from None
         self._arrow = pyarrow
         self._path = path
         self._writer: Any = None

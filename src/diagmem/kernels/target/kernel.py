@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
+from diagmem.installing import apt_command
 from diagmem.kernels.build import Built
 from diagmem.kernels.cases import Case, layout
 from diagmem.kernels.description import with_parameters
@@ -17,7 +18,6 @@ from diagmem.record.emulator import find_emulator, find_plugin
 from diagmem.record.places import BufferPlace
 from diagmem.record.recorder import Request
 from diagmem.record.targets import board
-from diagmem.record.tool import apt_command
 
 COMPILER = "arm-none-eabi-gcc"
 TARGET = "target"

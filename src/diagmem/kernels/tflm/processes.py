@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
+from diagmem.installing import package_command
 
 PACKAGE = "tflite-micro"
 TIMEOUT_SECONDS = 600.0
@@ -37,7 +38,7 @@ def runtime_file() -> Path:
     """
     found = find_spec("tflite_micro")
     if found is None or found.origin is None:
-        raise DiagmemError("tflite-micro is not installed; pip install 'diagmem[tflm]'")
+        raise DiagmemError(f"tflite-micro is not installed: {package_command('tflite-micro')}")
     return Path(found.origin).parent / "python" / "tflite_micro" / "_runtime.so"
 
 

@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
-from diagmem.kernels.build import cache_directory, header_directory
+from diagmem.kernels.build import header_directory
+from diagmem.kernels.cache import cache_directory
 
 SOURCES = Path(__file__).parent
 COMPILER = "cc"
