@@ -19,7 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "own-kernel.md").read_text(encoding
 
 
 def block(language: str) -> str:
-    [text] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    [text, *_] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     return str(text)
 
 

@@ -111,6 +111,57 @@ def test_a_kernel_that_faults(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+BEFORE = """
+function = "late"
+source = "late.c"
+flags = ["-O2"]
+argument = [
+  { name = "x", role = "input", dtype = "int8", shape = [24] },
+  { name = "y", role = "output", dtype = "int8", shape = [24] },
+]
+[[before]]
+function = "set_scratch"
+argument = [{ name = "memory", role = "scratch", dtype = "int8", shape = [24] }]
+"""
+LATE = """
+static signed char *memory;
+void set_scratch(signed char *m) { memory = m; }
+void late(const signed char *x, signed char *y)
+{
+    if (!memory) return;
+    for (int i = 0; i < 24; i++) memory[i] = x[23 - i];
+    for (int i = 0; i < 24; i++) y[i] = memory[i];
+}
+"""
+
+
+def late(folder: Path, toml: str, code: str) -> Kernel:
+    need(*CORTEX_M)
+    (folder / "late.toml").write_text(toml)
+    (folder / "late.c").write_text(code)
+    return for_target(load(folder / "late.toml", {}), "cortex-m4")
+
+
+def test_a_function_is_called_before_the_window(tmp_path: Path) -> None:
+    [proof] = prove_pairs(late(tmp_path, BEFORE, LATE), [("x", "y")])
+    assert proof.proven
+    assert proof.min_displacement_bytes == 0
+    [proof] = prove_pairs(late(tmp_path, BEFORE.partition("[[before]]")[0], LATE), [("x", "y")])
+    assert proof.refused.startswith("the kernel wrote nothing")
+
+
+def test_a_function_before_it_that_calls_the_kernel(tmp_path: Path) -> None:
+    """Its window would be taken for the kernel's."""
+    body = "void set_scratch(signed char *m) { memory = m; late(m, m); }"
+    declared = "void late(const signed char *x, signed char *y);\n"
+    code = declared + LATE.replace("void set_scratch(signed char *m) { memory = m; }", body)
+    kernel = late(
+        tmp_path, BEFORE, code.replace("void late(const", "__attribute__((noipa)) void late(const")
+    )
+    with pytest.raises(DiagmemError, match='"late" was called 4 times, expected 2'):
+        trace_kernel(kernel, tmp_path / "t.dmt", inputs=2)
+
+
 def test_buffers_larger_than_the_board(tmp_path: Path) -> None:
     parameters = {"height": "1200", "width": "1200"}
     kernel = for_target(described("add_f32", parameters), "cortex-m4")

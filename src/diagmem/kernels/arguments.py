@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -36,26 +37,31 @@ _UNWRITTEN = (Role.OUTPUT, Role.SCRATCH, Role.ARENA)
 
 
 def read_arguments(
-    root: Table, names: Names
-) -> tuple[tuple[BufferSpec, ...], tuple[Argument, ...]]:
-    """All buffers of a description and the arguments of the call, both in order."""
-    tables = [t for t in root.tables("argument") if names.holds(t, "passed")]
+    root: Table, names: Names, before: Sequence[Table] = ()
+) -> tuple[tuple[BufferSpec, ...], list[tuple[Argument, ...]]]:
+    """All buffers of a description, and the arguments of its call and of each of those
+    ``before`` it; all in order."""
+    calls = [
+        [t for t in call.tables("argument") if names.holds(t, "passed")] for call in (root, *before)
+    ]
     others = root.tables("buffer")
     for table in others:
         if table.has("passed"):
             raise table.error('"passed" is for arguments; a buffer may have "when"')
+    tables = [t for call in calls for t in call]
     if len(tables) + len(others) > MAX_ARGUMENTS:
         raise root.error(
             f"{len(tables) + len(others)} arguments and buffers, expected at most {MAX_ARGUMENTS}"
         )
-    _unique(tables + others)
     given = [t for t in tables if t.has("role")]
+    for together in (calls[0] + others, *calls[1:], given + others):
+        _unique(together)
     buffers = {t.name(): _buffer(t, names) for t in [*given, *others] if names.holds(t, "when")}
     if not buffers:
         raise root.error('no buffer: expected at least one [[argument]] with a "role"')
     absent = {t.name() for t in [*given, *others]} - buffers.keys()
     reader = _Reader(names, buffers, absent)
-    arguments = tuple(reader.argument(t) for t in tables)
+    arguments = [tuple(reader.argument(t) for t in call) for call in calls]
     for table in others:
         if table.name() in buffers and table.name() not in reader.reached:
             raise table.error("no argument points to this buffer")

@@ -230,11 +230,13 @@ def _run(kernel: Kernel, command: Sequence[str], what: str) -> bytes:
 
 def _complaint(kernel: Kernel, what: str, stderr: bytes) -> str:
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
-    missing = re.compile(rf"undefined reference to [`']({re.escape(kernel.function)})'")
-    if what == _LINK_FAILS and any(missing.search(line) for line in lines):
+    functions = [kernel.function, *(call.function for call in kernel.before)]
+    missing = re.compile(rf"undefined reference to [`']({'|'.join(map(re.escape, functions))})'")
+    found = next((match for line in lines if (match := missing.search(line))), None)
+    if what == _LINK_FAILS and found:
         files = ", ".join(file.name for file in kernel.code.files)
         return (
-            f'function "{kernel.function}" is not in {files}; expected a function with external '
+            f'function "{found[1]}" is not in {files}; expected a function with external '
             'linkage (in C++: extern "C", or its mangled name)'
         )
     telling = re.compile(r"\berror:|undefined reference|multiple definition|cannot find|not found")

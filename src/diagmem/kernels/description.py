@@ -15,7 +15,7 @@ from pathlib import Path
 from diagmem.errors import DiagmemError
 from diagmem.kernels.arguments import MAX_BUFFER_BYTES, read_arguments
 from diagmem.kernels.dtypes import DTYPES
-from diagmem.kernels.model import BufferSpec, Code, Document, Kernel
+from diagmem.kernels.model import Argument, BufferSpec, Call, Code, Document, Kernel
 from diagmem.kernels.parameters import PLACE, Names, read_names
 from diagmem.kernels.tables import Table, read_toml, show
 from diagmem.trace.model import Role
@@ -40,6 +40,7 @@ KEYS = (
     "derived",
     "argument",
     "buffer",
+    "before",
 )
 _KINDS = ("source", "object", "library")
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,999}", re.ASCII)
@@ -95,11 +96,7 @@ def _kernel(document: Document) -> Kernel:
     root = Table(document.file, "", document.items)
     root.only(*KEYS)
     names = read_names(root, document.overrides)
-    function = names.filled(root, "function", root.string("function"))
-    if not _SYMBOL.fullmatch(function) or function in _KEYWORDS:
-        raise _filled_wrong(
-            root, "function", function, "the name of a function as the linker knows it"
-        )
+    function = _function(root, names)
     if not names.holds(root, "when"):
         raise NotMeantError(f'{root.file}: is not meant for such: "when" is {root.items["when"]!r}')
     operator = names.filled(root, "operator", root.string("operator", ""))
@@ -107,24 +104,30 @@ def _kernel(document: Document) -> Kernel:
         raise _filled_wrong(
             root, "operator", operator, "a TFLite operator in capitals, such as CONV_2D"
         )
-    returns = root.choice("returns", ["void", *DTYPES], "void")
     attributes = root.table("attributes")
-    buffers, arguments = read_arguments(root, names)
+    before = [table for table in root.tables("before") if names.holds(table, "when")]
+    buffers, arguments = read_arguments(root, names, before)
+    calls = [_call(*one, names) for one in zip((root, *before), arguments, strict=True)]
+    for table, call in zip(before, calls[1:], strict=True):
+        table.only("function", "returns", "success", "when", "argument")
+        if call.function == function:
+            raise table.error(f'"function" is the kernel itself, {show(function)}')
     return Kernel(
         file=document.file,
         name=Path(document.file).stem,
         description=root.string("description", ""),
         function=function,
         code=_code(root, names, document),
-        returns=returns,
-        success=_success(root, names, returns),
+        returns=calls[0].returns,
+        success=calls[0].success,
         operator=operator,
         attributes={key: names.value(attributes, key) for key in attributes.items},
         parameters=dict(names.known),
         buffers=buffers,
-        arguments=arguments,
+        arguments=calls[0].arguments,
         requests=_requests(root, names, buffers),
         document=document,
+        before=tuple(calls[1:]),
     )
 
 
@@ -140,18 +143,32 @@ def _requests(root: Table, names: Names, buffers: Sequence[BufferSpec]) -> tuple
     return tuple(size for size in sizes if size)
 
 
+def _function(table: Table, names: Names) -> str:
+    function = names.filled(table, "function", table.string("function"))
+    if not _SYMBOL.fullmatch(function) or function in _KEYWORDS:
+        raise _filled_wrong(
+            table, "function", function, "the name of a function as the linker knows it"
+        )
+    return function
+
+
+def _call(table: Table, arguments: tuple[Argument, ...], names: Names) -> Call:
+    returns = table.choice("returns", ["void", *DTYPES], "void")
+    return Call(_function(table, names), returns, _success(table, names, returns), arguments)
+
+
 def _filled_wrong(root: Table, key: str, filled: str, expected: str) -> DiagmemError:
     if filled == root.items[key]:
         return root.wrong(key, expected)
     return root.error(f'"{key}" is {show(root.items[key])}, {show(filled)}, expected {expected}')
 
 
-def _success(root: Table, names: Names, returns: str) -> int | None:
-    if not root.has("success"):
+def _success(table: Table, names: Names, returns: str) -> int | None:
+    if not table.has("success"):
         return None
     if returns == "void" or DTYPES[returns].is_float:
-        raise root.error(f'"success" needs "returns" to be an integer type, found {show(returns)}')
-    return int(names.number(root, "success", root.items["success"], DTYPES[returns]))
+        raise table.error(f'"success" needs "returns" to be an integer type, found {show(returns)}')
+    return int(names.number(table, "success", table.items["success"], DTYPES[returns]))
 
 
 def _code(root: Table, names: Names, document: Document) -> Code:

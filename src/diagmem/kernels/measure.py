@@ -73,6 +73,11 @@ def trace_kernel(
             if not built.target:
                 raise
             raise KernelDidNotFinishError(f"{kernel.name}: {error.why}", error.kept) from None
+        if recorded.windows > len(cases):
+            raise DiagmemError(
+                f'{kernel.file}: "{kernel.function}" was called {recorded.windows} times, expected'
+                f' {len(cases)}: does a function of "before" call it, too?'
+            )
         if recorded.exit_code:
             raise KernelDidNotFinishError(_crash(kernel, recorded), output)
         # Overlapped, a kernel may well do damage: that is for others to judge.

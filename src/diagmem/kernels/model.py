@@ -112,6 +112,20 @@ Argument = Pointer | Scalars | Bytes | Struct
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A function and what it is called with.
+
+    ``returns`` is its C type; ``success`` is the value that it must return, or None
+    where any will do.
+    """
+
+    function: str
+    returns: str
+    success: int | None
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """Where the compiled kernel comes from; ``kind`` is source, object or library.
 
@@ -144,8 +158,9 @@ class Kernel:
 
     ``file`` is the description's name as the user gave it, for messages;
     ``name`` its stem.  ``success`` is the value the function must return, or
-    None where any will do.  ``requests`` are the buffers of scratch memory, in bytes,
-    that a runtime takes from its arena for the call.
+    None where any will do.  ``before`` is called in front of every window.  ``requests``
+    are the buffers of scratch memory, in bytes, that a runtime takes from its arena for
+    the call.
     """
 
     file: str
@@ -162,6 +177,7 @@ class Kernel:
     arguments: tuple[Argument, ...]
     requests: tuple[int, ...]
     document: Document = field(repr=False, compare=False)
+    before: tuple[Call, ...] = ()
 
     def buffer(self, name: str) -> BufferSpec | None:
         return next((b for b in self.buffers if b.name == name), None)

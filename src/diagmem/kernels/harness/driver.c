@@ -34,6 +34,15 @@ static void die(const char *what)
     exit(3);
 }
 
+void dm_expect(const char *function, int64_t returned, int64_t expected)
+{
+    if (returned == expected)
+        return;
+    fprintf(stderr, "driver: \"%s\", called before the kernel, returned %lld, expected %lld\n",
+            function, (long long)returned, (long long)expected);
+    exit(3);
+}
+
 static void read_all(FILE *file, void *to, size_t bytes)
 {
     if (fread(to, 1, bytes, file) != bytes)

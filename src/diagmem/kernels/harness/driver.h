@@ -23,8 +23,11 @@ extern const uint64_t dm_buffer_count;
 extern const uint64_t dm_value_bytes;
 extern const uint64_t dm_signature;
 
-/* Unpack the values, open a window, call the kernel, close the window. */
+/* Unpack the values, call what comes before, open a window, call the kernel, close the window. */
 int64_t dm_call(const unsigned char *values, unsigned char *const *address);
+
+/* Ends the program where a call in front of the window did not return what it must. */
+void dm_expect(const char *function, int64_t returned, int64_t expected);
 
 /* Values are packed one behind the other, without the gaps C would leave. */
 static inline void dm_take(const unsigned char **values, void *to, size_t bytes)
