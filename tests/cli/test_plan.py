@@ -52,7 +52,7 @@ def test_json(mobilenet: Path, overlaps: Path, capsys: Capture) -> None:
     data = planned([str(mobilenet), "--overlaps", str(overlaps)], capsys)
     assert set(data) == set(
         "model arena_bytes lower_bound_bytes optimal solver baseline_bytes saving_percent"
-        " provenance tensors overlaps".split()
+        " provenance tensors overlaps placement".split()
     )
     assert data["arena_bytes"] == data["lower_bound_bytes"] == ARENA
     assert data["baseline_bytes"] == {

@@ -101,8 +101,10 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.arena import Options
     from diagmem.model.graph import read_model
     from diagmem.networks.overlaps import read_overlaps
-    from diagmem.networks.planning import NO_OVERLAPS, plan_network, write_plan
+    from diagmem.networks.placement import proven_plan
+    from diagmem.networks.planning import NO_OVERLAPS, write_plan
     from diagmem.networks.problem import FORMULAS
+    from diagmem.progress import Progress
 
     if args.output is not None:
         check_output(args.output, args.force, args.model, Path(args.overlaps))
@@ -115,14 +117,17 @@ def run(args: argparse.Namespace) -> int:
     model = read_model(args.model)
     by_formula = args.overlaps in (*FORMULAS, NO_OVERLAPS)
     overlaps = args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model)
-    found = plan_network(
+    progress = Progress("running operators where the plan puts them")
+    found = proven_plan(
         model,
         overlaps,
+        advance=progress.share,
         solver=args.solver,
         align_bytes=args.align,
         pin_io=args.pin_io,
         options=Options(time_limit_s=args.time_limit, seed=args.seed),
     )
+    progress.done()
     if args.output is not None:
         write_plan(found, args.output)
     _draw(args, found, None if by_formula else overlaps)
@@ -187,6 +192,7 @@ def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
             }
             for shared in found.shared
         ],
+        "placement": _placement_as_json(found),
     }
     if limit is not None:
         crowded = found.in_the_way(limit)
@@ -201,6 +207,19 @@ def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
             for one in crowded
         ]
     return data
+
+
+def _placement_as_json(found: NetworkPlan) -> dict[str, Any] | None:
+    proof = found.placement
+    if proof is None:
+        return None
+    return {
+        "proven": not proof.not_run,
+        "operators": list(proof.operators),
+        "inputs": proof.inputs,
+        "not_run": [{"operator": k, "why": why} for k, why in proof.not_run.items()],
+        "withdrawn": [{"operator": k, "why": why} for k, why in proof.withdrawn.items()],
+    }
 
 
 def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
@@ -220,7 +239,8 @@ def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
     lines += [
         f"  overlaps     {found.overlaps}: {len(found.shared)} pairs share {shared:,} B",
         *(f"  measured on  {kernels}" for kernels in _kernels(found)),
-        f"  proven       {found.provenance['proven']}",
+        f"  proven       {found.proven}",
+        *_by_themselves(found),
         *(f"  older plan   {text}" for text in _older(found)),
     ]
     if limit is not None:
@@ -238,6 +258,15 @@ def _kernels(found: NetworkPlan) -> list[str]:
     from diagmem.networks.provenance import in_words
 
     return [in_words(found.kernels)] if found.kernels else []
+
+
+def _by_themselves(found: NetworkPlan) -> list[str]:
+    """How the kernels of the overlaps were proven, and whose overlaps were taken back."""
+    lines = [f"  kernels      {found.kernels['proven']}"] if "proven" in found.kernels else []
+    for operator, why in found.placement.withdrawn.items() if found.placement else ():
+        name = found.model.operators[operator].name
+        lines.append(f"  refuted      operator {operator} {name}, planned without overlap: {why}")
+    return lines
 
 
 def _older(found: NetworkPlan) -> list[str]:

@@ -9,10 +9,12 @@ order, type and size.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from diagmem.errors import DiagmemError
 from diagmem.kernels.catalog import LIBRARIES
@@ -80,6 +82,7 @@ class Library:
 
     def __init__(self, place: str, words: Mapping[str, str] = MappingProxyType({})) -> None:
         self.name = place if place in LIBRARIES else Path(place).name
+        self.place = place
         self._words = words
         self._bundled = place == REFERENCE_KERNELS
         folder = LIBRARIES.get(place, Path(place))
@@ -97,6 +100,14 @@ class Library:
                 raise DiagmemError(f"{word}=: no description in {place} has such a parameter")
         for one in self._described:
             self._try(one, {})
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """How to open it again, from any folder."""
+        here = self.place in LIBRARIES
+        words = {k: os.path.abspath(v) if os.path.isdir(v) else v for k, v in self._words.items()}
+        place = self.place if here else os.path.abspath(self.place)
+        return {"kernels": place, "parameters": words}
 
     def kernel(
         self, layer: Layer, facts: Mapping[str, str] = MappingProxyType({})

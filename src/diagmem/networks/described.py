@@ -17,8 +17,9 @@ from pathlib import Path
 from diagmem import __version__
 from diagmem.api import open_trace
 from diagmem.errors import DiagmemError
-from diagmem.kernels.build import build
+from diagmem.kernels.build import Built, build
 from diagmem.kernels.execute import Runs
+from diagmem.kernels.kept import call_identity
 from diagmem.kernels.library import Library
 from diagmem.kernels.measure import trace_kernel
 from diagmem.kernels.model import Kernel
@@ -59,7 +60,7 @@ class _Evidence:
     """What one kernel's trace and proofs have shown; names are the kernel's buffers'."""
 
     kernel: Kernel
-    compiler: str
+    built: Built
     measured_by: str
     live: Mapping[str, BufferLiveness]
     overlaps: Mapping[tuple[str, str], Overlap]
@@ -117,7 +118,10 @@ def measure_described(
             "proven": f"{proven} of {len(operators)} operators, each by itself, overlapped at its D"
             f" and where it says in place, on {inputs} seeded inputs",
         },
-        about={"inputs": f"seeded, {inputs} of each operator's own"},
+        about={
+            "inputs": f"seeded, {inputs} of each operator's own",
+            "library": {**library.recorded, "target": target},
+        },
         operators=tuple(operators),
     )
 
@@ -132,7 +136,7 @@ def _first_reason(operators: Sequence[MeasuredOperator]) -> str:
 def _common(evidence: Sequence[_Evidence]) -> dict[str, str]:
     """Flags, compilers and tools of the kernels that were measured."""
     flags = dict.fromkeys(" ".join(one.kernel.code.flags) for one in evidence)
-    compilers = dict.fromkeys(one.compiler for one in evidence)
+    compilers = dict.fromkeys(one.built.compiler for one in evidence)
     return {
         "flags": "; ".join(flags),
         "compiler": "; ".join(compilers),
@@ -179,7 +183,7 @@ def _evidence(kernel: Kernel, inputs: int) -> _Evidence:
             tools = [f"{by[key]} {trace.header[key]}" for key in by if trace.header.get(key)]
     return _Evidence(
         kernel=kernel,
-        compiler=build(kernel).compiler,
+        built=build(kernel),
         measured_by=", ".join([f"diagmem {__version__}", *tools]),
         live={buffer.name: buffer for buffer in liveness},
         overlaps={(one.input, one.output): one for one in window.pairs},
@@ -233,7 +237,13 @@ def _judged(
         for both in _pairs(model, moment.operator)
     )
     facts = in_words(facts_of(model, moment.operator))
-    return replace(measured_operator(model, moment, whole), pairs=pairs, facts=facts)
+    return replace(
+        measured_operator(model, moment, whole),
+        pairs=pairs,
+        facts=facts,
+        build=evidence.built.identity,
+        call=call_identity(kernel),
+    )
 
 
 def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) -> Overlap:

@@ -77,6 +77,8 @@ class MeasuredOperator:
     needed_bytes : of these, the most that hold a value still needed at one time.
     kernel : the description it was measured on; empty where the whole network ran.
     facts : by which that was picked, besides shapes (`diagmem.model.facts`).
+    build, call : that kernel's `diagmem.kernels.build.Built.identity` and
+        `diagmem.kernels.kept.call_identity`.
     """
 
     index: int
@@ -90,6 +92,8 @@ class MeasuredOperator:
     pairs: tuple[MeasuredPair, ...]
     kernel: str = ""
     facts: str = ""
+    build: str = ""
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,19 @@ class Measured:
     ----------
     model : name, sha256 of the graph, and how many tensors and operators it has.
     kernels : the set and its version, the target, and what measured it.
-    about : inputs, arena and times.
+    about : inputs, arena and times; of described kernels also the ``library``, its
+        ``parameters`` and the ``target``.
     """
 
     model: Mapping[str, Any]
     kernels: Mapping[str, str]
     about: Mapping[str, Any]
     operators: tuple[MeasuredOperator, ...]
+
+    @property
+    def described(self) -> bool:
+        """Was it measured on described kernels, each operator by itself?"""
+        return "proven" in self.kernels
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,35 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacementProof:
+    """What running a plan's operators has shown, each with its tensors where they lie.
+
+    Attributes
+    ----------
+    operators : those whose bits were right.
+    inputs : on how many seeded inputs.
+    not_run : why others could not be run, by operator number.
+    withdrawn : why others were planned anew without overlap, by operator number.
+    """
+
+    operators: tuple[int, ...]
+    inputs: int
+    not_run: Mapping[int, str]
+    withdrawn: Mapping[int, str]
+
+    @property
+    def in_words(self) -> str:
+        """One line for the file."""
+        for operator, why in self.not_run.items():
+            more = f", and {len(self.not_run) - 1} more" if len(self.not_run) > 1 else ""
+            return f"not at this placement: operator {operator}{more}: {why}"
+        return (
+            f"at this placement: {len(self.operators)} operators, all overlaps of each at once,"
+            f" on {self.inputs} seeded inputs"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkPlan:
     """Where a network's tensors lie, and what that saves.
 
@@ -49,6 +78,8 @@ class NetworkPlan:
     shared : pairs that do share bytes.
     overlaps : where the overlaps come from: none, exact, paper or measured.
     kernels : of measured overlaps, what they were measured on.
+    placement : of overlaps measured on described kernels, what running them at this
+        placement has shown; None where nobody did.
     """
 
     model: Model
@@ -58,6 +89,7 @@ class NetworkPlan:
     shared: tuple[Shared, ...]
     overlaps: str
     kernels: Mapping[str, str]
+    placement: PlacementProof | None = None
 
     def saving_percent(self, baseline: str) -> float:
         whole = self.baselines[baseline]
@@ -66,6 +98,14 @@ class NetworkPlan:
     def in_the_way(self, arena_bytes: int) -> tuple[Crowded, ...]:
         """The operators that need more than an arena of that size; none if it fits."""
         return blocking(self.problem, self.plan, arena_bytes)
+
+    @property
+    def proven(self) -> str:
+        """How the plan itself is proven, in words; beside it stands how its kernels are."""
+        if self.placement is not None:
+            return self.placement.in_words
+        by_itself = "proven" in self.kernels
+        return "not at this placement: diagmem plan runs it there" if by_itself else "no"
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -80,7 +120,7 @@ class NetworkPlan:
             "align_bytes": self.problem.align_bytes,
             "arena_bytes": self.plan.arena_bytes,
             "overlapping_pairs": len(self.shared),
-            "proven": self.kernels.get("proven", "no"),
+            "proven": self.proven,
             PINNED: sorted(self.problem.pinned),
         }
         # Formulas can be asked again.
@@ -97,6 +137,7 @@ def plan_network(
     align_bytes: int = ALIGN_BYTES,
     pin_io: bool = False,
     options: Options | None = None,
+    without: Collection[int] = (),
 ) -> NetworkPlan:
     """Place all tensors of a model; the plan has passed the verifier.
 
@@ -105,6 +146,7 @@ def plan_network(
     overlaps : ``exact`` or ``paper``: by that formula, for the loop order of TFLite's
         reference kernels; ``none``; or what `diagmem.networks.measure.measure` found.
     solver : a name of `diagmem.arena.PLANNERS`.
+    without : operators whose tensors must not overlap.
 
     Raises
     ------
@@ -116,7 +158,7 @@ def plan_network(
     measured = overlaps if isinstance(overlaps, Measured) else None
     problem = problem_of(
         model,
-        permissions,
+        [one for one in permissions if one.operator not in without],
         align_bytes=align_bytes,
         pin_io=pin_io,
         scratch_bytes=scratch_of(measured) if measured else None,
