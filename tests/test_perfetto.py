@@ -215,7 +215,7 @@ def test_refusals_leave_nothing(tmp_path: Path) -> None:
         for name, windows, said in (
             ("a.txt", [0], "expected .json or .json.gz"),
             ("a.json", [3], "there is no window 3; it holds 3, from 0"),
-            ("no/a.json", [0], "cannot write"),
+            ("no/a.json", [0], "cannot be written"),
         ):
             with pytest.raises(DiagmemError, match=said):
                 export_perfetto(trace, tmp_path / name, windows)

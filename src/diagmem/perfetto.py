@@ -22,6 +22,7 @@ import numpy as np
 
 from diagmem.api import Trace
 from diagmem.errors import DiagmemError
+from diagmem.files import STDOUT, replacing
 from diagmem.liveness import BufferLiveness
 from diagmem.plot.lives import CellLives, lives_of
 from diagmem.plot.ranges import covered_bytes
@@ -73,7 +74,8 @@ def export_perfetto(trace: Trace, path: Path, windows: Sequence[int]) -> int:
 
     Parameters
     ----------
-    path : ``.json`` or ``.json.gz``; an existing file is replaced.
+    path : ``.json`` or ``.json.gz``; an existing file is replaced.  ``-`` is JSON to
+        standard output.
     windows : indices into the trace's windows.
 
     Raises
@@ -81,17 +83,12 @@ def export_perfetto(trace: Trace, path: Path, windows: Sequence[int]) -> int:
     DiagmemError
         The ending is another one, a window is not there, or the file cannot be written.
     """
-    if not path.name.endswith(ENDINGS):
+    if path != STDOUT and not path.name.endswith(ENDINGS):
         raise DiagmemError(f"{path}: the ending says the format; expected .json or .json.gz")
     events = list(trace_events(trace, windows))
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(_encoded(trace, events, compressed=path.name.endswith(".gz")))
-        part.replace(path)
-    except OSError as error:
-        raise DiagmemError(f"{path}: cannot write: {error.strerror or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    data = _encoded(trace, events, compressed=path.name.endswith(".gz"))
+    with replacing(path) as file:
+        file.write(data)
     return len(events)
 
 

@@ -201,7 +201,7 @@ def test_too_large(tmp_path: Path) -> None:
 
 
 def test_nowhere_to_write(tmp_path: Path) -> None:
-    with pytest.raises(DiagmemError, match="cannot write it"):
+    with pytest.raises(DiagmemError, match="cannot be written"):
         draw(layer_of(SMALL), "reference", tmp_path / "no" / "a.png")
 
 

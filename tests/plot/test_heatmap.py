@@ -253,7 +253,7 @@ def test_unknown_extension(make_trace: MakeTrace, tmp_path: Path, name: str) -> 
 
 
 def test_nowhere_to_write(make_trace: MakeTrace, tmp_path: Path) -> None:
-    with pytest.raises(DiagmemError, match="cannot write it"):
+    with pytest.raises(DiagmemError, match="cannot be written"):
         draw_file(make_trace(PAIR, copying()), tmp_path / "no" / "a.png")
 
 

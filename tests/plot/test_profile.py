@@ -165,7 +165,7 @@ def test_refusals(tmp_path: Path) -> None:
         ({"a": other, "b": plan}, None, "a.png", "plan 'a': is of another network"),
         ({"a": plan}, foreign, "a.png", "overlaps of 'x': expected ones"),
         ({"a": plan}, None, "a.gif", r"expected \.png, \.svg or \.pdf"),
-        ({"a": plan}, None, "no/a.png", "cannot write it"),
+        ({"a": plan}, None, "no/a.png", "cannot be written"),
     ):
         with pytest.raises(DiagmemError, match=said):
             draw_profile(plans, tmp_path / name, measured=measured)

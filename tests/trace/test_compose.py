@@ -290,7 +290,7 @@ def test_wrong_calls_say_so(tmp_path: Path) -> None:
         Composer(path, block_events=0)
     with pytest.raises(DiagmemError, match="not with a summary"):
         Composer(path, mode="summary", everything=True)
-    with pytest.raises(DiagmemError, match="cannot write"):
+    with pytest.raises(DiagmemError, match="cannot be written"):
         Composer(tmp_path / "nowhere" / "t.dmt")
     with Composer(path) as composer:
         with pytest.raises(DiagmemError, match="no window is open"):

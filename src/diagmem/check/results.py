@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from diagmem.check.judge import Finding, Question
 from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 from diagmem.ops import find_operator
 from diagmem.ops.attributes import parse_words
 
@@ -131,14 +133,14 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
 
 def write_csv(findings: Sequence[Finding], path: Path) -> None:
     """One row for each finding; row 1 is the first behind the names."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for finding in findings:
-            values = (getattr(finding, name) for name in COLUMNS)
-            writer.writerow("" if value is None else value for value in values)
-    part.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for finding in findings:
+        values = (getattr(finding, name) for name in COLUMNS)
+        writer.writerow("" if value is None else value for value in values)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def read_question(text: str) -> tuple[str, Question]:

@@ -18,6 +18,7 @@ from diagmem.cli.common import (
     say,
 )
 from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 from diagmem.progress import Progress
 
 if TYPE_CHECKING:
@@ -76,21 +77,19 @@ def run(args: argparse.Namespace) -> int:
         raise DiagmemError("--from and --to go together: where a window opens and where it closes")
     check_output(args.output, args.force, args.log)
     log = LackeyLog(args.log)
-    part = args.output.with_name(f".{args.output.name}.part")
-    try:
-        with Composer(part, mode=args.mode, header={"imported": "a lackey log"}) as composer:
-            windows = _Windows(composer, buffers, args.from_pc, args.to_pc)
-            progress = Progress("reading")
-            for lines in log.read():
-                windows.take(lines)
-                progress.advance(len(lines.address))
-            progress.done()
-            cut = _end(args, log, windows)
-            composer.close(cut=cut)
-        part.replace(args.output)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    header = {"imported": "a lackey log"}
+    with (
+        replacing(args.output) as file,
+        Composer(args.output, file=file, mode=args.mode, header=header) as composer,
+    ):
+        windows = _Windows(composer, buffers, args.from_pc, args.to_pc)
+        progress = Progress("reading")
+        for lines in log.read():
+            windows.take(lines)
+            progress.advance(len(lines.address))
+        progress.done()
+        cut = _end(args, log, windows)
+        composer.close(cut=cut)
     return _report(args, log, windows, cut)
 
 

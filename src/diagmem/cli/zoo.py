@@ -16,6 +16,7 @@ from diagmem.cli.common import (
     say,
 )
 from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 
 _EPILOG = """\
 The networks are graphs as TensorFlow's converter wrote them, without weights: they
@@ -93,10 +94,9 @@ def _write(args: argparse.Namespace, output: Path) -> int:
         raise DiagmemError("--seed is of weights, which --graph leaves out")
     check_output(output, args.force)
     if args.graph:
-        try:
-            output.write_bytes(network_bytes(args.name))
-        except OSError as error:
-            raise DiagmemError(f"{output}: cannot be written: {error.strerror}") from None
+        graph = network_bytes(args.name)
+        with replacing(output) as file:
+            file.write(graph)
     else:
         write_filled(args.name, output, args.seed or 0)
     size = output.stat().st_size

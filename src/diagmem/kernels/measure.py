@@ -79,7 +79,7 @@ def trace_kernel(
                 f' {len(cases)}: does a function of "before" call it, too?'
             )
         if recorded.exit_code:
-            raise KernelDidNotFinishError(_crash(kernel, recorded), output)
+            raise KernelDidNotFinishError(_crash(kernel, recorded), recorded.path)
         # Overlapped, a kernel may well do damage: that is for others to judge.
         if placement is None:
             read_results(cases, Path(directory) / RESULTS_FILE)

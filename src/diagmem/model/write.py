@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 from diagmem.model.decode import PLACE, Root
 from diagmem.model.elements import ELEMENT_BYTES, ModelTensor
 from diagmem.model.flat import MAX_BYTES, Flat, Table
@@ -69,19 +70,9 @@ def write_planned(
             f"{model.path}: found {len(front) + len(old):,} bytes with the plan, expected"
             f" {MAX_BYTES:,} at most"
         )
-    path = Path(output)
-    part = path.with_name(f"{path.name}.part{os.getpid()}")
-    try:
-        with part.open("xb") as file:
-            file.write(front)
-            file.write(old)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DiagmemError(f"{path}: cannot be written: {error.strerror}") from None
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with replacing(Path(output)) as file:
+        file.write(front)
+        file.write(old)
 
 
 def read_plan(model: Model) -> tuple[int, ...] | None:

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 from diagmem.installing import package_command
 from diagmem.model.graph import Model, read_model
 
@@ -133,7 +134,5 @@ def write_filled(name: str, path: str | os.PathLike[str], seed: int = 0) -> None
         As there, or the file cannot be written.
     """
     data = filled(name, seed)
-    try:
-        Path(path).write_bytes(data)
-    except OSError as error:
-        raise DiagmemError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from None
+    with replacing(Path(path)) as file:
+        file.write(data)

@@ -87,7 +87,7 @@ def measure(
                 f"{model.path}: TFLM computes other outputs under Valgrind than natively, so the"
                 " trace says nothing of the native kernels"
             )
-        with open_trace(path) as trace:
+        with open_trace(recorded.path) as trace:
             if len(trace.windows) != len(model.operators):
                 raise DiagmemError(
                     f"{model.path}: the trace has {len(trace.windows)} windows, expected one for"

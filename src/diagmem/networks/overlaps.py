@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.steering import steering
@@ -154,12 +155,9 @@ def identity(model: Model) -> dict[str, Any]:
 
 def write_overlaps(measured: Measured, path: Path) -> None:
     """Write the file; an older one of that name is replaced at the end."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(json.dumps(measured.as_json(), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise DiagmemError(f"{path}: cannot be written: {error.strerror}") from None
+    text = json.dumps(measured.as_json(), indent=1) + "\n"
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def read_overlaps(path: Path, model: Model) -> Measured:

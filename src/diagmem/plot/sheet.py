@@ -7,13 +7,13 @@ pixel and nothing falls between two.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 from diagmem.plot.paint import FRAME, INK
 from diagmem.plot.units import FONT, drawable
 
@@ -146,13 +146,8 @@ class Sheet:
         self.figure.savefig(
             buffer, format=kind[1:], dpi=self.dpi, metadata=_METADATA[kind], facecolor="white"
         )
-        part = path.with_name(f".{path.name}.part")
-        try:
-            part.write_bytes(buffer.getbuffer())
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise DiagmemError(f"{path}: cannot write it: {error.strerror}") from None
+        with replacing(path) as file:
+            file.write(buffer.getbuffer())
 
 
 def text_width(text: str, size_pt: float = TEXT_PT, *, bold: bool = False) -> float:

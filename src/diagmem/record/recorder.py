@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from diagmem import __version__
 from diagmem.errors import DiagmemError
+from diagmem.files import beside
 from diagmem.progress import Progress
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import aliases, is_elf, platform_of, similar_functions
@@ -202,48 +203,41 @@ def _recorder(request: Request) -> Recorder:
 def record(request: Request, output: Path, *, progress: bool = False) -> Recorded:
     """Run a program under the tool; write ``output``.
 
-    The file grows beside its final place as ``.NAME.part`` and is moved there
-    at the end, so that an older trace of that name is not lost to a run that
-    fails; if the recorder itself is killed, the part can be read.
+    The file grows beside its final place as ``.NAME.RANDOM.part`` and is moved there
+    at the end, so that an older file of that name is not lost to a run that fails;
+    if the recorder itself is killed, the part can be read.  A recording that was cut
+    replaces no file: where there is one it becomes ``NAME.cut.dmt`` (or ``NAME.cut-2.dmt``
+    and so on), and `Recorded.path` says so.
 
     Raises
     ------
     DiagmemError
-        If the program, a symbol or the tool is not there, or no window opened.
+        If the program, a symbol or the tool is not there, no window opened, or the
+        file cannot be written.
     """
     recorder = _recorder(request)
-    part = output.with_name(f".{output.name}.part")
-    with links_directory() as directory:
+    with links_directory() as directory, beside(output) as part:
         run = Run(
             recorder,
             directory,
             values=request.values,
             time_limit_seconds=request.time_limit_seconds,
         )
-        try:
-            writer = TraceWriter(part, _header(request, recorder))
-        except OSError as error:
-            raise DiagmemError(f"{part}: cannot write: {error.strerror}") from None
-        try:
-            received, cut = run.into(writer, Progress("recording") if progress else None)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        writer = TraceWriter(part.file, _header(request, recorder))
+        received, cut = run.into(writer, Progress("recording") if progress else None)
         if received.windows == 0:
-            part.unlink()
             raise ProgramStoppedError(recorder.why_no_window(received, run))
-        events = writer.events
-    part.replace(output)
+        path = output
+        if cut:
+            path = part.take_free(output, "cut")
+        else:
+            part.take(output)
     if received.error:
-        raise ProgramStoppedError(received.error, output)
-    return Recorded(
-        output,
-        received.windows,
-        events,
-        run.exit_code,
-        cut,
-        _warnings(request, received, run.exit_code),
-    )
+        raise ProgramStoppedError(received.error, path)
+    warnings = _warnings(request, received, run.exit_code)
+    if path != output:
+        warnings += (f"{output} is as it was: the cut recording is in {path}",)
+    return Recorded(path, received.windows, writer.events, run.exit_code, cut, warnings)
 
 
 def _warnings(request: Request, received: Received, exit_code: int) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, Protocol
 
-from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
 from diagmem.record.ring import Ring
 from diagmem.record.stream import Received, StreamReader, receive
@@ -98,8 +97,6 @@ class Run:
                 )
                 cut = self._why_cut(received)
                 writer.close(complete=not cut, reason=cut)
-            except OSError as error:
-                raise DiagmemError(f"the trace cannot be written: {error.strerror}") from None
             finally:
                 if process.poll() is None:
                     process.kill()

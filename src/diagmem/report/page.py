@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 from diagmem import __version__
-from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 
 SCRIPTS = ("base.js", "table.js", "chart.js", "heatmap.js", "kernel.js", "network.js", "main.js")
 """In this order they are one module."""
@@ -46,13 +46,9 @@ def embedded(data: object) -> str:
 
 def write_page(text: str, path: Path) -> int:
     """Write the page, an older one of that name is replaced at the end; its bytes."""
-    part = path.with_name(f".{path.name}.part")
     raw = text.encode("utf-8")
-    try:
-        part.write_bytes(raw)
-        part.replace(path)
-    except OSError as error:
-        raise DiagmemError(f"{path}: cannot be written: {error.strerror}") from None
+    with replacing(path) as file:
+        file.write(raw)
     return len(raw)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -106,13 +106,15 @@ class Composer:
     """Writes a trace piece by piece, in memory bounded by a block and a piece.
 
     Windows are opened and closed one after the other; what `add` is given
-    belongs to the open one.  Left by an error, the file is marked as cut.
+    belongs to the open one.  Left by an error, the file is marked as cut.  ``file`` is
+    written instead of opening ``path``.
     """
 
     def __init__(
         self,
         path: Path,
         *,
+        file: BinaryIO | None = None,
         mode: Mode = "events",
         sites: Sequence[Site] = (),
         everything: bool = False,
@@ -125,9 +127,10 @@ class Composer:
             raise DiagmemError(f"{path}: blocks of {block_events} events, expected at least 1")
         facts = {"diagmem": __version__, "mode": mode, "everything": everything}
         try:
-            self._writer = TraceWriter(path, {**facts, "command": [], **(header or {})})
+            file = file or path.open("wb")
         except OSError as error:
-            raise DiagmemError(f"{path}: cannot write: {error.strerror}") from None
+            raise DiagmemError(f"{path}: cannot be written: {error.strerror}") from None
+        self._writer = TraceWriter(file, {**facts, "command": [], **(header or {})})
         self._path = path
         self._mode = mode
         self._everything = everything

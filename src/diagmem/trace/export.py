@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.errors import DiagmemError
+from diagmem.files import replacing
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.format import KINDS
 from diagmem.trace.model import Buffer, Int64Array
 from diagmem.trace.reader import TraceFile, WindowRecord
-from diagmem.trace.sinks import Codes, Rows, Sink, SomeKnown, open_sink, to_pandas
+from diagmem.trace.sinks import Codes, Rows, Sink, SomeKnown, sink_for, to_pandas
 from diagmem.trace.summary import read_summary
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ def to_frame(trace: TraceFile, record: WindowRecord) -> pd.DataFrame:
 def export(trace: TraceFile, path: Path, records: Sequence[WindowRecord]) -> int:
     """Write the rows of some windows to ``path``; returns how many there are.
 
-    The ending says what is written: ``.parquet``, ``.csv`` or ``.csv.gz``.  The
-    columns are those of `to_frame` behind ``window``; a summary gives a row per
-    cell instead: ``window, buffer, offset, bytes, first_load, last_load,
-    first_store, last_store`` (ticks; missing for what never happened).  Memory
-    is bounded by a batch of rows and a block of events.
+    The ending says what is written: ``.parquet``, ``.csv`` or ``.csv.gz``; ``-`` is CSV
+    to standard output.  The columns are those of `to_frame` behind ``window``; a summary
+    gives a row per cell instead: ``window, buffer, offset, bytes, first_load, last_load,
+    first_store, last_store`` (ticks; missing for what never happened).  Memory is bounded
+    by a batch of rows and a block of events.
 
     Raises
     ------
@@ -54,20 +55,9 @@ def export(trace: TraceFile, path: Path, records: Sequence[WindowRecord]) -> int
         If the ending is another one, pyarrow is not there, or the file cannot
         be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    n = 0
-    try:
-        sink = open_sink(path, part)
-        try:
-            n = _write_all(sink, _rows(trace, records))
-        finally:
-            sink.close()
-        part.replace(path)
-    except OSError as error:
-        raise DiagmemError(f"{path}: cannot write: {error.strerror or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
-    return n
+    make_sink = sink_for(path)
+    with replacing(path) as file, contextlib.closing(make_sink(file)) as sink:
+        return _write_all(sink, _rows(trace, records))
 
 
 def _rows(trace: TraceFile, records: Sequence[WindowRecord]) -> Iterator[Rows]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
-import io
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from diagmem.errors import DiagmemError
+from diagmem.files import STDOUT
 from diagmem.installing import package_command
 
 if TYPE_CHECKING:
     import pandas as pd
+
+GZIP_WBITS = 31
+"""zlib's way to ask for gzip's frame around its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +55,20 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-def open_sink(path: Path, part: Path) -> Sink:
-    """What the ending of ``path`` asks for, writing to ``part``."""
+def sink_for(path: Path) -> Callable[[BinaryIO], Sink]:
+    """What the ending of ``path`` asks for; it writes to the file that it is given.
+
+    Raises
+    ------
+    DiagmemError
+        The ending is another one, or what writes such a file is not installed.
+    """
     if path.name.endswith(".parquet"):
-        return _Parquet(part)
-    if path.name.endswith((".csv", ".csv.gz")):
-        return _Csv(part, compressed=path.name.endswith(".gz"))
+        return _parquet()
+    if path.name.endswith(".csv.gz"):
+        return partial(_Csv, compressed=True)
+    if path.name.endswith(".csv") or path == STDOUT:
+        return _Csv
     raise DiagmemError(f"{path}: the ending says the format; expected .parquet, .csv or .csv.gz")
 
 
@@ -76,37 +89,37 @@ def to_pandas(rows: Rows) -> pd.DataFrame:
 class _Csv:
     """Text by pandas: a few hundred thousand rows a second."""
 
-    def __init__(self, path: Path, *, compressed: bool) -> None:
-        binary: Any = path.open("wb")
-        self._files = [binary]
-        if compressed:
-            # No name and no date, so that the same rows give the same bytes.
-            binary = gzip.GzipFile(filename="", mode="wb", fileobj=binary, mtime=0)
-            self._files.insert(0, binary)
-        self._text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
-        self._files.insert(0, self._text)
+    def __init__(self, file: BinaryIO, *, compressed: bool = False) -> None:
+        self._file = file
+        # A gzip member with neither name nor date, so that the same rows give the same bytes.
+        self._gzip = zlib.compressobj(wbits=GZIP_WBITS) if compressed else None
         self._begun = False
 
     def write(self, rows: Rows) -> None:
-        to_pandas(rows).to_csv(self._text, header=not self._begun, index=False, lineterminator="\n")
+        table = to_pandas(rows)
+        text = table.to_csv(header=not self._begun, index=False, lineterminator="\n").encode()
+        self._file.write(self._gzip.compress(text) if self._gzip else text)
         self._begun = True
 
     def close(self) -> None:
-        for file in self._files:
-            file.close()
+        if self._gzip:
+            self._file.write(self._gzip.flush())
+
+
+def _parquet() -> Callable[[BinaryIO], Sink]:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise DiagmemError(f"Parquet needs pyarrow: {package_command('pyarrow')}") from None
+    return partial(_Parquet, pyarrow)
 
 
 class _Parquet:
     """A row group per batch; names as dictionaries, numbers as differences."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError:
-            raise DiagmemError(f"Parquet needs pyarrow: {package_command('pyarrow')}") from None
-        self._arrow = pyarrow
-        self._path = path
+    def __init__(self, arrow: Any, file: BinaryIO) -> None:
+        self._arrow = arrow
+        self._file = file
         self._writer: Any = None
 
     def write(self, rows: Rows) -> None:
@@ -115,7 +128,7 @@ class _Parquet:
         if self._writer is None:
             named = [name for name, column in rows.items() if isinstance(column, Codes)]
             self._writer = arrow.parquet.ParquetWriter(
-                self._path,
+                self._file,
                 table.schema,
                 compression="zstd",
                 use_dictionary=named,

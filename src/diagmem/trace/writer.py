@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
@@ -19,13 +18,13 @@ META_LEVEL = 9
 
 
 class TraceWriter:
-    """Append blocks to a new file; `close` writes the end mark.
+    """Append blocks to a new file; `close` writes the end mark and closes it.
 
     A file without the end mark was cut short and is read up to the cut.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        self._file: BinaryIO = path.open("wb")
+    def __init__(self, file: BinaryIO, header: dict[str, Any]) -> None:
+        self._file = file
         self._compress = zstandard.ZstdCompressor(level=EVENTS_LEVEL).compress
         self._compress_meta = zstandard.ZstdCompressor(level=META_LEVEL).compress
         self._meta: list[dict[str, Any]] = [{"type": "header", "units": _UNITS, **header}]
