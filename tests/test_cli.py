@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +75,51 @@ def test_help_imports_nothing_heavy() -> None:
     imported = set(done.stderr.split())
     assert "diagmem.cli.main" in imported
     assert not imported & HEAVY
+
+
+def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """``diagmem`` in a shell line, its streams where the line says."""
+    line = line.replace("diagmem", f"{shlex.quote(sys.executable)} -m diagmem.cli.main")
+    return subprocess.run(
+        ["sh", "-c", line], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_full_disk_at_standard_output_says_so_once(tmp_path: Path) -> None:
+    """Neither lost without a word nor told twice, by the interpreter at its end."""
+    done = shell("diagmem formula > /dev/full", tmp_path)
+    assert done.stderr == "diagmem formula: No space left on device\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("words", ["formula", "formula --json", "--help"])
+def test_a_closed_standard_output(words: str, tmp_path: Path) -> None:
+    done = shell(f"diagmem {words} >&-", tmp_path)
+    assert done.stderr == "diagmem: standard output is closed, expected it open\n"
+    assert done.returncode == 2
+
+
+def test_the_other_streams_may_be_closed(tmp_path: Path) -> None:
+    """What is said to people does not end up among the data, nor in a file."""
+    data = shell("diagmem formula --json", tmp_path).stdout
+    for closed in ("2>&-", "<&-", "<&- 2>&-"):
+        done = shell(f"diagmem formula --json {closed}", tmp_path)
+        assert (done.returncode, done.stdout) == (0, data)
+    wrong = shell("diagmem formula NO 2>&-", tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
+def test_results_come_before_the_hint_in_one_file(tmp_path: Path) -> None:
+    done = shell("diagmem formula > all 2>&1", tmp_path)
+    assert done.returncode == 0
+    lines = (tmp_path / "all").read_text().splitlines()
+    assert lines[0] == "ABS"
+    assert [i for i, line in enumerate(lines) if line.startswith("next:")] == [len(lines) - 1]
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    name = "$(printf '\\377.tflite')"
+    done = shell(f"diagmem zoo write mobilenet_v1_0.25_128_int8 --graph -o {name}", tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert done.stdout.startswith(r"\udcff.tflite: ")
+    assert os.listdir(os.fsencode(tmp_path)) == [b"\xff.tflite"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
+from diagmem.files import expect_new
 
 if TYPE_CHECKING:
     from diagmem.record.places import BufferPlace
@@ -70,6 +72,10 @@ def check_output(path: Path, force: bool, *sources: Path) -> None:
         raise DiagmemError(f"{path}: exists already; give --force to overwrite it")
     if not path.parent.is_dir():
         raise DiagmemError(f"{path}: there is no directory {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise DiagmemError(f"{path}: the directory {path.parent} may not be written")
+    if not force:
+        expect_new(path)
 
 
 def print_json(data: Any) -> None:
@@ -79,7 +85,7 @@ def print_json(data: Any) -> None:
 
 def hint(text: str) -> None:
     """The next useful command, on stderr so that stdout stays data."""
-    print(f"next: {text}", file=sys.stderr)
+    say(f"next: {text}")
 
 
 def quoted(path: Path) -> str:
@@ -104,4 +110,6 @@ def positive(text: str) -> int:
 
 
 def say(text: str) -> None:
+    """A line for people, behind the results so far also where both go to one file."""
+    sys.stdout.flush()
     print(text, file=sys.stderr)

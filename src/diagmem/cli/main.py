@@ -11,8 +11,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from io import TextIOWrapper
+from types import FrameType
 from typing import NoReturn
 
 from diagmem import __version__
@@ -103,8 +109,18 @@ def parse_verb(verb: str, words: list[str]) -> argparse.Namespace:
     return args
 
 
+class _Ended(BaseException):
+    """A signal asks the process to end; not to be caught, like KeyboardInterrupt."""
+
+    def __init__(self, number: int) -> None:
+        self.number = signal.Signals(number)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
+    if not _have_streams():
+        print("diagmem: standard output is closed, expected it open", file=sys.stderr)
+        return 2
     if not words or words[0] not in VERBS:
         parser = build_parser()
         if words:
@@ -113,24 +129,83 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     args = parse_verb(words[0], words[1:])
     try:
-        code = int(args.run(args))
-        sys.stdout.flush()
+        with _signals_raise():
+            # A context of its own: which outputs are to be new is this call's business.
+            code = int(copy_context().run(args.run, args))
+            sys.stdout.flush()
         return code
     except DiagmemError as error:
-        print(f"diagmem {args.verb}: {error}", file=sys.stderr)
-        return 2
+        return _failed(args.verb, str(error), 2)
     except KeyboardInterrupt:
-        print(f"diagmem {args.verb}: interrupted", file=sys.stderr)
-        return 130
+        return _failed(args.verb, "interrupted", 128 + signal.SIGINT)
+    except _Ended as ended:
+        return _failed(args.verb, f"ended by {ended.number.name}", 128 + ended.number)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does; that is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 0
     except OSError as error:
         # A full disk, a file that may not be read: the machine's, not a bug of ours.
         place = f"{error.filename}: " if error.filename else ""
-        print(f"diagmem {args.verb}: {place}{error.strerror}", file=sys.stderr)
-        return 2
+        return _failed(args.verb, f"{place}{error.strerror or error}", 2)
+
+
+def _failed(verb: str, why: str, code: int) -> int:
+    """One line, behind what was printed so far."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_stdout()
+    print(f"diagmem {verb}: {why}", file=sys.stderr)
+    return code
+
+
+def _give_up_stdout() -> None:
+    """What could not be written is not tried again, and complained about, at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _have_streams() -> bool:
+    """Whether standard output is open; the other two are, from now on.
+
+    A file that is opened takes the lowest free number: it must not become a standard
+    stream, which our programs write to.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names of files may hold bytes that are no text.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return sys.stdout is not None
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind as Ctrl-C does, so that no part of a file stays."""
+    process = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise _Ended(number)
+        # A forked worker ends at once; its parent tidies up.
+        os._exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there can handlers be set
+        return
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
