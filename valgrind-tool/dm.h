@@ -6,6 +6,7 @@
  * core/            what is the same for whatever runs the program: dm_core.h
  * dm_instrument.c  appends one 8-byte record per access, inline, without a call
  * dm_skip.c        groups of accesses that need no record
+ * dm_functions.c   which functions open a window
  * dm_window.c      opens and closes windows
  * dm_buffers.c     where the buffers lie when a window opens
  * dm_copies.c      memcpy and its kin, whose order nobody promises
@@ -30,9 +31,7 @@ typedef struct {
    Bool whole_program;  /* one window from start to end */
    Bool values;         /* what each access loaded or stored, too */
    Bool raw_copies;     /* memcpy and its kin by their own accesses */
-   XArray* functions;   /* of const HChar*: patterns */
    XArray* watched;     /* of const HChar*: names of buffers; empty: all */
-   XArray* places;      /* of DmObjectPlace: functions by object and offset */
 } DmAsked;
 
 extern DmAsked dm_asked;
@@ -41,7 +40,7 @@ extern DmAsked dm_asked;
 
 /* An address as the object's own symbol table counts. */
 typedef struct {
-   const HChar* object; /* path, file name or soname */
+   const HChar* object; /* path, file name or soname; NULL: `offset` is an address */
    Addr offset;
    Addr resolved; /* 0 while the object is not mapped */
 } DmObjectPlace;
@@ -54,13 +53,38 @@ Bool dm_buffer_forget(const HChar* name);
 void dm_buffers_resolve(ThreadId tid, XArray* buffers, XArray* missing);
 Bool dm_parse_object_place(const HChar* text, DmObjectPlace* place);
 Bool dm_resolve_object_place(DmObjectPlace* place);
+Bool dm_same_object(const DebugInfo* di, const HChar* object);
 /* Integer argument n, from 0, of a function that has just been entered. */
 Bool dm_argument(ThreadId tid, UInt n, Addr* value);
+/* What a function that has just returned leaves as its result. */
+Addr dm_result(ThreadId tid);
 
 /* ---- the client's heap ---- */
 
 void dm_heap_init(void);
 Bool dm_heap_block(SizeT size, UWord order, Addr* start, const HChar** reason);
+
+/* ---- functions ---- */
+
+/* Where a function that was asked for begins; they are kept for ever. */
+typedef struct {
+   const HChar* symbol; /* empty: it has none */
+   const HChar* object; /* its file; empty: in none */
+   Addr offset;         /* in the object as its symbol table counts; else the address */
+   const HChar* name;   /* of its windows: no other place has the same */
+   Bool is_ifunc;       /* its code only picks the function that is called later */
+   Bool announced;
+} DmEntry;
+
+void dm_functions_init(void);
+void dm_function_option(const HChar* text);
+Bool dm_function_at_option(const HChar* text);
+Bool dm_watches_functions(void);
+DmEntry* dm_window_function(Addr pc); /* NULL: not an entry to watch */
+void dm_forked_call(const DmEntry* entry);
+extern Bool dm_forked; /* this is a child, which is not recorded */
+/* `by` is an IFUNC whose call has returned `pc`. */
+void dm_function_picked(const DmEntry* by, Addr pc);
 
 /* ---- windows ---- */
 
@@ -76,8 +100,6 @@ extern DmCall dm_call;
 extern Addr dm_exit_sp;
 
 void dm_window_init(void);
-Bool dm_watches_functions(void);
-const HChar* dm_window_function(Addr pc); /* NULL: not an entry to watch */
 void dm_window_buffer_declared(const HChar* name, UWord role, Addr start, SizeT size);
 void dm_window_begin_request(ThreadId tid, const HChar* name);
 Bool dm_window_end_request(void);
@@ -89,8 +111,8 @@ Addr dm_return_address(ThreadId tid, Addr sp);
 /* Is that another stack than the one that a call was made on? */
 Bool dm_on_other_stack(ThreadId tid, Addr sp, Addr entry_sp);
 /* Called from translated code. */
-VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name);
-VG_REGPARM(1) void dm_window_run_into(const HChar* name);
+VG_REGPARM(1) void dm_window_enter(DmEntry* entry);
+VG_REGPARM(1) void dm_window_run_into(const DmEntry* entry);
 VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target);
 /* ---- library copies ---- */
 

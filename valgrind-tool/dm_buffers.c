@@ -214,7 +214,7 @@ Bool dm_buffer_forget(const HChar* name)
 
 /* ---- looking up ---- */
 
-static Bool same_object(const DebugInfo* di, const HChar* object)
+Bool dm_same_object(const DebugInfo* di, const HChar* object)
 {
    const HChar* path = VG_(DebugInfo_get_filename)(di);
    const HChar* soname = VG_(DebugInfo_get_soname)(di);
@@ -226,9 +226,10 @@ static Bool same_object(const DebugInfo* di, const HChar* object)
 Bool dm_resolve_object_place(DmObjectPlace* place)
 {
    const DebugInfo* di;
+   if (!place->object) return True; /* an address */
    place->resolved = 0;
    for (di = VG_(next_DebugInfo)(NULL); di; di = VG_(next_DebugInfo)(di)) {
-      if (!same_object(di, place->object)) continue;
+      if (!dm_same_object(di, place->object)) continue;
       place->resolved = place->offset + VG_(DebugInfo_get_text_bias)(di);
       return True;
    }
@@ -279,6 +280,19 @@ Bool dm_argument(ThreadId tid, UInt n, Addr* value)
       return True;
    }
    return read_word(VG_(get_SP)(tid) + (n - n_regs + above_sp) * sizeof(Addr), value);
+}
+
+Addr dm_result(ThreadId tid)
+{
+#if defined(VGA_amd64)
+   return guest_word(tid, offsetof(VexGuestArchState, guest_RAX));
+#elif defined(VGA_arm64)
+   return guest_word(tid, offsetof(VexGuestArchState, guest_X0));
+#elif defined(VGA_arm)
+   return guest_word(tid, offsetof(VexGuestArchState, guest_R0));
+#else
+   return guest_word(tid, offsetof(VexGuestArchState, guest_EAX));
+#endif
 }
 
 static const HChar* follow(ThreadId tid, const Declared* d, Addr* start)

@@ -240,11 +240,11 @@ static void copy_entry(Block* b)
 
 static void instruction(Block* b, const IRStmt* st)
 {
-   const HChar* name;
+   const DmEntry* entry;
    b->pc = address_of(st);
    b->n_instructions++;
-   name = dm_watches_functions() ? dm_window_function(b->pc) : NULL;
-   if (!name) {
+   entry = dm_watches_functions() ? dm_window_function(b->pc) : NULL;
+   if (!entry) {
       if (b->n_instructions == 1) copy_entry(b);
       return;
    }
@@ -252,11 +252,11 @@ static void instruction(Block* b, const IRStmt* st)
       /* Valgrind leaves out what it need not store between the instructions of
          a superblock: neither arguments nor stack pointer can be had here. */
       guarded_call(b, NULL, "dm_window_run_into", &dm_window_run_into,
-                   mkIRExprVec_1(word_const(b, (Addr)name)), 1);
+                   mkIRExprVec_1(word_const(b, (Addr)entry)), 1);
       return;
    }
    guarded_call(b, NULL, "dm_window_enter", &dm_window_enter,
-                mkIRExprVec_2(word_const(b, b->pc), word_const(b, (Addr)name)), 2);
+                mkIRExprVec_1(word_const(b, (Addr)entry)), 1);
    /* Opening a window drains the records. */
    b->cursor = IRTemp_INVALID;
 }
@@ -375,6 +375,18 @@ static IRSB* unarmed(Block* b, IRSB* in, const VexGuestLayout* layout, Int first
    return in;
 }
 
+/* In a forked child: nothing, but what is called there may be worth a word. */
+static IRSB* unrecorded(IRSB* in)
+{
+   Int i;
+   for (i = 0; i < in->stmts_used && dm_forked && dm_watches_functions(); i++) {
+      const IRStmt* st = in->stmts[i];
+      const DmEntry* entry = st->tag == Ist_IMark ? dm_window_function(address_of(st)) : NULL;
+      if (entry) dm_forked_call(entry);
+   }
+   return in;
+}
+
 IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* layout,
                     const VexGuestExtents* vge, const VexArchInfo* archinfo,
                     IRType guest_word, IRType host_word)
@@ -384,7 +396,7 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
    Int i = 0, first;
    Addr start;
    if (guest_word != host_word) VG_(tool_panic)("diagmem: host and guest words differ");
-   if (!dm_recording) return in;
+   if (!dm_recording) return unrecorded(in);
 
    /* What precedes the first instruction is Valgrind's own preamble. */
    while (i < in->stmts_used && in->stmts[i]->tag != Ist_IMark) add(&b, in->stmts[i++]);

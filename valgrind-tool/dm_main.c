@@ -90,14 +90,12 @@ static Bool process_option(const HChar* arg)
       return True;
    }
    if (VG_STR_CLO(arg, "--function", text)) {
-      VG_(addToXA)(dm_asked.functions, &text);
+      dm_function_option(text);
       return True;
    }
    if (VG_STR_CLO(arg, "--function-at", text)) {
-      DmObjectPlace place;
-      if (!dm_parse_object_place(text, &place))
-         VG_(fmsg_bad_option)(arg, "expected OBJECT+0xOFFSET\n");
-      VG_(addToXA)(dm_asked.places, &place);
+      if (!dm_function_at_option(text))
+         VG_(fmsg_bad_option)(arg, "expected OBJECT+0xOFFSET or 0xADDRESS\n");
       return True;
    }
    if (VG_STR_CLO(arg, "--buffer", text)) {
@@ -115,9 +113,10 @@ static void print_usage(void)
 "    --mode=events|summary     every event, or first and last load and store of\n"
 "                              each byte [events]\n"
 "  windows (client requests work besides; see diagmem.h):\n"
-"    --function=PATTERN        a window for each outermost call of a function so\n"
-"                              named; * and ? match; may be repeated [none]\n"
-"    --function-at=OBJ+0xOFF   the same by place in an object file [none]\n"
+"    --function=[OBJ:]PATTERN  a window for each outermost call of a function so\n"
+"                              named (in that object file); * and ? match; may be\n"
+"                              repeated [none]\n"
+"    --function-at=OBJ+0xOFF|0xADDR   the same by place [none]\n"
 "    --whole-program=no|yes    one window from start to end [no]\n"
 "  buffers (client requests work besides):\n"
 "    --buffer=NAME,ROLE,PLACE,bytes:B   may be repeated; PLACE is one of\n"
@@ -137,20 +136,56 @@ static void print_debug_usage(void)
 
 /* ---- which process ---- */
 
+/* For the recorder: a line more in a file beside the stream. */
+static void note(const HChar* what, const HChar* text)
+{
+   HChar path[4096];
+   Int fd;
+   VG_(snprintf)(path, sizeof path, "%s.%s", dm_asked.stream, what);
+   fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_APPEND, 0600);
+   if (fd < 0) return;
+   VG_(write)(fd, text, (Int)VG_(strlen)(text));
+   VG_(write)(fd, "\n", 1);
+   VG_(close)(fd);
+}
+
+/* The client's file, by its path where it can be told. */
+static const HChar* program_path(void)
+{
+   static HChar name[4096];
+   static Addr starts[256];
+   const Int room = sizeof starts / sizeof *starts;
+   Int i, n = VG_(am_get_segment_starts)(SkFileC, starts, room);
+   VG_(client_fname)(name, sizeof name, True);
+   for (i = 0; i < n && i < room; i++) {
+      const HChar* file = VG_(am_get_filename)(VG_(am_find_nsegment)(starts[i]));
+      if (file && VG_STREQ(VG_(basename)(file), name)) return file;
+   }
+   return name;
+}
+
+static Bool is_recorders(const HChar* stream)
+{
+   struct vg_stat file;
+   return !sr_isError(VG_(stat)(stream, &file)) && VKI_S_ISFIFO(file.mode);
+}
+
 /* The first process of a run records; it goes on doing so when it executes
  * another program.  A child of it does not: the number beside the stream says
  * whose the stream is.  What a child executes is written down, so that the
- * recorder can name it. */
+ * recorder can name it.  Beside a plain file or a device, given by hand, nothing
+ * is left. */
 static Bool stream_is_ours(void)
 {
    HChar path[4096], text[4096];
    Int fd;
    Int pid = VG_(getpid)();
+   if (!is_recorders(dm_asked.stream)) return True;
    VG_(snprintf)(path, sizeof path, "%s.pid", dm_asked.stream);
    fd = VG_(fd_open)(path, VKI_O_RDONLY, 0);
    if (fd < 0) {
       fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_EXCL, 0600);
-      if (fd < 0) return True; /* a stream to a plain file, used by hand */
+      if (fd < 0) return True;
       VG_(sprintf)(text, "%d", pid);
       VG_(write)(fd, text, (Int)VG_(strlen)(text));
       VG_(close)(fd);
@@ -161,15 +196,19 @@ static Bool stream_is_ours(void)
    text[n > 0 ? n : 0] = 0;
    if (VG_(strtoll10)(text, NULL) == pid) return True;
 
-   VG_(snprintf)(path, sizeof path, "%s.children", dm_asked.stream);
-   fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_APPEND, 0600);
-   if (fd >= 0) {
-      VG_(client_fname)(text, sizeof text - 2, True);
-      VG_(strcat)(text, "\n");
-      VG_(write)(fd, text, (Int)VG_(strlen)(text));
-      VG_(close)(fd);
-   }
+   note("children", program_path());
    return False;
+}
+
+Bool dm_forked;
+
+/* A forked child is about to call a function that was asked for. */
+void dm_forked_call(const DmEntry* entry)
+{
+   static Bool noted = False;
+   if (!dm_forked || noted || entry->is_ifunc || !is_recorders(dm_asked.stream)) return;
+   noted = True;
+   note("forked", entry->name);
 }
 
 static void hello(void)
@@ -245,7 +284,9 @@ static void thread_exit(ThreadId tid)
 
 static void forked_child(ThreadId tid)
 {
+   if (!dm_recording) return;
    dm_recording = False;
+   dm_forked = True;
    dm_stream_close();
    dm_window_forked();
 }
@@ -375,10 +416,9 @@ static void pre_clo_init(void)
    VG_(details_bug_reports_to)("the diagmem authors");
    VG_(details_avg_translation_sizeB)(480);
 
-   dm_asked.functions = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
    dm_asked.watched = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(HChar*));
-   dm_asked.places = VG_(newXA)(VG_(malloc), "dm.options", VG_(free), sizeof(DmObjectPlace));
    dm_buffers_init();
+   dm_functions_init();
    dm_window_init();
    dm_heap_init();
    dm_skip_init();

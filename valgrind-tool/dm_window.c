@@ -28,6 +28,14 @@ DmCall dm_call;
 static XArray* buffers; /* of DmBuffer, by start */
 static XArray* missing; /* of DmMissing */
 
+/* The call of an IFUNC, which picks a function. */
+static struct {
+   const DmEntry* by; /* NULL: none is being called */
+   ThreadId tid;
+   Addr sp, link;
+   Addr outer_exit_sp;
+} picking;
+
 void dm_window_init(void)
 {
    buffers = VG_(newXA)(VG_(malloc), "dm.buffers", VG_(free), sizeof(DmBuffer));
@@ -37,73 +45,6 @@ void dm_window_init(void)
 static void* first_of(XArray* array)
 {
    return VG_(sizeXA)(array) ? VG_(indexXA)(array, 0) : NULL;
-}
-
-/* ---- which functions ---- */
-
-Bool dm_watches_functions(void)
-{
-   return VG_(sizeXA)(dm_asked.functions) + VG_(sizeXA)(dm_asked.places) > 0;
-}
-
-/* A pattern means the whole demangled name, or the name up to its parameter
- * list: "ns::f" and "ns::f(int)" both find ns::f(int), "C::f" C::f() const. */
-static Bool name_matches(const HChar* pattern, const HChar* name)
-{
-   static const HChar constant[] = " const";
-   const SizeT n = sizeof constant - 1;
-   HChar* plain;
-   HChar* end;
-   Int depth = 0;
-   Bool found = VG_(string_match)(pattern, name);
-   if (found) return True;
-   plain = VG_(strdup)("dm.plain", name);
-   end = plain + VG_(strlen)(plain);
-   if ((SizeT)(end - plain) > n && VG_STREQ(end - n, constant)) end -= n;
-   if (end > plain && end[-1] == ')') {
-      do {
-         end--;
-         if (*end == ')') depth++;
-         if (*end == '(') depth--;
-      } while (depth && end > plain);
-      *end = 0;
-      found = VG_(string_match)(pattern, plain);
-   }
-   VG_(free)(plain);
-   return found;
-}
-
-static Bool at_object_place(Addr pc)
-{
-   static UInt seen_epoch = 0;
-   UInt epoch = VG_(current_DiEpoch)().n;
-   Bool fresh = epoch != seen_epoch;
-   Word i;
-   Bool found = False;
-   for (i = 0; i < VG_(sizeXA)(dm_asked.places); i++) {
-      DmObjectPlace* place = VG_(indexXA)(dm_asked.places, i);
-      if (fresh) dm_resolve_object_place(place);
-      if (place->resolved == pc) found = True;
-   }
-   seen_epoch = epoch;
-   return found;
-}
-
-const HChar* dm_window_function(Addr pc)
-{
-   const HChar* name;
-   Bool named = VG_(get_fnname_if_entry)(VG_(current_DiEpoch)(), pc, &name);
-   Word i;
-   if (VG_(sizeXA)(dm_asked.places) && at_object_place(pc)) {
-      HChar address[32];
-      VG_(sprintf)(address, "0x%lx", pc);
-      return VG_(strdup)("dm.function", named ? name : address);
-   }
-   if (!named) return NULL;
-   for (i = 0; i < VG_(sizeXA)(dm_asked.functions); i++)
-      if (name_matches(*(const HChar**)VG_(indexXA)(dm_asked.functions, i), name))
-         return VG_(strdup)("dm.function", name);
-   return NULL;
 }
 
 /* ---- opening and closing ---- */
@@ -144,6 +85,7 @@ void dm_window_forked(void)
    VG_(memset)(dm_page_map, 0, DM_PAGES);
    dm_window.open = False;
    dm_copying = False;
+   picking.by = NULL;
    dm_exit_sp = NO_EXIT;
    dm_cursor = dm_records;
 }
@@ -176,11 +118,56 @@ Bool dm_on_other_stack(ThreadId tid, Addr sp, Addr entry_sp)
           || (on_alternate_stack(tid, sp) && !on_alternate_stack(tid, entry_sp));
 }
 
-VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name)
+/* ---- IFUNCs: the call that picks the function ---- */
+
+static void begin_picking(ThreadId tid, Addr sp, const DmEntry* by)
+{
+   if (picking.by) return;
+   picking.by = by;
+   picking.tid = tid;
+   picking.sp = sp;
+   picking.link = dm_return_address(tid, sp);
+   picking.outer_exit_sp = dm_exit_sp;
+   dm_exit_sp = sp - 1;
+}
+
+/* The call is over, with its result where the calling convention puts it. */
+static void end_picking(Bool returned)
+{
+   const DmEntry* by = picking.by;
+   picking.by = NULL;
+   dm_exit_sp = picking.outer_exit_sp;
+   if (returned) dm_function_picked(by, dm_result(picking.tid));
+}
+
+/* ---- calls of functions ---- */
+
+/* For the recorder, which warns of several functions of one name. */
+static void announce(DmEntry* e)
+{
+   if (e->announced) return;
+   e->announced = True;
+   dm_json_begin("entry");
+   dm_json_text("symbol", e->symbol);
+   dm_json_text("function", e->name);
+   dm_json_text("object", e->object);
+   dm_json_number("offset", e->offset);
+   dm_json_send();
+}
+
+VG_REGPARM(1) void dm_window_enter(DmEntry* entry)
 {
    ThreadId tid = VG_(get_running_tid)();
    Addr sp = VG_(get_SP)(tid);
-   if (!dm_recording || (dm_window.open && dm_window.tid != tid)) return;
+   if (!dm_recording) {
+      dm_forked_call(entry);
+      return;
+   }
+   if (entry->is_ifunc) {
+      begin_picking(tid, sp, entry);
+      return;
+   }
+   if (dm_window.open && dm_window.tid != tid) return;
    if (dm_window.open) {
       /* A call inside the window, unless the window's own call is gone. */
       if (dm_call.by_request || sp <= dm_call.entry_sp
@@ -188,7 +175,8 @@ VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name)
          return;
       close_window("left without a trace");
    }
-   open_window(tid, name);
+   announce(entry);
+   open_window(tid, entry->name);
    dm_call.by_request = False;
    dm_call.entry_sp = sp;
    dm_call.entry_link = dm_return_address(tid, sp);
@@ -196,11 +184,11 @@ VG_REGPARM(2) void dm_window_enter(Addr entry, const HChar* name)
    dm_exit_sp = sp - 1;
 }
 
-VG_REGPARM(1) void dm_window_run_into(const HChar* name)
+VG_REGPARM(1) void dm_window_run_into(const DmEntry* entry)
 {
    if (!dm_recording || dm_window.open) return;
    dm_fail("the program runs straight into %s from the code before it, where its arguments "
-           "cannot be told; trace the function that it comes from", name);
+           "cannot be told; trace the function that it comes from", entry->name);
 }
 
 VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target)
@@ -208,6 +196,8 @@ VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target)
    ThreadId tid = VG_(get_running_tid)();
    Bool back = (target & ~(Addr)1) == (dm_call.entry_link & ~(Addr)1);
    if (dm_copy_goes_on(tid, sp, target) || sp <= dm_exit_sp) return;
+   if (picking.by && tid == picking.tid && !dm_on_other_stack(tid, sp, picking.sp))
+      end_picking((target & ~(Addr)1) == (picking.link & ~(Addr)1));
    if (!dm_window.open || dm_call.by_request || tid != dm_window.tid) return;
    if (!back
        && (sp == dm_call.entry_sp || dm_on_other_stack(tid, sp, dm_call.entry_sp)))

@@ -10,7 +10,8 @@ import pytest
 
 from diagmem.errors import DiagmemError
 from diagmem.record.dwarf import inlined_into
-from diagmem.record.elf import aliases, find_data, is_elf, platform_of, similar_functions
+from diagmem.record.elf import aliases, find_data, is_elf, platform_of
+from diagmem.record.uncalled import similar_functions, why_uncalled
 from tests.memory import bounded_memory
 
 from .conftest import compile_c
@@ -27,7 +28,8 @@ def use(path: Path) -> None:
         lambda: platform_of(path),
         lambda: find_data(path, "in", path),
         lambda: aliases(path, "layer"),
-        lambda: similar_functions("laye", path, []),
+        lambda: similar_functions("laye", path, [path]),
+        lambda: why_uncalled("laye", path, []),
         lambda: inlined_into(path, "merged"),
     ):
         try:

@@ -12,6 +12,7 @@ import pytest
 
 from diagmem.api import open_trace
 from diagmem.cli.main import main
+from diagmem.errors import DiagmemError
 from diagmem.record.places import BufferPlace
 from diagmem.record.recorder import ProgramStoppedError, Recorded, Request, record
 from diagmem.trace.model import Role
@@ -274,3 +275,75 @@ def test_without_qemu(
     monkeypatch.setenv("PATH", str(tmp_path))
     arguments = ["--target", "cortex-m4", "--function", "widths", "--", str(image)]
     assert "apt-get install qemu-system-arm" in refused(capsys, tmp_path, *arguments)
+
+
+# ---- names ----
+
+ODD_NAMES = """
+unsigned char x[64], y[64];
+__attribute__((noinline)) void plus(const volatile unsigned char *from, volatile unsigned char *to)
+   __asm__("_ZN1q4kernIfLi3EEEvPKfPf");
+void plus(const volatile unsigned char *from, volatile unsigned char *to) { to[1] = from[2]; }
+__attribute__((noinline)) static void fast(volatile unsigned char *to) { to[3] = 1; }
+static void *pick(void) { return fast; }
+void picked(volatile unsigned char *to) __attribute__((ifunc("pick")));
+void a(void);
+void b(void);
+int main(void) { plus(x, y); picked(y); a(); b(); return 0; }
+"""
+
+
+TWICE = """
+extern unsigned char y[64];
+__attribute__((noinline)) static void twice(volatile unsigned char *to) {{ to[4] = 1; }}
+void {0}(void) {{ twice(y); }}
+"""
+
+
+@pytest.fixture
+def odd_names(tmp_path: Path) -> Path:
+    need(*ARMHF)
+    texts = {"odd.c": ODD_NAMES, "a.c": TWICE.format("a"), "b.c": TWICE.format("b")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    flags = ["-O1", "-g", "-static", "-fno-ipa-icf", "-o", "odd"]
+    subprocess.run([ARMHF[0], *flags, *texts], check=True, cwd=tmp_path)
+    return tmp_path / "odd"
+
+
+@pytest.mark.parametrize(
+    "asked", ["q::kern<float, 3>*", "void q::kern*", "odd:q::kern*", "_ZN1q4kernIfLi3EEEvPKfPf"]
+)
+def test_cpp_names_are_as_people_write_them(asked: str, odd_names: Path, tmp_path: Path) -> None:
+    run(odd_names, asked, tmp_path / "t.dmt", "armhf")
+    readable = "void q::kern<float, 3>(float const*, float*)"
+    with open_trace(tmp_path / "t.dmt") as trace:
+        assert [window.function for window in trace.windows] == [readable]
+        assert {site.function for site in trace.sites} == {readable}
+    assert accesses(tmp_path / "t.dmt") == [("load", "x", 2, 1), ("store", "y", 1, 1)]
+
+
+def test_two_functions_of_one_name_are_told_apart(odd_names: Path, tmp_path: Path) -> None:
+    recorded = run(odd_names, "twice", tmp_path / "t.dmt", "armhf")
+    with open_trace(tmp_path / "t.dmt") as trace:
+        labels = [window.function for window in trace.windows]
+    places = [label.removeprefix("twice@") for label in labels]
+    assert len(set(places)) == 2
+    assert recorded.warnings == (
+        f"twice is 2 functions: {places[0]} (windows of {labels[0]}), {places[1]}"
+        f" (windows of {labels[1]}); choose one: --function {places[0]}",
+    )
+    for asked in (places[1], places[1].removeprefix("odd+")):
+        recorded = run(odd_names, asked, tmp_path / "t.dmt", "armhf")
+        assert (recorded.windows, recorded.events, recorded.warnings) == (1, 1, ())
+
+
+def test_functions_that_cannot_be_had(odd_names: Path, tmp_path: Path) -> None:
+    said = {
+        "picked": r"picked is picked at run time \(an IFUNC\), .*; name the function that it picks",
+        "other:twice": r"other is not odd, the image",
+        "q::kernel": r"no function 'q::kernel'; did you mean q::kern<float, 3>",
+    }
+    for asked, line in said.items():
+        with pytest.raises(DiagmemError, match=line):
+            run(odd_names, asked, tmp_path / "t.dmt", "armhf")

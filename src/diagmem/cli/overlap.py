@@ -56,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
         print_json(_as_json(seen, unions, args))
     else:
         print("\n".join(_lines(seen, unions, args)))
+    for window in seen:
+        if window.overlaps.events == 0:
+            which = _names([window.source], args.traces)
+            say(f"warning: {which} has no event: nothing touched its buffers")
     picture = args.traces[0].with_suffix(".png")
     hint(f"diagmem heatmap {quoted(args.traces[0])} -o {quoted(picture)}")
     return 0

@@ -90,7 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="each outermost call is a window; demangled or mangled, * and ? match, or"
-        " OBJECT+0xOFFSET; may be repeated",
+        " OBJECT:NAME, OBJECT+0xOFFSET, 0xADDRESS; may be repeated",
     )
     add_buffers(parser, "PLACE")
     parser.add_argument(

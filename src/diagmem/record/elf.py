@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import subprocess
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,13 @@ _PLATFORMS = {
     ("EM_AARCH64", 64): "arm64-linux",
 }
 """Machines and word sizes, as Valgrind calls them."""
+_PICKED = ("STT_GNU_IFUNC", "STT_LOOS")
+"""The same type by two names."""
+_NO_VALGRIND = {
+    "__asan_init": "address",
+    "__hwasan_init": "hwaddress",
+    "__msan_init": "memory",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Symbol:
     size_bytes: int
     is_function: bool
     is_data: bool
+    is_ifunc: bool = False
+    """Its code only picks the function that is called later."""
 
 
 def is_elf(path: Path) -> bool:
@@ -59,20 +69,74 @@ def platform_of(path: Path) -> str:
 
 
 def symbols(path: Path) -> Iterator[Symbol]:
-    """The defined functions and data of a file, from both of its symbol tables."""
+    """The defined functions and data of a file, from both of its symbol tables, or of
+    a stripped one from the file that its debug link names."""
+    seen = set()
+    for file in dict.fromkeys([path, debug_file(path) or path]):
+        for symbol in _entries(file):
+            found = _symbol(path, symbol)
+            if found is not None and found not in seen:
+                seen.add(found)
+                yield found
+
+
+def _entries(path: Path) -> Iterator[Any]:  # pyelftools has no types
     try:
         with path.open("rb") as stream:
-            seen = set()
             for section in ELFFile(stream).iter_sections():
-                if not isinstance(section, SymbolTableSection):
-                    continue
-                for symbol in section.iter_symbols():
-                    found = _symbol(path, symbol)
-                    if found is not None and found not in seen:
-                        seen.add(found)
-                        yield found
+                if isinstance(section, SymbolTableSection):
+                    yield from section.iter_symbols()
     except (ELFError, OSError, ValueError, UnicodeError) as error:
         raise DiagmemError(f"{path}: cannot read its symbols: {error}") from None
+
+
+def debug_link(path: Path) -> str:
+    """The name of the file that a stripped one's debugging information went to, or empty."""
+    return _debug_link(path)[0]
+
+
+def debug_folders(path: Path) -> list[Path]:
+    """Where that file is looked for, as gdb and Valgrind do."""
+    folder = path.resolve().parent
+    return [folder, folder / ".debug", Path("/usr/lib/debug") / folder.relative_to("/")]
+
+
+def debug_file(path: Path) -> Path | None:
+    """That file, if it is there and fits."""
+    name, checksum = _debug_link(path)
+    for folder in debug_folders(path) if name else ():
+        file = folder / name
+        if file.is_file() and _checksum(file) == checksum:
+            return file
+    return None
+
+
+def _debug_link(path: Path) -> tuple[str, int]:
+    try:
+        with path.open("rb") as stream:
+            file = ELFFile(stream)
+            section = file.get_section_by_name(".gnu_debuglink")
+            stripped = file.get_section_by_name(".symtab") is None
+            data = section.data() if section is not None and stripped else b""
+    # A damaged file makes pyelftools fail in many ways; who reads its symbols says how.
+    except Exception:
+        return "", 0
+    name = data.partition(b"\0")[0].decode("utf-8", "replace")
+    # Name and checksum, each padded to four bytes.
+    if len(data) < 4 or not name or "/" in name:
+        return "", 0
+    return name, int.from_bytes(data[-4:], "little")
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                value = zlib.crc32(piece, value)
+    except OSError:
+        return -1
+    return value
 
 
 def _symbol(path: Path, symbol: Any) -> Symbol | None:  # pyelftools has no types
@@ -85,7 +149,8 @@ def _symbol(path: Path, symbol: Any) -> Symbol | None:  # pyelftools has no type
         file=path,
         address=int(entry["st_value"]),
         size_bytes=int(entry["st_size"]),
-        is_function=kind in ("STT_FUNC", "STT_GNU_IFUNC", "STT_LOOS"),
+        is_function=kind == "STT_FUNC" or kind in _PICKED,
+        is_ifunc=kind in _PICKED,
         # Not STT_TLS: a thread-local variable's value is no address.
         is_data=kind in ("STT_OBJECT", "STT_COMMON", "STT_NOTYPE"),
     )
@@ -121,6 +186,11 @@ def find_data(program: Path, name: str, file: Path | None) -> Symbol:
     DiagmemError
         If there is none, or several at different places in one file.
     """
+    if file is None and not is_elf(program):
+        raise DiagmemError(
+            f"{program}: is a script, which has no symbols; trace the program that it starts, or"
+            f" name the file: symbol:{name}@FILE"
+        )
     places = [file] if file is not None else [program]
     near: set[str] = set()
     while places:
@@ -145,39 +215,45 @@ def find_data(program: Path, name: str, file: Path | None) -> Symbol:
             places = [library for library in libraries(program) if library != program]
     similar = difflib.get_close_matches(name, near, 3)
     hint = f"; did you mean {', '.join(similar)}?" if similar else ""
-    where = file if file is not None else f"{program} and its libraries"
+    if file is not None:
+        raise DiagmemError(f"{file}: no data symbol {name!r}{hint}{_stripped(file)}")
     raise DiagmemError(
-        f"{where}: no data symbol {name!r}{hint}"
-        " (a stripped file has none; name the place another way)"
+        f"{program} and the libraries it starts with: no data symbol {name!r}{hint}"
+        f"{_stripped(program)}; of a library that is loaded later: symbol:{name}@LIBRARY"
     )
+
+
+def _stripped(path: Path) -> str:
+    """What to say where symbols are missed: that they are gone, and where they went."""
+    if has_symbol_table(path):
+        return ""
+    name = debug_link(path)
+    if not name or debug_file(path):
+        return " (it is stripped; name the place another way)"
+    folders = ", ".join(map(str, debug_folders(path)))
+    return f" (it is stripped; the file that has its symbols, {name}, was not found in {folders})"
+
+
+def has_symbol_table(path: Path) -> bool:
+    """Whether it has the symbols that stripping takes away."""
+    try:
+        with path.open("rb") as stream:
+            return ELFFile(stream).get_section_by_name(".symtab") is not None
+    # As above.
+    except Exception:
+        return False
 
 
 def _at(symbol: Symbol) -> int:
     return symbol.address
 
 
-def similar_functions(name: str, program: Path, loaded: list[str]) -> list[str]:
-    """Functions that the user may have meant by a name that was never called.
-
-    First those that hold the name (clones of it among them), the program's own
-    before those of libraries, short ones before long ones; else names of the
-    program's own that are close to it.
-    """
-    core = name.strip("*").split("(")[0].rpartition("::")[2] or name
-    holding: dict[tuple[bool, int, str], None] = {}
-    others: set[str] = set()
-    for file in dict.fromkeys([str(program.resolve()), *loaded]):
-        own = Path(file).resolve() == program.resolve()
-        try:
-            for symbol in symbols(Path(file)):
-                if symbol.is_function and core in symbol.name:
-                    where = "" if own else f" in {Path(file).name}"
-                    holding[not own, len(symbol.name), symbol.name + where] = None
-                elif symbol.is_function and own:
-                    others.add(symbol.name)
-        except DiagmemError:
-            continue
-    return [text for *_, text in sorted(holding)][:5] or difflib.get_close_matches(core, others, 3)
+def sanitizer(path: Path) -> str:
+    """What a program's -fsanitize= was that cannot run under Valgrind, or empty."""
+    try:
+        return next((_NO_VALGRIND[e.name] for e in _entries(path) if e.name in _NO_VALGRIND), "")
+    except DiagmemError:
+        return ""
 
 
 def aliases(program: Path, name: str) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from diagmem.record.elf import symbols
+from diagmem.record.names import demangled
 
 MAX_LINE_BYTES = 16 << 20
 """Of more line information than this nothing is read: some seconds."""
@@ -36,7 +37,7 @@ class Lines:
         self._program = program
 
     def function(self, address: int) -> str:
-        """The function around an address, or empty."""
+        """The function around an address as people write it, or empty."""
         starts, functions = self._functions
         at = bisect_right(starts, address) - 1
         if at < 0:
@@ -59,10 +60,11 @@ class Lines:
 
     @cached_property
     def _functions(self) -> tuple[list[int], list[tuple[str, int]]]:
+        known = [s for s in symbols(self._program) if s.is_function]
+        readable = demangled(s.name for s in known)
         found = {
-            s.address & ~1: (s.name, s.size_bytes)
-            for s in sorted(symbols(self._program), key=lambda s: (s.size_bytes, s.name))
-            if s.is_function
+            s.address & ~1: (readable.get(s.name, s.name), s.size_bytes)
+            for s in sorted(known, key=lambda s: (s.size_bytes, s.name))
         }
         starts = sorted(found)
         return starts, [found[start] for start in starts]

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
 from diagmem.record.dwarf import inlined_into
-from diagmem.record.elf import Symbol, similar_functions, symbols
+from diagmem.record.elf import Symbol, symbols
 from diagmem.record.emulator import emulator_version, find_emulator, find_plugin
 from diagmem.record.image import check_image, check_linux_program, code_start, extent, words_at
 from diagmem.record.lines import lines_of
+from diagmem.record.names import demangled, in_object, matches, place
 from diagmem.record.places import BufferPlace, check_names
 from diagmem.record.ring import Ring
 from diagmem.record.run import Run, exit_text
-from diagmem.record.stream import Received
+from diagmem.record.stream import Entry, Received
 from diagmem.record.targets import LINUX, board
+from diagmem.record.uncalled import similar_functions
 
 if TYPE_CHECKING:
     from diagmem.record.recorder import Request
@@ -93,6 +93,7 @@ class InQemu:
             check_image(self._image, board(request.target))
         self._lines = lines_of(self._image)
         self._extent = extent(self._image)
+        self._entries = self._find_entries()
         self._config = "\n".join(self._settings()) + "\n"
         self.ring: Ring | None = None
 
@@ -115,9 +116,8 @@ class InQemu:
             start = code_start(self._image)
             if start is not None:
                 yield f"relocated {start:x}"
-        for name in request.functions:
-            for symbol in self._functions(name):
-                yield f"function {symbol.address & ~1:x} {symbol.name}"
+        for label, (address, _) in self._entries.items():
+            yield f"function {address:x} {label}"
         yield from self._copies()
         yield from self._faults()
         yield from self._buffers(request.buffers)
@@ -125,22 +125,51 @@ class InQemu:
             yield "next-window"
             yield from self._buffers(buffers)
 
-    def _functions(self, name: str) -> list[Symbol]:
-        if not name:
-            raise DiagmemError("an empty function name; expected NAME or IMAGE+0xADDRESS")
-        place = re.fullmatch(r"(.+)\+0x([0-9a-fA-F]+)", name)
-        if place and Path(place[1]).name == self._image.name:
-            address = int(place[2], 16) & ~1
-            label = self._lines.function(address) or f"0x{address:x}"
-            return [Symbol(label, self._image, address, 0, True, False)]
+    def _find_entries(self) -> dict[str, tuple[int, Entry]]:
+        """What was asked for, by what its windows are called: address and more."""
+        found = {a: name for asked in self._request.functions for a, name in self._functions(asked)}
+        names = list(found.values())
+        entries = {}
+        for address, name in sorted(found.items()):
+            at = f"{self._image.name}+0x{address:x}"
+            # Static functions of several files may have one name.
+            label = name if name and names.count(name) == 1 else f"{name}@{at}" if name else at
+            entries[label] = (address, Entry(name, label, at))
+        return entries
+
+    def _functions(self, asked: str) -> list[tuple[int, str]]:
+        """Addresses, without Thumb bit, and names as people write them."""
+        if not asked:
+            raise DiagmemError(
+                "an empty function name; expected NAME, IMAGE+0xADDRESS or 0xADDRESS"
+            )
+        where = place(asked)
+        file, name = (where[0], "") if where else in_object(asked)
+        if file and Path(file).name != self._image.name:
+            raise DiagmemError(f"function {asked!r}: {file} is not {self._image.name}, the image")
+        if where:
+            address = where[1] & ~1
+            return [(address, self._lines.function(address))]
         known = [s for s in symbols(self._image) if s.is_function]
-        found = [s for s in known if fnmatchcase(s.name, name)]
-        if not found:
-            readable = _demangled([s.name for s in known])
-            found = [s for s in known if _names(readable.get(s.name, s.name), name)]
+        readable = demangled(s.name for s in known)
+        found = [s for s in known if name == s.name or matches(readable.get(s.name, s.name), name)]
         if not found:
             raise DiagmemError(self._no_function(name))
-        return sorted({s.address & ~1: s for s in found}.values(), key=lambda s: s.address)
+        self._refuse_ifuncs(found, known)
+        return [(s.address & ~1, readable.get(s.name, s.name)) for s in found]
+
+    def _refuse_ifuncs(self, found: list[Symbol], known: list[Symbol]) -> None:
+        for one in found:
+            if one.is_ifunc:
+                kin = [
+                    s.name for s in known if s.name.startswith(f"{one.name}.") and not s.is_ifunc
+                ]
+                others = [name for name in kin if not name.endswith(".resolver")]
+                those = f" ({', '.join(others[:5])})" if others else ""
+                raise DiagmemError(
+                    f"{self._image}: {one.name} is picked at run time (an IFUNC), by what QEMU's"
+                    f" plugin interface does not tell; name the function that it picks{those}"
+                )
 
     def _no_function(self, name: str) -> str:
         line = f"{self._image}: no function {name!r}"
@@ -150,7 +179,7 @@ class InQemu:
                 f"{line}; it was inlined into {', '.join(callers[:5])}: trace one of these, or"
                 " compile it noinline"
             )
-        similar = similar_functions(name, self._image, [])
+        similar = similar_functions(name, self._image, [self._image])
         return f"{line}; did you mean {', '.join(similar)}?" if similar else line
 
     def _copies(self) -> Iterator[str]:
@@ -177,7 +206,7 @@ class InQemu:
                 if handlers[number]:
                     named.setdefault(handlers[number] & ~1, name)
             # A handler of the image's own choice may be what it is asked about.
-            watched = {s.address & ~1 for f in self._request.functions for s in self._functions(f)}
+            watched = {address for address, _ in self._entries.values()}
             yield from (f"fault {a:x} {name}" for a, name in named.items() if a not in watched)
             return
 
@@ -234,10 +263,14 @@ class InQemu:
                 pass_fds=[ring.fd],
             )
 
-    def complete(self, record: dict[str, Any]) -> None:
+    def complete(self, record: dict[str, Any], received: Received) -> None:
         """Names and lines of sites; words for a fault."""
         address = record.get("offset", -1)
-        if record["type"] == "site" and not self._is_ours(address):
+        if record["type"] == "window" and record["function"] in self._entries:
+            _, entry = self._entries[record["function"]]
+            if entry not in received.entries:
+                received.entries.append(entry)
+        elif record["type"] == "site" and not self._is_ours(address):
             record.pop("offset", None)  # in a shared library
         elif record["type"] == "site":
             record["object"] = str(self._image)
@@ -289,27 +322,3 @@ def find_image(name: str) -> Path:
 
 def _text(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-
-
-def _demangled(names: list[str]) -> dict[str, str]:
-    """C++ names as people write them; what cannot be told is left out."""
-    mangled = [name for name in names if name.startswith("_Z")]
-    program = shutil.which("c++filt") or shutil.which("arm-none-eabi-c++filt")
-    if not mangled or program is None:
-        return {}
-    done = subprocess.run(
-        [program], input="\n".join(mangled), capture_output=True, text=True, check=False
-    )
-    return dict(zip(mangled, done.stdout.splitlines(), strict=False))
-
-
-def _names(readable: str, pattern: str) -> bool:
-    """The whole name, or the name up to its parameter list."""
-    plain = readable.removesuffix(" const")
-    depth = 0
-    for at in range(len(plain) - 1, -1, -1):
-        depth += {")": 1, "(": -1}.get(plain[at], 0)
-        if depth == 0:
-            plain = plain[:at] if plain.endswith(")") else plain
-            break
-    return fnmatchcase(readable, pattern) or fnmatchcase(plain, pattern)

@@ -37,7 +37,7 @@ class Runner(Protocol):
         """Start the program; frames go to ``fifo``, the runner's own words to ``log``."""
         ...
 
-    def complete(self, record: dict[str, Any]) -> None:
+    def complete(self, record: dict[str, Any], received: Received) -> None:
         """Add to a record of the stream what only the program's file tells."""
         ...
 

@@ -38,6 +38,18 @@ class Process(Protocol):
     def poll(self) -> int | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A function whose calls were windows, or what an IFUNC picked."""
+
+    symbol: str
+    """Its name, empty if it has none; for a picked function the IFUNC's."""
+    function: str
+    """What its windows are called."""
+    place: str
+    """``OBJECT+0xOFFSET``, or an address."""
+
+
 @dataclass(slots=True)
 class Received:
     """What the stream told besides events."""
@@ -48,6 +60,10 @@ class Received:
     """Buffers no window had so far, and the last reason given."""
     present: set[str] = field(default_factory=set)
     objects: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    picked: list[Entry] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
+    """Windows without a single event."""
     unfinished: dict[int, str] = field(default_factory=dict)
     """Windows that did not end as they should, and how they did."""
     error: str = ""
@@ -114,11 +130,12 @@ def receive(
     writer: TraceWriter,
     progress: Progress | None,
     values: BinaryIO | None = None,
-    complete: Callable[[dict[str, Any]], None] = lambda record: None,
+    complete: Callable[[dict[str, Any], Received], None] = lambda record, received: None,
 ) -> Received:
     """Take all frames from the tool into the trace, values into a file of their own.
 
-    ``complete`` may add to each record of the stream what only the program's file tells.
+    ``complete`` may add to each record of the stream, and to what was received, what
+    only the program's file tells.
     """
     received = Received()
     before = 0
@@ -138,8 +155,9 @@ def receive(
                 values.write(payload)
         else:
             record = json.loads(payload.decode("utf-8", "replace"))
-            complete(record)
+            complete(record, received)
             _note(received, record)
+            _note_function(received, record)
             if record["type"] in ("window", "window end", "site", "class"):
                 writer.add_meta(_without_paths(record))
             if record["type"] == "window end":
@@ -177,6 +195,8 @@ def _note(received: Received, record: dict[str, Any]) -> None:
         case "window end":
             if record["end"] not in ("returned", "requested"):
                 received.unfinished[record["index"]] = record["end"]
+            if record["events"] == 0:
+                received.empty.append(record["index"])
         case "objects":
             received.objects = record["paths"]
         case "error" | "fault":
@@ -184,6 +204,15 @@ def _note(received: Received, record: dict[str, Any]) -> None:
         case "end":
             received.ended = True
             received.place = record.get("place", "")
+
+
+def _note_function(received: Received, record: dict[str, Any]) -> None:
+    if record["type"] not in ("entry", "picked"):
+        return
+    file = os.path.basename(record["object"])
+    place = f"{file}+0x{record['offset']:x}" if file else f"0x{record['offset']:x}"
+    entry = Entry(record["symbol"], record["function"] or place, place)
+    (received.entries if record["type"] == "entry" else received.picked).append(entry)
 
 
 def _without_paths(record: dict[str, Any]) -> dict[str, Any]:
