@@ -25,6 +25,8 @@ ISOLATED_WORK = 1 << 26
 """Cell comparisons spent on looking for isolated safe displacements; beyond,
 only 0 (in place) is tried."""
 ISOLATED_LISTED = 100
+DATA_DEPENDENT = "the kernel is data-dependent"
+"""How the note begins where D differs between inputs."""
 ONLY_IN_PLACE = "of displacements below D only 0 (in place) was tried"
 PIECE_CELLS = 1 << 16
 _NO_CONFLICT = np.iinfo(np.int64).min // 4

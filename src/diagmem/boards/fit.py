@@ -14,7 +14,7 @@ from diagmem.model.write import read_provenance
 from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS
-from diagmem.networks.provenance import in_words, measured_on, printable
+from diagmem.networks.provenance import in_words, limits, measured_on, printable
 
 STACK_BYTES = 8 << 10
 CODE_BYTES = 100 << 10
@@ -37,6 +37,7 @@ class Needs:
     kernels : what they were measured on: set and version, target, flags; empty if on
         nothing.
     proven : how the plan was, before.
+    limits : what it is not proven for, a line each.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Needs:
     provenance: str
     kernels: Mapping[str, str] = field(default_factory=dict)
     proven: str = "no"
+    limits: Sequence[str] = ()
 
     @property
     def ram_bytes(self) -> int:
@@ -152,6 +154,7 @@ def needs_of(
         provenance=judged.in_words,
         kernels=judged.kernels,
         proven=judged.proven,
+        limits=judged.limits,
     )
 
 
@@ -173,19 +176,20 @@ class _Judged:
     kernels: Mapping[str, str]
     made: str
     proven: str
+    limits: Sequence[str]
 
     @property
     def in_words(self) -> str:
+        limits = [f"limited by {limit}" for limit in self.limits]
         return "; ".join(
-            (_source(self.overlaps, self.kernels), self.made, f"proven: {self.proven}")
+            (_source(self.overlaps, self.kernels), self.made, f"proven: {self.proven}", *limits)
         )
 
 
 def _planned_here(found: NetworkPlan, without: int) -> _Judged:
     # A search that gave up early may miss what the plan without overlap shows.
     arena = min(found.plan.arena_bytes, without)
-    proven = found.provenance["proven"]
-    return _Judged(arena, found.overlaps, found.kernels, "planned here", proven)
+    return _Judged(arena, found.overlaps, found.kernels, "planned here", found.proven, found.limits)
 
 
 def _carried(model: Model) -> _Judged | None:
@@ -204,6 +208,7 @@ def _carried(model: Model) -> _Judged | None:
         kernels=measured_on(made),
         made=f"the plan in the file, by {printable(made.get('made_by', 'diagmem'))}",
         proven=printable(made.get("proven", "no")),
+        limits=limits(made),
     )
 
 

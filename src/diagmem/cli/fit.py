@@ -124,6 +124,7 @@ def as_json(needs: Needs, fits: list[Fit]) -> dict[str, Any]:
         "provenance": needs.provenance,
         "kernels": dict(needs.kernels),
         "proven": needs.proven,
+        "limits": list(needs.limits),
         "boards": [
             {
                 "name": fit.board.name,

@@ -189,6 +189,7 @@ def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
                 "displacement_bytes": shared.displacement_bytes,
                 "min_displacement_bytes": shared.permission.min_displacement_bytes,
                 "source": shared.permission.source,
+                "limits": list(found.limits_of(shared)),
             }
             for shared in found.shared
         ],
@@ -240,6 +241,7 @@ def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
         f"  overlaps     {found.overlaps}: {len(found.shared)} pairs share {shared:,} B",
         *(f"  measured on  {kernels}" for kernels in _kernels(found)),
         f"  proven       {found.proven}",
+        *(f"  limited by   {limit}" for limit in found.limits),
         *_by_themselves(found),
         *(f"  older plan   {text}" for text in _older(found)),
     ]
@@ -272,7 +274,7 @@ def _by_themselves(found: NetworkPlan) -> list[str]:
 def _older(found: NetworkPlan) -> list[str]:
     """What the model says of the plan that it comes with."""
     from diagmem.model.write import read_provenance
-    from diagmem.networks.provenance import in_words, measured_on, said
+    from diagmem.networks.provenance import in_words, limits, measured_on, said
 
     if found.model.plan is None:
         return []
@@ -283,7 +285,8 @@ def _older(found: NetworkPlan) -> list[str]:
     where = f" on {in_words(kernels)}" if kernels else ""
     return [
         f"by {said(made, 'made_by')}: {said(made, 'arena_bytes')} B, overlaps"
-        f" {said(made, 'overlaps')}{where}; proven: {said(made, 'proven')}"
+        f" {said(made, 'overlaps')}{where}; proven: {said(made, 'proven')}",
+        *(f"limited by {limit}" for limit in limits(made)),
     ]
 
 

@@ -200,7 +200,7 @@ def _prediction(verdict: Verdict, arena: Arena) -> list[str]:
 
 
 def _made(verdict: Verdict) -> list[str]:
-    from diagmem.networks.provenance import in_words, measured_on, said
+    from diagmem.networks.provenance import in_words, limits, measured_on, said
 
     made = verdict.provenance
     if not made:
@@ -210,4 +210,5 @@ def _made(verdict: Verdict) -> list[str]:
     return [
         f"  plan by {said(made, 'made_by')}: overlaps {said(made, 'overlaps')}{where}",
         f"  proven before: {said(made, 'proven')}",
+        *(f"  limits of that proof: {limit}" for limit in limits(made)),
     ]

@@ -26,13 +26,12 @@ from diagmem.kernels.execute import Difference, Runs, Trial, find_pair, nearer
 from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.search import Search
-from diagmem.overlap import ONLY_IN_PLACE, Overlap
+from diagmem.overlap import DATA_DEPENDENT, ONLY_IN_PLACE, Overlap
 from diagmem.trace.model import Role
 
 MAX_TRACES = 16
 """Overlapped traces for one pair until no overlap is left as the answer."""
 LISTED = 100
-DATA_DEPENDENT = "the kernel is data-dependent"
 UNKNOWN_NEEDS = f"{DATA_DEPENDENT}, so only a displacement that is asked for can be proven"
 _OVERLAPPED = (Role.INPUT, Role.OUTPUT)
 

@@ -39,6 +39,7 @@ from diagmem.networks.operators import (
 )
 from diagmem.networks.overlaps import (
     FRONTIER_SAMPLES,
+    SAMPLED,
     Measured,
     MeasuredOperator,
     MeasuredPair,
@@ -250,7 +251,9 @@ def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) 
     """The overlap that stands after the runs, between tensors."""
     source, target = live
     hidden = f"damage may stay hidden: {proof.saturation}" if proof.saturation else ""
-    notes = (*overlap.notes, *proof.notes, *filter(None, (proof.why, hidden)))
+    tried = f"{proof.displacements_tried:,} of {proof.displacements_possible:,}"
+    sampled = "" if proof.exhaustive else f"{SAMPLED}: {tried} displacements run"
+    notes = (*overlap.notes, *proof.notes, *filter(None, (proof.why, hidden, sampled)))
     if proof.data_dependent:
         notes += (NO_OVERLAP + "D differs between inputs, and others may need more",)
     elif not proof.proven:

@@ -21,6 +21,7 @@ from diagmem.files import replacing
 from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.steering import steering
+from diagmem.overlap import DATA_DEPENDENT
 
 FORMAT = "diagmem-overlaps"
 VERSION = 1
@@ -28,6 +29,9 @@ MAX_BYTES = 1 << 28
 LARGEST_ARENA_BYTES = (1 << 31) - 1
 """A plan's offsets are 32-bit integers."""
 FRONTIER_SAMPLES = 33
+SAMPLED = "sampled"
+LIMITS = (DATA_DEPENDENT, SAMPLED, "damage may stay hidden", "conservative")
+"""How notes begin that say what an overlap is not proven for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,11 @@ class MeasuredPair:
     notes: tuple[str, ...]
     written: tuple[int, ...]
     needed: tuple[int, ...]
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Those of the notes that begin as one of `LIMITS`."""
+        return tuple(note for note in self.notes if note.startswith(LIMITS))
 
 
 @dataclass(frozen=True, slots=True)

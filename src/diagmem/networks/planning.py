@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,26 @@ from diagmem.arena.baseline import first_fit, tflm_greedy, without_overlap
 from diagmem.errors import DiagmemError
 from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import write_planned
-from diagmem.networks.overlaps import Measured, identity
+from diagmem.networks.overlaps import LIMITS, SAMPLED, Measured, identity
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, permissions_of, problem_of, scratch_of
 from diagmem.networks.structure import PAIRS, PINNED, recorded_pairs
 
 NO_OVERLAPS = "none"
+SHOWN = 8
+"""Operators that are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """An input and an output that lie over each other in a plan."""
+    """An input and an output that lie over each other in a plan.
+
+    ``limits`` : what that is not proven for, as `MeasuredPair.limits`.
+    """
 
     permission: Permission
     displacement_bytes: int
     shared_bytes: int
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,22 @@ class NetworkPlan:
         by_itself = "proven" in self.kernels
         return "not at this placement: diagmem plan runs it there" if by_itself else "no"
 
+    def limits_of(self, shared: Shared) -> tuple[str, ...]:
+        """What a pair is not proven for; a sample matters no more where the plan was run."""
+        ran = self.placement is not None and shared.permission.operator in self.placement.operators
+        return tuple(limit for limit in shared.limits if not (ran and limit.startswith(SAMPLED)))
+
+    @property
+    def limits(self) -> list[str]:
+        """What the plan is not proven for, one line for each kind, with the operators."""
+        kinds: dict[str, list[int]] = {}
+        for shared in self.shared:
+            for limit in self.limits_of(shared):
+                of_kind = kinds.setdefault(next(filter(limit.startswith, LIMITS), limit), [])
+                if shared.permission.operator not in of_kind:
+                    of_kind.append(shared.permission.operator)
+        return [f"{kind}: {_listed(operators)}" for kind, operators in kinds.items()]
+
     @property
     def provenance(self) -> dict[str, Any]:
         """What is written beside the plan: how it was made, and for which kernels."""
@@ -121,6 +143,7 @@ class NetworkPlan:
             "arena_bytes": self.plan.arena_bytes,
             "overlapping_pairs": len(self.shared),
             "proven": self.proven,
+            "limits": self.limits,
             PINNED: sorted(self.problem.pinned),
         }
         # Formulas can be asked again.
@@ -181,7 +204,7 @@ def plan_network(
             "first-fit": first_fit(apart, given).arena_bytes,
             "largest-live-sum": largest_live_sum(apart),
         },
-        shared=tuple(_shared(problem, plan)),
+        shared=tuple(_shared(problem, plan, measured)),
         overlaps="measured" if measured else str(overlaps),
         kernels=measured.kernels if measured else {},
     )
@@ -196,7 +219,17 @@ def _known(overlaps: str | Measured) -> str | Measured:
     return overlaps
 
 
-def _shared(problem: Problem, plan: Plan) -> list[Shared]:
+def _listed(operators: Sequence[int]) -> str:
+    more = f" and {len(operators) - SHOWN} more" if len(operators) > SHOWN else ""
+    return f"operator{'s' * (len(operators) > 1)} {', '.join(map(str, operators[:SHOWN]))}{more}"
+
+
+def _shared(problem: Problem, plan: Plan, measured: Measured | None) -> list[Shared]:
+    pairs = {
+        (operator.index, pair.input, pair.output): pair.limits
+        for operator in (measured.operators if measured else ())
+        for pair in operator.pairs
+    }
     sizes = {block.tensor: block.size_bytes for block in problem.blocks}
     found = []
     for permission in problem.permissions:
@@ -204,7 +237,8 @@ def _shared(problem: Problem, plan: Plan) -> list[Shared]:
         low = max(source, target)
         high = min(source + sizes[permission.input], target + sizes[permission.output])
         if high > low:
-            found.append(Shared(permission, source - target, high - low))
+            limits = pairs.get((permission.operator, permission.input, permission.output), ())
+            found.append(Shared(permission, source - target, high - low, limits))
     return found
 
 

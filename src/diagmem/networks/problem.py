@@ -11,6 +11,7 @@ from diagmem.model.graph import Lifetime, Model, lifetimes
 from diagmem.networks.formulas import closed_forms
 from diagmem.networks.overlaps import Measured
 from diagmem.networks.steering import is_steered
+from diagmem.overlap import DATA_DEPENDENT
 
 ALIGN_BYTES = 16
 """TFLM aligns every tensor so."""
@@ -121,9 +122,11 @@ def _by_formula(model: Model, method: str) -> Iterator[Permission]:
 
 def _as_measured(model: Model, measured: Measured) -> Iterator[Permission]:
     """What was seen; where other values would steer the reads elsewhere, no less than a
-    formula says."""
+    formula says, and nothing where they were seen to."""
     for operator in measured.operators:
         for pair in operator.pairs:
+            if any(limit.startswith(DATA_DEPENDENT) for limit in pair.limits):
+                continue
             needed, in_place = pair.min_displacement_bytes, pair.in_place
             mirror: int | None = pair.mirror_displacement_bytes
             if is_steered(model, model.operators[operator.index], pair.input):

@@ -11,6 +11,7 @@ from typing import Any
 UNNAMED = "kernels without a name"
 MAX_LENGTH = 200
 """Characters of an entry that are shown."""
+MAX_LIMITS = 10
 
 
 def printable(value: object) -> str:
@@ -31,6 +32,12 @@ def measured_on(provenance: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(kernels, Mapping):
         return {printable(key): printable(value) for key, value in kernels.items()}
     return {"kernels": printable(kernels)} if kernels else {}
+
+
+def limits(provenance: Mapping[str, Any]) -> list[str]:
+    """What the plan is not proven for, a line each."""
+    found = provenance.get("limits")
+    return [printable(limit) for limit in found[:MAX_LIMITS]] if isinstance(found, list) else []
 
 
 def in_words(kernels: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks.apart import model_apart
 from diagmem.networks.overlaps import Measured, identity
-from diagmem.networks.provenance import measured_on
+from diagmem.networks.provenance import measured_on, said
 from diagmem.networks.structure import Structure, structure_of
 
 
@@ -188,6 +188,10 @@ def record_proof(planned: Model, verdict: Verdict) -> None:
     assert planned.plan is not None
     assert verdict.identical
     proven = f"{verdict.runs} runs bit-identical on {kernels_name()}"
+    before = said(verdict.provenance, "proven")
+    # What other kernels have shown is not undone by what these did.
+    if before.startswith(("at this placement", "not at this placement")):
+        proven = f"{proven}; before: {before}"
     write_planned(planned, planned.plan, planned.path, {**verdict.provenance, "proven": proven})
 
 
