@@ -90,6 +90,15 @@ x86: core ## for trace of 32-bit programs on x86-64: the tool for these (optiona
 	@$(MAKE) -C valgrind-tool install LIBEXEC=../$(TOOL) PLATFORM=x86-linux CC='gcc -m32' \
 	  BUILD=build/x86
 
+# Held in CI: an arm64 Linux has the tool, too.  The packages are Debian's for arm64.
+.PHONY: cross-arm64
+cross-arm64: ## build the tool for arm64 Linux with a cross compiler, to see that it builds
+	@sh scripts/system-packages.sh '$(PYTHON)' aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
+	  /usr/aarch64-linux-gnu/include/stdio.h=libc6-dev-arm64-cross
+	@[ -d build/arm64/usr ] || sh scripts/foreign-package.sh arm64 build/arm64 valgrind
+	$(MAKE) -C valgrind-tool BUILD=../build/arm64/tool CC=aarch64-linux-gnu-gcc \
+	  SYSROOT=../build/arm64
+
 .PHONY: demo
 demo: core ## trace a kernel, find its safe overlap, draw it, prove it (about a minute)
 	@mkdir -p $(DEMO)

@@ -12,6 +12,7 @@ import pytest
 from diagmem.cli.main import main
 from diagmem.model.zoo import network_bytes
 from tests.model.build import small
+from tests.tools import need_package
 
 Capture = pytest.CaptureFixture[str]
 
@@ -39,7 +40,7 @@ def json_of(
 
 @pytest.fixture
 def tflm() -> None:
-    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+    need_package("tflite_micro", "tflite-micro")
 
 
 @pytest.fixture

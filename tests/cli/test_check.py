@@ -20,6 +20,7 @@ from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.layer import Layer
 from diagmem.ops.nest import Nest
 from tests.cli.conftest import Capture, json_of, wrong_call
+from tests.tools import need_package
 
 pytestmark = [
     # One process builds each kernel once for all of these.
@@ -115,10 +116,8 @@ def test_default_kernels_that_are_not_installed_are_left_out(
     assert package_command("tflite-micro") in said
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tflite_micro") is None, reason="tflite-micro is not installed"
-)
 def test_tflm_agrees_and_runs_overlapped(capsys: Capture) -> None:
+    need_package("tflite_micro", "tflite-micro")
     words = "check --kernels tflm --cases 3 --seed 2 --op DEPTHWISE_CONV_2D --op ADD".split()
     data = checked(words, capsys)
     for one in data["operators"]:

@@ -16,6 +16,7 @@ from diagmem.networks.overlaps import write_overlaps
 from tests.cli.conftest import Capture, json_of, wrong_call
 from tests.model.build import small
 from tests.networks.by_formula import as_measured
+from tests.tools import need_package
 
 planned = partial(json_of, ["plan"])
 fails = partial(wrong_call, ["plan"])
@@ -183,7 +184,7 @@ def test_solvers_and_overlaps(mobilenet: Path, capsys: Capture) -> None:
     assert arena("--solver", "first-fit") == 98304
     assert arena("--overlaps", "none") == 98304
     assert ARENA < arena("--overlaps", "paper") < 98304
-    pytest.importorskip("ortools", reason="OR-tools is not installed")
+    need_package("ortools", "OR-tools")
     assert arena("--solver", "exact", "--time-limit", "20") == ARENA
 
 

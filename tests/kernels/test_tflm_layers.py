@@ -15,10 +15,11 @@ from diagmem.api import open_trace
 from diagmem.ops import find_operator
 from diagmem.ops.answer import answer
 from diagmem.ops.layer import Layer
+from tests.tools import missing
 
 # Before the imports below, which need it.
 if importlib.util.find_spec("tflite_micro") is None:
-    pytest.skip("tflite-micro is not installed", allow_module_level=True)
+    missing("tflite-micro is not installed")
 
 import flatbuffers
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema

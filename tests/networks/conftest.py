@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
+
+from tests.tools import need_package
 
 
 @pytest.fixture
 def tflm(valgrind_tool: object) -> None:
-    if importlib.util.find_spec("tflite_micro") is None:
-        pytest.skip("tflite-micro is not installed")
+    need_package("tflite_micro", "tflite-micro")

@@ -13,6 +13,7 @@ from diagmem.arena.baseline import first_fit
 from diagmem.model.zoo import PAPER, open_zoo
 from diagmem.networks.planning import plan_network
 from diagmem.networks.problem import permissions_of, problem_of
+from tests.tools import need_package
 
 # Largest live sum, TFLM's greedy planner, optimum with all operators overlapping: KiB.
 TABLE = {
@@ -72,7 +73,7 @@ def test_the_heuristic_reaches_the_optimum(name: str) -> None:
     ],
 )
 def test_the_optimum_is_proven(name: str) -> None:
-    pytest.importorskip("ortools", reason="OR-tools is not installed")
+    need_package("ortools", "OR-tools")
     found = plan_network(open_zoo(name), "exact", solver="auto")
     assert found.plan.optimal
     assert found.plan.arena_bytes / 1024 <= TABLE[name][2] + NEAR_KIB

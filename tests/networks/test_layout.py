@@ -19,6 +19,7 @@ from diagmem.kernels.tflm.processes import how_ended, read_records
 from diagmem.model.graph import Model, read_model
 from diagmem.model.write import write_planned
 from tests.model.build import small
+from tests.tools import need_package
 
 CALLS = [Call(name, ()) for name in ("DEPTHWISE_CONV_2D", "ADD", "SOFTMAX")]
 OFFSETS = {0: 0, 3: 432, 4: 688, 5: 944}
@@ -26,7 +27,7 @@ OFFSETS = {0: 0, 3: 432, 4: 688, 5: 944}
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+    need_package("tflite_micro", "tflite-micro")
     path = tmp_path_factory.mktemp("layout") / "planned.tflite"
     model = read_model(small().file())
     write_planned(model, [OFFSETS.get(t.index, -1) for t in model.tensors], path)

@@ -24,6 +24,7 @@ from tests.model.build import Draft
 from tests.networks.executed import planned_and_run
 from tests.networks.odd_models import odd
 from tests.networks.random_models import random_model
+from tests.tools import need_package
 
 pytestmark = pytest.mark.xdist_group("networks")
 NAME = "mobilenet_v1_0.25_128_int8"
@@ -32,7 +33,7 @@ NAME = "mobilenet_v1_0.25_128_int8"
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory, valgrind_tool: object) -> Path:
     """A folder with the network as net.tflite and its measured overlaps."""
-    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+    need_package("tflite_micro", "tflite-micro")
     folder = tmp_path_factory.mktemp("network")
     write_filled(NAME, folder / "net.tflite")
     model = read_model(folder / "net.tflite")

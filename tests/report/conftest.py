@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from diagmem.report.inputs import sections_of
 from diagmem.report.page import page, write_page
 from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.model import Buffer, Role, Site
+from tests.tools import missing, need_package
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -82,8 +84,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     """One browser for all tests; they skip where there is none."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
-        pytest.skip("chromium or chromedriver is not installed")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+        missing("chromium or chromedriver is not installed")
+    need_package("selenium", "selenium")
+    webdriver: Any = importlib.import_module("selenium.webdriver")
+
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     saved = tmp_path_factory.mktemp("saved")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from diagmem.kernels.prove import prove
+from tests.tools import need_programs
 
 from .generate import generate
 from .judge import judge, written
@@ -27,8 +27,7 @@ def builds_are_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("number", "compiler", "level"), SAMPLE + CLANG)
 def test_nothing_proven_is_wrong(number: int, compiler: str, level: str, tmp_path: Path) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"there is no {compiler} here; make soak installs it")
+    need_programs(compiler, target="soak")
     verdict = judge(written(tmp_path / "k", SEED, number, compiler, level))
     assert verdict.kind in {"tight", "not tight", "mended", "data-dependent"}, verdict
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.tools import need_programs
 
 PROGRAMS = Path(__file__).parent / "programs"
 PLUGIN_SOURCES = Path(__file__).resolve().parents[2] / "qemu-plugin"
@@ -16,10 +17,8 @@ ARMHF = ("arm-linux-gnueabihf-gcc", "qemu-arm")
 
 
 def need(*programs: str) -> None:
-    """Skip the test where one of the programs is not there."""
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"there is no {program} on PATH; make cortex-m installs it")
+    """Each on PATH, or the test is skipped; in CI it fails."""
+    need_programs(*programs, target="cortex-m")
 
 
 @pytest.fixture(scope="session", autouse=True)

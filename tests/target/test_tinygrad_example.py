@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from diagmem.kernels.description import load
 from diagmem.kernels.prove import Proof, prove
 from diagmem.kernels.target.kernel import for_target
 from tests.target.conftest import CORTEX_M, need
+from tests.tools import need_package
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "tinygrad" / "make_kernels.py"
@@ -33,8 +33,7 @@ DISPLACEMENTS = {
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("tinygrad") is None:
-        pytest.skip("tinygrad is not installed")
+    need_package("tinygrad", "tinygrad")
     folder = tmp_path_factory.mktemp("tinygrad")
     subprocess.run([sys.executable, SCRIPT, "-o", folder], check=True)
     return folder

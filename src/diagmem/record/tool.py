@@ -83,11 +83,6 @@ class Tool:
         """The start of a command line that runs a program under the tool."""
         return [str(self.valgrind), "--tool=diagmem"]
 
-    @property
-    def copies(self) -> Path:
-        """The library whose memcpy and its kin the tool knows by name."""
-        return self.libexec / f"diagmem_copies-{self.platform}.so"
-
     def for_program(self, program: Path, wanted: str) -> Tool:
         """The tool for a program of the platform `wanted`, this machine's or its second one.
 
@@ -110,7 +105,7 @@ class Tool:
             )
         return replace(self, platform=wanted)
 
-    def environment(self, links: Path, *preload: Path) -> dict[str, str]:
+    def environment(self, links: Path, *, copies: bool = False) -> dict[str, str]:
         """This process's environment, with Valgrind pointed at the tool.
 
         Parameters
@@ -118,16 +113,28 @@ class Tool:
         links
             A folder that lives as long as the run, for links to what the loader could
             not name; from `links_directory`.
-        preload
-            Libraries to load before the program's own.
+        copies
+            Load the library whose memcpy and its kin the tool knows by name before the
+            program's own.
         """
         libexec = _loadable(self.libexec, links)
         environment = {**os.environ, "VALGRIND_LIB": str(libexec)}
-        if preload:
-            libraries = [str(_loadable(library, links)) for library in preload]
+        if copies:
+            library = self._copies_of_each(libexec, links)
             before = environment.get("LD_PRELOAD")
-            environment["LD_PRELOAD"] = ":".join([*([before] if before else []), *libraries])
+            environment["LD_PRELOAD"] = f"{before}:{library}" if before else library
         return environment
+
+    def _copies_of_each(self, libexec: Path, links: Path) -> str:
+        """A name of the library that is right in the launcher and in a 32-bit program."""
+        if self.platform == host_platform():
+            return str(libexec / f"diagmem_copies-{self.platform}.so")
+        for of, places in _LIB.items():
+            for place in places:
+                link = links / place / "copies.so"
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(libexec / f"diagmem_copies-{of}.so")
+        return f"{links}/$LIB/copies.so"
 
 
 @contextlib.contextmanager
@@ -141,6 +148,13 @@ def links_directory() -> Iterator[Path]:
 
 _SPLITTING = re.compile(r"[\s:]")
 """Where ld.so splits the list of libraries in ``LD_PRELOAD``; it knows no quotes."""
+
+
+_LIB = {
+    "amd64-linux": ("lib/x86_64-linux-gnu", "lib64"),
+    "x86-linux": ("lib/i386-linux-gnu", "lib32", "lib"),
+}
+"""What the loaders of Debian and of other systems put for ``$LIB``, ld.so(8)."""
 
 
 def _loadable(path: Path, links: Path) -> Path:

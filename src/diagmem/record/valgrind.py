@@ -123,8 +123,8 @@ class UnderValgrind:
         ]
         # The program's output is not ours: it goes to our standard error (2), so
         # that standard output stays data.
-        copies = () if self._request.copies_are_raw else (self._tool.copies,)
-        environment = self._tool.environment(fifo.parent, *copies)
+        copies = not self._request.copies_are_raw
+        environment = self._tool.environment(fifo.parent, copies=copies)
         return subprocess.Popen(command, env=environment, stdout=2, cwd=self._request.directory)
 
     def complete(self, record: dict[str, Any], received: Received) -> None:
