@@ -141,6 +141,25 @@ def test_requests_are_not_buffers() -> None:
     assert requests("cmsis_fully_connected_s8", "cortex-m4", optimized_for="size") == ()
 
 
+def test_compilers_that_make_something_else_of_it() -> None:
+    def said(name: str, target: str, **words: str) -> str:
+        return described(name, {"target": target, **words}).other_compilers
+
+    one = {"filter_h": "1", "filter_w": "1"}
+    arm = "Arm Compiler 6 has pixels outermost, and 4 bytes of scratch an input channel"
+    assert said("cmsis_convolve_s8", "cortex-m4", **one) == arm
+    assert said("cmsis_fully_connected_1x1_s8", "cortex-m7") == arm
+    for target in ("", "cortex-m3", "cortex-m55"):
+        assert said("cmsis_convolve_s8", target, **one) == ""
+    assert said("cmsis_convolve_s8", "cortex-m4") == ""
+    assert said("cmsis_convolve_s8", "cortex-m4", **one, stride_w="2") == ""
+    single = {"in_c": "1", "multiplier": "8"}
+    assert "Arm Compiler 6" in said("cmsis_depthwise_conv_s8", "cortex-m55", **single)
+    assert said("cmsis_depthwise_conv_s8", "cortex-m55", in_c="1", multiplier="9") == ""
+    assert "gcc 12.2 and older" in said("cmsis_softmax_s8", "cortex-m55")
+    assert said("cmsis_softmax_s8", "cortex-m4") == ""
+
+
 def test_scales_of_each_channel_differ() -> None:
     """Or a kernel that mixes channels up would compute the same."""
     for name in ("cmsis_fully_connected_s8", "cmsis_fully_connected_1x1_s8"):

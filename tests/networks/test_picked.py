@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from diagmem.cli.main import main
 from diagmem.errors import DiagmemError
 from diagmem.kernels.library import Library
 from diagmem.model.graph import Model, read_model
@@ -90,3 +91,50 @@ def test_overlaps_are_for_the_kernels_that_were_picked(tmp_path: Path) -> None:
     older = replace(found, operators=tuple(replace(o, facts="") for o in found.operators))
     write_overlaps(older, path)
     assert read_overlaps(path, other) == older
+
+
+ADDS = """\
+function = "relu"
+source = "relu.c"
+operator = "RELU"
+other_compilers = "order if deep else ''"
+requests = ["24", 0, "3 * elements"]
+argument = [
+  { name = "x", role = "input", dtype = "float32", shape = ["elements"] },
+  { name = "y", role = "output", dtype = "float32", shape = ["elements"] },
+]
+[parameters]
+elements = 4
+order = "another has columns first"
+[derived]
+deep = "elements > 8"
+"""
+
+
+def test_a_plan_says_what_it_is_not_for_and_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "relu.toml").write_text(ADDS)
+    (tmp_path / "relu.c").write_text(
+        "void relu(const float *x, float *y) { for (int i = 0; i < 12; i++) y[i] = x[i]; }\n"
+    )
+    draft = Draft()
+    tensors = [draft.tensor((3, 4)) for _ in range(3)]
+    draft.operator("RELU", [tensors[0]], [tensors[1]])
+    draft.operator("ABS", [tensors[1]], [tensors[2]])
+    net, output = tmp_path / "m.tflite", tmp_path / "o.json"
+    net.write_bytes(draft.io([tensors[0]], [tensors[2]]).file())
+    assert main(["measure", str(net), "--kernels", str(tmp_path), "-o", str(output)]) == 0
+    _, err = capsys.readouterr()
+    model = read_model(net)
+    measured = read_overlaps(output, model)
+    compiler = measured.kernels["compiler"]
+    differ = "another has columns first (1 x RELU)"
+    assert f"compiled by {compiler}; other compilers differ: {differ}" in err
+    assert [one.scratch_bytes for one in measured.operators] == [32 + 48, 0]
+    assert main(["plan", str(net), "--overlaps", str(output)]) == 0
+    out, _ = capsys.readouterr()
+    [line] = [line for line in out.splitlines() if "measured on" in line]
+    assert f", x86_64, {compiler}, flags " in line
+    assert f"\n  compilers    differ: {differ}\n" in out
+    assert "\n  scratch      not known of operators without a kernel: 1 x ABS\n" in out

@@ -234,6 +234,12 @@ def _say_without(measured: Measured) -> None:
     was remarkable about those that do."""
     from diagmem.networks.chosen import NO_KERNEL
 
+    if "other_compilers" in measured.kernels:
+        say(
+            f"compiled by {measured.kernels['compiler']}; other compilers differ:"
+            f" {measured.kernels['other_compilers']}"
+        )
+
     for operator in measured.operators:
         for note in dict.fromkeys(note for pair in operator.pairs for note in pair.notes):
             if note.startswith(TELLING):

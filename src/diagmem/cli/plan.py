@@ -243,6 +243,7 @@ def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
         f"  proven       {found.proven}",
         *(f"  limited by   {limit}" for limit in found.limits),
         *_by_themselves(found),
+        *_limits(found),
         *(f"  older plan   {text}" for text in _older(found)),
     ]
     if limit is not None:
@@ -269,6 +270,12 @@ def _by_themselves(found: NetworkPlan) -> list[str]:
         name = found.model.operators[operator].name
         lines.append(f"  refuted      operator {operator} {name}, planned without overlap: {why}")
     return lines
+
+
+def _limits(found: NetworkPlan) -> list[str]:
+    """What the plan is not for, and what nobody knows, as far as it was measured."""
+    words = {"other_compilers": "compilers    differ: ", "scratch": "scratch      "}
+    return [f"  {word}{found.kernels[key]}" for key, word in words.items() if key in found.kernels]
 
 
 def _older(found: NetworkPlan) -> list[str]:

@@ -35,6 +35,7 @@ KEYS = (
     "success",
     "operator",
     "requests",
+    "other_compilers",
     "attributes",
     "parameters",
     "derived",
@@ -126,6 +127,7 @@ def _kernel(document: Document) -> Kernel:
         buffers=buffers,
         arguments=calls[0].arguments,
         requests=_requests(root, names, buffers),
+        other_compilers=_other_compilers(root, names),
         document=document,
         before=tuple(calls[1:]),
     )
@@ -141,6 +143,16 @@ def _requests(root: Table, names: Names, buffers: Sequence[BufferSpec]) -> tuple
         raise root.wrong("requests", "a list of sizes in bytes")
     sizes = (names.integer(root, "requests", size, 0, MAX_BUFFER_BYTES) for size in listed)
     return tuple(size for size in sizes if size)
+
+
+def _other_compilers(root: Table, names: Names) -> str:
+    """Which compilers make something else of the source, in words."""
+    if not root.has("other_compilers"):
+        return ""
+    found = names.value(root, "other_compilers")
+    if not isinstance(found, str):
+        raise root.wrong("other_compilers", "an expression for a text")
+    return found
 
 
 def _function(table: Table, names: Names) -> str:

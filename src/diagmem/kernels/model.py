@@ -160,7 +160,8 @@ class Kernel:
     ``name`` its stem.  ``success`` is the value the function must return, or
     None where any will do.  ``before`` is called in front of every window.  ``requests``
     are the buffers of scratch memory, in bytes, that a runtime takes from its arena for
-    the call.
+    the call.  ``other_compilers`` says which compilers make something else of the source;
+    empty where none is known to.
     """
 
     file: str
@@ -176,6 +177,7 @@ class Kernel:
     buffers: tuple[BufferSpec, ...]
     arguments: tuple[Argument, ...]
     requests: tuple[int, ...]
+    other_compilers: str
     document: Document = field(repr=False, compare=False)
     before: tuple[Call, ...] = ()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,6 +117,7 @@ def measure_described(
             "kernels": f"described kernels, {library.name}",
             "target": target or HOST,
             **_common(list(known.values())),
+            **_warnings(operators),
             "proven": f"{proven} of {len(operators)} operators, each by itself, overlapped at its D"
             f" and where it says in place, on {inputs} seeded inputs",
         },
@@ -143,6 +145,19 @@ def _common(evidence: Sequence[_Evidence]) -> dict[str, str]:
         "compiler": "; ".join(compilers),
         "measured_by": evidence[0].measured_by,
     }
+
+
+def _warnings(operators: Sequence[MeasuredOperator]) -> dict[str, str]:
+    """What a plan for these kernels has to say of other compilers, and of scratch."""
+    differ = Counter((one.other_compilers, one.operator) for one in operators)
+    texts = [f"{text} ({count} x {name})" for (text, name), count in differ.items() if text]
+    unknown = Counter(one.operator for one in operators if not one.kernel)
+    names = ", ".join(f"{count} x {name}" for name, count in unknown.items())
+    found = {
+        "other_compilers": "; ".join(texts),
+        "scratch": f"not known of operators without a kernel: {names}" if names else "",
+    }
+    return {key: text for key, text in found.items() if text}
 
 
 def _operator(
@@ -237,11 +252,11 @@ def _judged(
         _of_all(judged[both]) if both in judged else _no_overlap(model, moment, *both, "not traced")
         for both in _pairs(model, moment.operator)
     )
-    facts = in_words(facts_of(model, moment.operator))
     return replace(
         measured_operator(model, moment, whole),
         pairs=pairs,
-        facts=facts,
+        facts=in_words(facts_of(model, moment.operator)),
+        other_compilers=kernel.other_compilers,
         build=evidence.built.identity,
         call=call_identity(kernel),
     )

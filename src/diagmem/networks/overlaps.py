@@ -89,6 +89,7 @@ class MeasuredOperator:
     facts : by which that was picked, besides shapes (`diagmem.model.facts`).
     build, call : that kernel's `diagmem.kernels.build.Built.identity` and
         `diagmem.kernels.kept.call_identity`.
+    other_compilers : which of them make something else of its source.
     """
 
     index: int
@@ -104,6 +105,7 @@ class MeasuredOperator:
     facts: str = ""
     build: str = ""
     call: str = ""
+    other_compilers: str = ""
 
 
 @dataclass(frozen=True, slots=True)

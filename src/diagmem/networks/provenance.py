@@ -41,7 +41,7 @@ def limits(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def in_words(kernels: Mapping[str, str]) -> str:
-    """Set and version, target and flags, as far as they are known."""
-    parts = {"target": "", "flags": "flags "}
+    """Set and version, target, compiler and flags, as far as they are known."""
+    parts = {"target": "", "compiler": "", "flags": "flags "}
     known = [before + kernels[part] for part, before in parts.items() if part in kernels]
     return ", ".join([kernels.get("kernels", UNNAMED), *known])
