@@ -70,7 +70,7 @@ def test_table_file_and_replay(tmp_path: Path, capsys: Capture) -> None:
         ["DEPTHWISE_CONV_2D", "c", "2", "2", "0", "0", "2"],
         ["TRANSPOSE", "c", "2", "2", "0", "0", "2"],
     ]
-    assert err == f"next: diagmem check --replay '{path}':1   (one case in full)\n"
+    assert err == f"next: diagmem check --replay '{path}:1'   # one case in full\n"
 
     with path.open(newline="") as file:
         written = list(csv.DictReader(file))

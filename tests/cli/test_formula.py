@@ -33,7 +33,7 @@ def test_text(capsys: Capture) -> None:
         "    limited by            output[1,294] written at b=0 y=8 x=8 o=14, before"
         " input[710] is read at b=0 y=8 x=8 o=15",
     ]
-    assert err == "next: diagmem check --op CONV_2D   (the formula against compiled kernels)\n"
+    assert err == "next: diagmem check --op CONV_2D   # the formula against compiled kernels\n"
 
 
 def test_json_of_all_methods(capsys: Capture) -> None:

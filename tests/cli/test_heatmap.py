@@ -37,7 +37,7 @@ def test_draws(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "out: bytes are stored to again; t",
         "overlap: 8 of the output's bytes ",
     ]
-    assert err == "next: diagmem prove KERNEL   (runs the kernel truly overlapped)\n"
+    assert err == "next: diagmem prove KERNEL   # runs the kernel truly overlapped\n"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

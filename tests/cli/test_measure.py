@@ -64,7 +64,7 @@ def test_a_small_network(
     assert main(["measure", str(small_net), "--json"]) == 0
     out, err = capsys.readouterr()
     assert err.endswith(
-        f"next: diagmem measure '{small_net}' -o overlaps.json   (for diagmem plan)\n"
+        f"next: diagmem measure '{small_net}' -o overlaps.json   # for diagmem plan\n"
     )
     data: dict[str, Any] = json.loads(out)
     assert data == json.loads(output.read_text())

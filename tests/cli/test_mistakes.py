@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -91,3 +93,27 @@ def test_aligned_overlap(trace: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "D   = 64 B" in out
     assert "aligned to 48" in out
     assert "D   = 96 B, O_s = 0 B" in out
+
+
+@pytest.mark.parametrize("verb", ["info", "overlap", "validate", "export", "heatmap", "report"])
+def test_hints_are_for_a_shell(
+    verb: str, trace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pasted, they run diagmem on that file and nothing else."""
+    monkeypatch.chdir(trace.parent)
+    name = "a;touch PWNED 'x' $(touch PWNED).dmt"
+    trace.rename(name)
+    output = f"{name}.{ {'export': 'parquet', 'heatmap': 'png', 'report': 'html'}.get(verb) }"
+    written = ["-o", output] if verb in ("export", "heatmap", "report") else []
+    if written:
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    assert main([verb, name, *written]) == 0
+    *_, line = capsys.readouterr().err.splitlines()
+    words = shlex.split(line.removeprefix("next: "), comments=True)
+    assert words[0] in ("diagmem", "python", "xdg-open")
+    ours = [word for word in words if "PWNED" in word]
+    if verb == "export":
+        assert ast.literal_eval(ours[0].partition("read_parquet(")[2].rstrip(")")) == output
+    elif verb != "heatmap":
+        assert ours[0] in (name, output)
+    assert "PWNED" not in os.listdir()

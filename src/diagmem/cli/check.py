@@ -15,7 +15,6 @@ from diagmem.cli.common import (
     not_negative,
     positive,
     print_json,
-    quoted,
     say,
 )
 from diagmem.errors import DiagmemError
@@ -222,6 +221,7 @@ def _say_next(args: argparse.Namespace, findings: list[Finding]) -> None:
     wrong = next((i for i, finding in enumerate(findings, 1) if finding.wrong), None)
     if args.output is not None:
         output: Path = args.output
-        hint(f"diagmem check --replay {quoted(output)}:{wrong or 1}   (one case in full)")
+        case = f"{output}:{wrong or 1}"
+        hint("diagmem", "check", "--replay", case, note="one case in full")
     elif wrong is not None and not args.replay:
-        hint("the same with -o results.csv, and --replay results.csv:ROW for a case in full")
+        say("next: the same with -o results.csv, and --replay results.csv:ROW for a case in full")

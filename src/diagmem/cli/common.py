@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
 from diagmem.files import expect_new
+from diagmem.shell import command
 
 if TYPE_CHECKING:
     from diagmem.record.places import BufferPlace
@@ -83,14 +83,9 @@ def print_json(data: Any) -> None:
     sys.stdout.write("\n")
 
 
-def hint(text: str) -> None:
-    """The next useful command, on stderr so that stdout stays data."""
-    say(f"next: {text}")
-
-
-def quoted(path: Path) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(str(path))
+def hint(*words: object, note: str = "") -> None:
+    """The next useful command, on stderr so that stdout stays data; it can be pasted."""
+    say(f"next: {command(*words)}" + (f"   # {note}" if note else ""))
 
 
 def not_negative(text: str) -> int:

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(_table(checks))
     if well:
-        hint("diagmem trace depthwise_conv_2d_f32 -o depthwise.dmt")
+        hint("diagmem", "trace", "depthwise_conv_2d_f32", "-o", "depthwise.dmt")
         return 0
     ailing = [check.name for check in checks if check.required and check.status != "ok"]
     say(f"required and not working: {', '.join(ailing)}")

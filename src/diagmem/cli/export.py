@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from diagmem.cli.common import add_output, check_output, hint, quoted, say
+from diagmem.cli.common import add_output, check_output, hint, say
 from diagmem.errors import DiagmemError
+from diagmem.shell import quoted
 
 _ENDINGS = {
     "parquet": (".parquet",),
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         trace.close()
     _say_what(args, cut, f"{rows:,} rows")
     if args.output.suffix == ".parquet":
-        hint(f"python -c \"import pandas; print(pandas.read_parquet('{args.output}'))\"")
+        code = f"import pandas; print(pandas.read_parquet({str(args.output)!r}))"
+        hint("python", "-c", code)
     return 0
 
 
@@ -85,7 +87,7 @@ def _run_perfetto(args: argparse.Namespace) -> int:
         progress.done()
         cut = trace.cut
     _say_what(args, cut, f"{written:,} trace events")
-    hint(f"open {quoted(args.output)} in https://ui.perfetto.dev or chrome://tracing")
+    say(f"next: open {quoted(args.output)} in https://ui.perfetto.dev or chrome://tracing")
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagmem.cli.common import add_json, hint, not_negative, print_json, quoted
+from diagmem.cli.common import add_json, hint, not_negative, print_json
 from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
@@ -235,4 +235,5 @@ def _say_next(args: argparse.Namespace, found: list[tuple[Needs, list[Fit]]]) ->
         (p for p, (n, _) in zip(args.models, found, strict=True) if n.overlaps in FORMULAS), None
     )
     if path is not None:
-        hint(f"diagmem measure {quoted(path)} -o overlaps.json   (on TFLM's compiled kernels)")
+        words = ("diagmem", "measure", path, "-o", "overlaps.json")
+        hint(*words, note="on TFLM's compiled kernels")

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(_as_json(found, words))
     else:
         print("\n".join(_lines(found, words)))
-    hint(f"diagmem check --op {operator.name}   (the formula against compiled kernels)")
+    hint("diagmem", "check", "--op", operator.name, note="the formula against compiled kernels")
     return 0
 
 
@@ -86,7 +86,7 @@ def _list(names: list[str], args: argparse.Namespace) -> int:
         print_json({"operators": names})
     else:
         print("\n".join(names))
-    hint("diagmem formula OPERATOR   (its attributes and an example)")
+    hint("diagmem", "formula", "OPERATOR", note="its attributes and an example")
     return 0
 
 
@@ -117,7 +117,7 @@ def _describe(name: str, args: argparse.Namespace) -> int:
         print(f"  {attribute.name:20} {attribute.sample}{default}")
     if operator.orders:
         print(f"  --order              reference, {', '.join(operator.orders)}")
-    hint(f"diagmem formula {name} {operator.example}")
+    hint("diagmem", "formula", name, *operator.example.split())
     return 0
 
 

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         _run_one(args, windows[0])
     else:
         _run_side_by_side(args, windows)
-    hint("diagmem prove KERNEL   (runs the kernel truly overlapped)")
+    hint("diagmem", "prove", "KERNEL", note="runs the kernel truly overlapped")
     return 0
 
 

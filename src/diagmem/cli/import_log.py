@@ -14,7 +14,6 @@ from diagmem.cli.common import (
     check_output,
     hint,
     print_json,
-    quoted,
     say,
 )
 from diagmem.errors import DiagmemError
@@ -213,5 +212,5 @@ def _report(args: argparse.Namespace, log: LackeyLog, windows: _Windows, cut: st
             f"{args.output}: {count}, {windows.events:,} events, {size:,} bytes,"
             f" from {log.lines:,} lines ({log.passed_over:,} of other text)"
         )
-    hint(f"diagmem overlap {quoted(args.output)}")
+    hint("diagmem", "overlap", args.output)
     return 1 if cut else 0

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             print_json(_as_json(trace))
         else:
             print("\n".join(_lines(trace)))
-        hint(_next(trace))
+        hint("diagmem", "overlap" if trace.complete else "validate", trace.path)
     finally:
         trace.close()
     return 0
@@ -204,9 +204,3 @@ def _table(what: str, rows: list[list[str]], hidden: int) -> list[str]:
         middle = 1 + ROWS // 2 if what == "windows" else len(rows)
         lines.insert(1 + middle, f"... and {hidden:,} more {what} (all: --json)")
     return lines
-
-
-def _next(trace: TraceFile) -> str:
-    if not trace.complete:
-        return f"diagmem validate {trace.path}"
-    return f"diagmem overlap {trace.path}"

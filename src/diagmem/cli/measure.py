@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from diagmem.cli.common import (
     hint,
     not_negative,
     print_json,
-    quoted,
     say,
 )
 from diagmem.errors import DiagmemError
@@ -219,14 +217,13 @@ def _say_next(args: argparse.Namespace, measured: Measured) -> None:
     if len(unsafe) > LISTED:
         say(f"and so for {len(unsafe) - LISTED} more operators, which the table calls unsafe")
     if args.output is not None:
-        hint(
-            f"diagmem plan {quoted(args.model)} --overlaps {quoted(args.output)} -o planned.tflite"
-        )
+        given = ("--overlaps", args.output, "-o", "planned.tflite")
+        hint("diagmem", "plan", args.model, *given)
     else:
         words = ["--kernels", args.kernels] if args.kernels is not None else []
         words += ["--target", args.target] if args.target else []
-        again = shlex.join([str(args.model), *words, *args.parameters])
-        hint(f"diagmem measure {again} -o overlaps.json   (for diagmem plan)")
+        words += [*args.parameters, "-o", "overlaps.json"]
+        hint("diagmem", "measure", args.model, *words, note="for diagmem plan")
 
 
 def _say_without(measured: Measured) -> None:

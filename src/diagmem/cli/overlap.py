@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagmem.cli.common import add_json, hint, print_json, quoted, say
+from diagmem.cli.common import add_json, hint, print_json, say
 from diagmem.errors import DiagmemError
 from diagmem.progress import Progress
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             which = _names([window.source], args.traces)
             say(f"warning: {which} has no event: nothing touched its buffers")
     picture = args.traces[0].with_suffix(".png")
-    hint(f"diagmem heatmap {quoted(args.traces[0])} -o {quoted(picture)}")
+    hint("diagmem", "heatmap", args.traces[0], "-o", picture)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,9 @@ from diagmem.cli.common import (
     not_negative,
     positive,
     print_json,
-    quoted,
     say,
 )
+from diagmem.shell import command
 
 if TYPE_CHECKING:
     from diagmem.networks.overlaps import Measured
@@ -323,18 +322,18 @@ def _say_next(args: argparse.Namespace, found: NetworkPlan) -> None:
     if found.overlaps in ("exact", "paper") and found.shared:
         say(
             "these overlaps are a formula's, for the loop order of TFLite's reference kernels;"
-            f" measure yours: diagmem measure {quoted(args.model)} -o overlaps.json"
+            f" measure yours: {command('diagmem', 'measure', args.model, '-o', 'overlaps.json')}"
         )
     if args.output is not None:
-        hint(f"diagmem verify {quoted(args.model)} {quoted(args.output)}   (bit by bit, on TFLM)")
+        hint("diagmem", "verify", args.model, args.output, note="bit by bit, on TFLM")
     else:
-        hint(f"diagmem plan {_again(args)} -o planned.tflite   (write the plan)")
+        hint("diagmem", "plan", *_again(args), "-o", "planned.tflite", note="write the plan")
 
 
-def _again(args: argparse.Namespace) -> str:
+def _again(args: argparse.Namespace) -> list[object]:
     """The same plan once more: with what it depends on."""
-    words = [str(args.model)]
+    words: list[object] = [args.model]
     for name, default in (("overlaps", "exact"), ("solver", "auto"), ("align", 16)):
         given = getattr(args, name)
         words += [f"--{name}", str(given)] if given != default else []
-    return shlex.join([*words, *(["--pin-io"] if args.pin_io else [])])
+    return [*words, *(["--pin-io"] if args.pin_io else [])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for proof in proofs:
             print("\n".join(_lines(kernel, proof)))
-    hint(_next(kernel, args, proofs))
+    _say_next(kernel, args, proofs)
     return 0 if all(proof.proven for proof in proofs) else 1
 
 
@@ -178,19 +177,20 @@ def _damage(difference: Difference | None, stopped: str) -> str:
     )
 
 
-def _next(kernel: Kernel, args: argparse.Namespace, proofs: list[Proof]) -> str:
+def _say_next(kernel: Kernel, args: argparse.Namespace, proofs: list[Proof]) -> None:
     target = ["--target", args.target] if args.target else []
-    call = " ".join([*target, args.kernel, *map(shlex.quote, args.parameters)])
+    call = [*target, args.kernel, *args.parameters]
+    prove, trace = ("diagmem", "prove", *call), ("diagmem", "trace", *call)
+    written = ("-o", f"{kernel.name}.dmt")
     loose = next((p for p in proofs if p.proven and not p.tight), None)
     if loose is not None:
-        return (
-            f"diagmem prove {call} --input {loose.input} --output {loose.output} "
-            f"--displacement {loose.tight_displacement_bytes}"
-        )
-    if all(proof.proven for proof in proofs):
-        return f"diagmem trace {call} -o {kernel.name}.dmt"
-    if args.displacement is not None:
-        return f"diagmem prove {call}   (searches for the smallest)"
-    if any(proof.data_dependent for proof in proofs):
-        return f"diagmem prove {call} --displacement D   (one that you know all inputs to keep)"
-    return f"diagmem trace {call} -o {kernel.name}.dmt   (then: diagmem heatmap)"
+        pair = ("--input", loose.input, "--output", loose.output)
+        hint(*prove, *pair, "--displacement", loose.tight_displacement_bytes)
+    elif all(proof.proven for proof in proofs):
+        hint(*trace, *written)
+    elif args.displacement is not None:
+        hint(*prove, note="searches for the smallest")
+    elif any(proof.data_dependent for proof in proofs):
+        hint(*prove, "--displacement", "D", note="one that you know all inputs to keep")
+    else:
+        hint(*trace, *written, note="then: diagmem heatmap")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 
 from diagmem.cli.common import (
@@ -14,8 +13,8 @@ from diagmem.cli.common import (
     not_negative,
     positive,
     print_json,
-    quoted,
 )
+from diagmem.shell import command
 
 _EPILOG = """\
   diagmem report kernel.dmt -o report.html                      a kernel
@@ -80,19 +79,19 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.output}: {size_bytes:,} bytes")
         for path, section in zip(args.files, sections, strict=True):
             print(f"  {section['kind']:8} {path}")
-    hint(f"xdg-open {quoted(args.output)}")
+    hint("xdg-open", args.output)
     return 0
 
 
 def _command(args: argparse.Namespace) -> str:
     """The call that makes this page again."""
-    words = ["diagmem", "report", *map(str, args.files)]
+    words: list[object] = ["diagmem", "report", *args.files]
     for path in args.overlaps:
-        words += ["--overlaps", str(path)]
+        words += ["--overlaps", path]
     for window in args.window:
-        words += ["--window", str(window)]
+        words += ["--window", window]
     if args.arena is not None:
-        words += ["--arena", str(args.arena)]
+        words += ["--arena", args.arena]
     if args.title is not None:
         words += ["--title", args.title]
-    return shlex.join([*words, "-o", str(args.output)])
+    return command(*words, "-o", args.output)

@@ -19,7 +19,6 @@ from diagmem.cli.common import (
     not_negative,
     positive,
     print_json,
-    quoted,
     say,
 )
 from diagmem.errors import DiagmemError
@@ -167,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         windows = "1 window" if recorded.windows == 1 else f"{recorded.windows:,} windows"
         print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
-    hint(f"diagmem overlap {quoted(recorded.path)}")
+    hint("diagmem", "overlap", recorded.path)
     agrees = mirrored is None or not mirrored.mismatches
     return 0 if agrees and not recorded.cut else 1
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.cli.common import add_json, hint, print_json, quoted, say
+from diagmem.cli.common import add_json, hint, print_json, say
 from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.against and report.valid:
         say(f"{args.trace} is what the events of {args.against} add up to")
     if report.valid:
-        hint(f"diagmem info {quoted(args.trace)}")
+        hint("diagmem", "info", args.trace)
     else:
         say("what a broken invariant means: docs/trace-format.md")
     return 0 if report.valid else 1

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagmem.cli.common import add_json, hint, not_negative, positive, print_json, quoted, say
+from diagmem.cli.common import add_json, hint, not_negative, positive, print_json, say
 
 if TYPE_CHECKING:
     from diagmem.kernels.tflm.network import Arena
@@ -94,14 +94,13 @@ def run(args: argparse.Namespace) -> int:
     for note in verdict.structure.notes:
         say(f"{args.planned}: {note}")
     if verdict.identical:
-        hint(f"diagmem fit {quoted(args.planned)}   (which boards does it reach?)")
+        hint("diagmem", "fit", args.planned, note="which boards does it reach?")
     elif verdict.structure.faults and args.overlaps is None:
-        hint(
-            f"diagmem measure {quoted(args.model)} -o overlaps.json   (what these kernels allow;"
-            " then verify --overlaps overlaps.json)"
-        )
+        allow = "what these kernels allow; then verify --overlaps overlaps.json"
+        hint("diagmem", "measure", args.model, "-o", "overlaps.json", note=allow)
     else:
-        hint(f"diagmem measure {quoted(args.model)} -o overlaps.json   (what these kernels allow)")
+        allow = "what these kernels allow"
+        hint("diagmem", "measure", args.model, "-o", "overlaps.json", note=allow)
     return 0 if verdict.identical else 1
 
 

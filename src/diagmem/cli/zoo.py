@@ -12,7 +12,6 @@ from diagmem.cli.common import (
     hint,
     not_negative,
     print_json,
-    quoted,
     say,
 )
 from diagmem.errors import DiagmemError
@@ -83,7 +82,7 @@ def _list(args: argparse.Namespace) -> int:
                 f"  {row['largest_live_sum_bytes']:14,} B  {row['architecture']}"
             )
         say("* one of the eleven of arXiv 2010.01668")
-    hint("diagmem zoo write NAME -o net.tflite")
+    hint("diagmem", "zoo", "write", "NAME", "-o", "net.tflite")
     return 0
 
 
@@ -105,5 +104,5 @@ def _write(args: argparse.Namespace, output: Path) -> int:
     else:
         print(f"{output}: {size:,} bytes")
     verb = "plan" if args.graph else "measure"
-    hint(f"diagmem {verb} {quoted(output)}" + ("" if args.graph else " -o overlaps.json"))
+    hint("diagmem", verb, output, *(() if args.graph else ("-o", "overlaps.json")))
     return 0

@@ -17,6 +17,7 @@ from diagmem.networks.apart import model_apart
 from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.provenance import measured_on, said
 from diagmem.networks.structure import Structure, structure_of
+from diagmem.shell import command
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def verify_network(
         raise DiagmemError(f"{planned.path}: is another graph than {model.path}")
     if planned.plan is None:
         raise DiagmemError(
-            f"{planned.path}: found no plan, expected one; diagmem plan {model.path} -o FILE"
+            f"{planned.path}: found no plan, expected one;"
+            f" {command('diagmem', 'plan', Path(model.path), '-o', 'FILE')}"
         )
     made = read_provenance(planned) or {}
     structure = structure_of(planned, made, overlaps)
