@@ -113,6 +113,21 @@ def test_shapes_and_functions_stay_apart(tmp_path: Path) -> None:
     assert unions[0].decided_by == (Source(str(path), 1),)
 
 
+def test_isolated_displacements_are_not_safe_until_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy, of each two elements the second first: in place it is free of conflicts."""
+    path = tmp_path / "t.dmt"
+    addresses = [start + i for i in (1, 0, 3, 2) for start in (X, Y)]
+    buffers = [Buffer("x", Role.INPUT, X, 4), Buffer("y", Role.OUTPUT, Y, 4)]
+    compose(path, [SyntheticWindow("f", buffers, addresses, 1, [False, True] * 4)])
+    assert main(["overlap", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "    minimum displacement  D   = 2 B (traced, not proven)" in lines
+    at = lines.index("    isolated              0: no conflict in this trace, each by itself;")
+    assert lines[at + 1].strip() == "not safe until diagmem prove --displacement says so"
+
+
 def test_several_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = tmp_path / "a.dmt", tmp_path / "b.dmt"
     compose(a, windows_of(*[5] * 30))
@@ -123,7 +138,7 @@ def test_several_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert out.splitlines()[0] == f"{a} windows 0-29, {b} window 0: f, 9 events"
     together = out[out.index("all 32 windows of f together: x over y") :].splitlines()
     assert together[1:4] == [
-        "    minimum displacement  D   = 6 B",
+        "    minimum displacement  D   = 6 B (traced, not proven)",
         "    safe overlap          O_s = 2 B (33.3 %)",
         "    aligned to 4          D   = 8 B, O_s = 0 B",
     ]

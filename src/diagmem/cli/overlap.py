@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from diagmem.overlap import Overlap
     from diagmem.union import Source, Union
 
+NOT_PROVEN = "(traced, not proven)"
+"""Beside every figure that only a trace stands for."""
 NAMED = 8
 """So many windows, traces or figures are listed one by one."""
 
@@ -27,6 +29,9 @@ what the two may then share: output bytes - D, at most the input.
 
 A traced D holds for the binary that was traced, with its buffers apart; a
 compiler may branch on the distance.  'diagmem prove' runs the kernel overlapped.
+Isolated displacements below D are those at which this trace shows no conflict; a
+vectorised kernel may go another way there, so none of them is safe until it is
+proven by itself: prove --displacement.
 
 Several windows, of one trace or of several (runs on other inputs, say), are also
 answered together: safe is what is safe in each.
@@ -298,7 +303,7 @@ def _figures(found: Overlap | Union, align: int) -> list[str]:
     share = f" ({100 * found.safe_overlap_bytes / shared:.1f} %)" if shared else ""
     bound = "" if found.exact else "at most " if found.min_displacement_bytes else ""
     lines = [
-        f"    minimum displacement  D   = {bound}{found.min_displacement_bytes:,} B",
+        f"    minimum displacement  D   = {bound}{found.min_displacement_bytes:,} B {NOT_PROVEN}",
         f"    safe overlap          O_s = {found.safe_overlap_bytes:,} B{share}",
     ]
     if align > 1:
@@ -309,11 +314,15 @@ def _figures(found: Overlap | Union, align: int) -> list[str]:
     if found.mirror_displacement_bytes < found.input_bytes:
         lines.append(
             f"    input below output    safe from {found.mirror_displacement_bytes:,} B below on"
+            f" {NOT_PROVEN}"
         )
     if found.isolated_safe_displacements:
         shown = ", ".join(f"{d:,}" for d in found.isolated_safe_displacements[:8])
         more = " ..." if len(found.isolated_safe_displacements) > 8 else ""
-        lines.append(f"    also safe, isolated   {shown}{more}")
+        lines += [
+            f"    isolated              {shown}{more}: no conflict in this trace, each by itself;",
+            "                          not safe until diagmem prove --displacement says so",
+        ]
     return lines
 
 
