@@ -39,7 +39,8 @@ typedef enum {
     DIAGMEM_WEIGHTS = 2,
     DIAGMEM_SCRATCH = 3,
     DIAGMEM_ARENA = 4,
-    DIAGMEM_OTHER = 5
+    DIAGMEM_OTHER = 5,
+    DIAGMEM_INOUT = 6 /* input and output in one: the kernel works in place */
 } DiagmemRole;
 
 #ifndef DIAGMEM_DISABLE

@@ -46,7 +46,7 @@ typedef struct {
 static XArray* declared; /* of Declared */
 
 static const HChar* const role_names[]
-   = { "input", "output", "weights", "scratch", "arena", "other" };
+   = { "input", "output", "weights", "scratch", "arena", "other", "inout" };
 #define N_ROLES (sizeof role_names / sizeof *role_names)
 
 void dm_buffers_init(void)
@@ -194,7 +194,7 @@ void dm_buffer_declare(const HChar* name, UWord role, Addr start, SizeT size)
    Declared d;
    VG_(memset)(&d, 0, sizeof d);
    d.name = old ? old->name : VG_(strdup)("dm.name", name);
-   d.role = role_names[role < N_ROLES ? role : N_ROLES - 1];
+   d.role = role_names[role];
    d.kind = AT_ADDRESS;
    d.address = start;
    d.size = size;

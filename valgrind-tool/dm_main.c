@@ -352,7 +352,7 @@ static const HChar* name_given(UWord text)
 static void declare_buffer(const HChar* name, UWord role, Addr start, SizeT size)
 {
    if (size == 0) dm_fail("buffer \"%s\" has no bytes", name);
-   if (role > DIAGMEM_OTHER) dm_fail("buffer \"%s\" has the unknown role %lu", name, role);
+   if (role > DIAGMEM_INOUT) dm_fail("buffer \"%s\" has the unknown role %lu", name, role);
    dm_window_buffer_declared(name, role, start, size);
 }
 

@@ -24,7 +24,7 @@ from diagmem.liveness import (
     Lives,
     LivesFold,
 )
-from diagmem.overlap import Overlap, apart, find_overlap
+from diagmem.overlap import Overlap, apart, find_overlap, in_place
 from diagmem.trace.copies import is_copy
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.model import Accesses, Buffer, Role, Site, Window
@@ -266,6 +266,7 @@ class Trace:
                     pairs.append(
                         replace(pair, notes=(*pair.notes, *self._copies_that_decide(record, pair)))
                     )
+        pairs += [_in_place(window, live[b.name]) for b in window.buffers if b.role is Role.INOUT]
         return WindowOverlaps(window.index, window.function, window.events, tuple(pairs))
 
     def _lives(
@@ -307,6 +308,14 @@ class Trace:
                 " program they come from, library copies among them"
             )
         return tuple(notes)
+
+
+def _in_place(window: Window, buffer: BufferLiveness) -> Overlap:
+    if not window.complete:
+        return apart(buffer, buffer, f"the window did not finish: {window.end}")
+    if not buffer.stored.any():
+        return apart(buffer, buffer, wrote_nothing(buffer.name))
+    return in_place(buffer)
 
 
 def wrote_nothing(output: str) -> str:

@@ -28,6 +28,7 @@ ISOLATED_LISTED = 100
 DATA_DEPENDENT = "the kernel is data-dependent"
 """How the note begins where D differs between inputs."""
 ONLY_IN_PLACE = "of displacements below D only 0 (in place) was tried"
+IN_PLACE = "in place by construction: one buffer is input and output"
 PIECE_CELLS = 1 << 16
 _NO_CONFLICT = np.iinfo(np.int64).min // 4
 """Less than every difference of two cells, and far from overflowing."""
@@ -57,6 +58,13 @@ class Figures:
     input_bytes: int
     output_bytes: int
     min_displacement_bytes: int
+    input: str
+    output: str
+
+    @property
+    def by_construction(self) -> bool:
+        """Input and output are one buffer: in place, and nowhere else."""
+        return self.input == self.output
 
     @property
     def safe_overlap_bytes(self) -> int:
@@ -96,6 +104,11 @@ class Overlap(Figures):
     limit: Limit | None = None
     notes: tuple[str, ...] = field(default=())
     refused: str = ""
+
+    @property
+    def is_placed(self) -> bool:
+        """Two buffers, and an answer: there is a placement to show."""
+        return not self.refused and not self.by_construction
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +360,23 @@ def _remarks(output: BufferLiveness, cell: int) -> list[str]:
             " accumulator); they share with no input byte"
         )
     return remarks
+
+
+def in_place(buffer: BufferLiveness) -> Overlap:
+    """A buffer that is input and output: it lies where it lies, and there is no other
+    displacement."""
+    return Overlap(
+        input=buffer.name,
+        output=buffer.name,
+        input_bytes=buffer.size_bytes,
+        output_bytes=buffer.size_bytes,
+        min_displacement_bytes=buffer.size_bytes,
+        mirror_displacement_bytes=buffer.size_bytes,
+        exact=True,
+        cell_bytes=buffer.cell_bytes,
+        isolated_safe_displacements=(0,),
+        notes=(IN_PLACE,),
+    )
 
 
 def apart(input_: BufferLiveness, output: BufferLiveness, why: str) -> Overlap:

@@ -24,6 +24,7 @@ from diagmem.api import Trace
 from diagmem.errors import DiagmemError
 from diagmem.files import STDOUT, replacing
 from diagmem.liveness import BufferLiveness
+from diagmem.overlap import IN_PLACE
 from diagmem.plot.lives import CellLives, lives_of
 from diagmem.plot.ranges import covered_bytes
 from diagmem.trace.model import Buffer, Int64Array, Role, Window
@@ -33,7 +34,7 @@ PID, TID = 1, 1
 SAMPLES = 20_000
 """Samples of the needed bytes in a file, shared out among the windows."""
 SAMPLES_AT_LEAST, SAMPLES_AT_MOST = 4, 500
-TENSORS = (Role.INPUT, Role.OUTPUT)
+TENSORS = (Role.INPUT, Role.OUTPUT, Role.INOUT)
 NOT_COUNTED = (Role.WEIGHTS, Role.ARENA)
 
 Event = dict[str, Any]
@@ -157,7 +158,9 @@ def _window_event(trace: Trace, placed: _Placed) -> Event:
         (found,) = trace.overlaps(window.index, isolated=False)
         for pair in found.pairs:
             args[f"{pair.input} over {pair.output}"] = pair.refused or (
-                f"D = {pair.min_displacement_bytes} B, O_s = {pair.safe_overlap_bytes} B"
+                IN_PLACE
+                if pair.by_construction
+                else f"D = {pair.min_displacement_bytes} B, O_s = {pair.safe_overlap_bytes} B"
                 f"{'' if pair.exact else ', conservative'}"
             )
     name = window.function or f"window {window.index}"
@@ -183,13 +186,13 @@ def lives_on(placed: Sequence[_Placed]) -> list[Life]:
                 continue
             key = (buffer.name, buffer.address, buffer.size_bytes)
             before = latest.get(key)
-            if buffer.role is Role.INPUT and before is not None:
+            if buffer.role in (Role.INPUT, Role.INOUT) and before is not None:
                 known = found[before]
                 found[before] = replace(
                     known, end=life.end, windows=(*known.windows, *life.windows)
                 )
                 continue
-            if buffer.role is Role.OUTPUT:
+            if buffer.role in (Role.OUTPUT, Role.INOUT):
                 latest[key] = len(found)
             found.append(life)
     return sorted(found, key=lambda life: (life.start, life.low, life.buffer.name, life.end))

@@ -12,7 +12,8 @@ import pytest
 
 from diagmem.kernels.execute import Runs
 from diagmem.kernels.model import Kernel
-from diagmem.kernels.prove import Proof, prove
+from diagmem.kernels.proof import Proof
+from diagmem.kernels.prove import prove
 
 pytestmark = pytest.mark.usefixtures("valgrind_tool")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from diagmem.kernels.description import load
 from diagmem.kernels.execute import Runs
 from diagmem.kernels.model import Kernel
-from diagmem.kernels.prove import Proof, prove
+from diagmem.kernels.proof import Proof
+from diagmem.kernels.prove import prove
 
 from .generate import generate
 

@@ -162,6 +162,21 @@ def test_a_function_before_it_that_calls_the_kernel(tmp_path: Path) -> None:
         trace_kernel(kernel, tmp_path / "t.dmt", inputs=2)
 
 
+def test_a_kernel_that_works_in_place(tmp_path: Path) -> None:
+    toml = BEFORE.partition("argument")[0] + (
+        'argument = [{ name = "d", role = "inout", dtype = "int16", shape = [9, 5] }]\n'
+    )
+    code = "void late(short *d) { for (int i = 0; i < 45; i++) if (d[i] < 0) d[i] = 0; }\n"
+    kernel = late(tmp_path, toml, code)
+    [proof] = prove_pairs(kernel, [("d", "d")])
+    assert proof.proven
+    trace_kernel(kernel, tmp_path / "t.dmt")
+    assert main(["validate", str(tmp_path / "t.dmt")]) == 0
+    with open_trace(tmp_path / "t.dmt") as trace:
+        [pair] = trace.overlaps()[0].pairs
+    assert pair.by_construction
+
+
 def test_buffers_larger_than_the_board(tmp_path: Path) -> None:
     parameters = {"height": "1200", "width": "1200"}
     kernel = for_target(described("add_f32", parameters), "cortex-m4")

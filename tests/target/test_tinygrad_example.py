@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from diagmem.kernels.description import load
-from diagmem.kernels.prove import Proof, prove
+from diagmem.kernels.proof import Proof
+from diagmem.kernels.prove import prove
 from diagmem.kernels.target.kernel import for_target
 from tests.target.conftest import CORTEX_M, need
 from tests.tools import need_package

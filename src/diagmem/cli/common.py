@@ -28,7 +28,7 @@ def add_output(parser: argparse.ArgumentParser, what: str, *, required: bool = F
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
 
 
-BUFFER_OPTIONS = ("input", "output", "weights", "scratch", "arena", "buffer")
+BUFFER_OPTIONS = ("input", "output", "weights", "scratch", "arena", "inout", "buffer")
 """Roles as options name them; the last is for buffers of none."""
 
 

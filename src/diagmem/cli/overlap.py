@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagmem.cli.common import add_json, hint, print_json, say
 from diagmem.errors import DiagmemError
+from diagmem.overlap import IN_PLACE
 from diagmem.progress import Progress
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def _union_as_json(union: Union, align: int) -> dict[str, Any]:
         "mirror_displacement_bytes": union.mirror_displacement_bytes,
         "isolated_safe_displacements": list(union.isolated_safe_displacements),
         "refused": union.refused,
+        "in_place_by_construction": union.by_construction,
         "windows": len(union.windows),
         "differ": union.differ,
         "displacements": [
@@ -198,6 +200,7 @@ def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
             "output_tick": limit.output_tick,
         },
         "refused": pair.refused,
+        "in_place_by_construction": pair.by_construction,
         "notes": list(pair.notes),
     }
 
@@ -267,7 +270,7 @@ def _events(alike: list[_Seen]) -> str:
 def _union_lines(union: Union, args: argparse.Namespace) -> list[str]:
     lines = [
         f"all {len(union.windows):,} windows of {union.function} together:"
-        f" {union.input} over {union.output}",
+        f" {union.input}{'' if union.by_construction else f' over {union.output}'}",
         *_figures(union, args.align),
     ]
     if union.differ and not union.refused:
@@ -287,18 +290,23 @@ def _union_lines(union: Union, args: argparse.Namespace) -> list[str]:
 
 
 def _pair_lines(pair: Overlap, align: int) -> list[str]:
+    over = "" if pair.by_construction else f" over {pair.output} ({pair.output_bytes:,} B)"
     lines = [
-        f"  {pair.input} ({pair.input_bytes:,} B) over {pair.output} ({pair.output_bytes:,} B)",
+        f"  {pair.input} ({pair.input_bytes:,} B){over}",
         *_figures(pair, align),
     ]
     if pair.limit is not None:
         lines.append(f"    limited by            {_limit(pair)}")
-    return lines + [f"    note: {note}" for note in pair.notes if note != pair.refused]
+    return lines + [
+        f"    note: {note}" for note in pair.notes if note not in (pair.refused, IN_PLACE)
+    ]
 
 
 def _figures(found: Overlap | Union, align: int) -> list[str]:
     if found.refused:
         return [f"    no overlap: {found.refused}"]
+    if found.by_construction:
+        return [f"    {IN_PLACE}"]
     shared = min(found.input_bytes, found.output_bytes)
     share = f" ({100 * found.safe_overlap_bytes / shared:.1f} %)" if shared else ""
     bound = "" if found.exact else "at most " if found.min_displacement_bytes else ""

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from diagmem.cli.common import add_json, hint, not_negative, print_json, say
+from diagmem.overlap import IN_PLACE
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
     from diagmem.kernels.execute import Difference
     from diagmem.kernels.model import Kernel
-    from diagmem.kernels.prove import Proof
+    from diagmem.kernels.proof import Proof
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -79,15 +80,18 @@ def _pairs(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str]]:
     from diagmem.kernels.cases import Case, Placement, layout
     from diagmem.kernels.execute import find_pair
     from diagmem.kernels.prove import all_pairs
-    from diagmem.trace.model import Role
 
     if args.displacement is not None:
         wanted = (args.input, args.output)
         source, target = find_pair(kernel, *([] if wanted == (None, None) else [wanted]))
-        layout(Case(kernel, 0, Placement(source.name, target.name, args.displacement)))
+        if source is not target:
+            layout(Case(kernel, 0, Placement(source.name, target.name, args.displacement)))
         return [(source.name, target.name)]
-    for name, role in ((args.input, Role.INPUT), (args.output, Role.OUTPUT)):
-        names = [buffer.name for buffer in kernel.with_role(role)]
+    for name, role, buffers in (
+        (args.input, "input", kernel.inputs),
+        (args.output, "output", kernel.outputs),
+    ):
+        names = [buffer.name for buffer in buffers]
         if name is not None and name not in names:
             raise DiagmemError(f"{kernel.file}: no {role} {name!r}, expected {', '.join(names)}")
     found = [
@@ -96,7 +100,10 @@ def _pairs(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str]]:
         if args.input in (None, source) and args.output in (None, target)
     ]
     if not found:
-        raise DiagmemError(f"{kernel.file}: no pair of an input and an output, expected one")
+        raise DiagmemError(
+            f"{kernel.file}: no pair of an input and an output, expected one, or a buffer that is"
+            ' both (role = "inout")'
+        )
     return found
 
 
@@ -117,14 +124,21 @@ def _as_json(kernel: Kernel, proofs: list[Proof]) -> dict[str, object]:
 
 
 def _lines(kernel: Kernel, proof: Proof) -> list[str]:
+    in_place = proof.input == proof.output
+    over = "" if in_place else f" over {proof.output}"
     if proof.refused:
-        pair = f"{kernel.function}: {proof.input} over {proof.output}"
-        return [f"{pair}: not proven: {proof.refused}"]
+        return [f"{kernel.function}: {proof.input}{over}: not proven: {proof.refused}"]
     verdict = "proven" if proof.proven else "NOT proven"
+    if in_place:
+        lines = [f"{kernel.function}: {proof.input} {IN_PLACE}: {verdict}"]
+        lines.append(f"  {_inputs(proof)}; run at every alignment that a plan may give it")
+        if not proof.proven:
+            lines.append(f"  {proof.why}: {_damage(proof.first_difference, proof.stopped)}")
+        return lines + _warnings(proof)
     lines = [
         f"{kernel.function}: {proof.input} over {proof.output} "
         f"at displacement {proof.min_displacement_bytes} bytes: {verdict}",
-        f"  {proof.inputs_tried} inputs, the first with seed {proof.seed}; {_tried(proof)}",
+        f"  {_inputs(proof)}; {_tried(proof)}",
     ]
     traced = proof.traced_displacement_bytes
     if traced is not None and traced != proof.min_displacement_bytes:
@@ -145,9 +159,15 @@ def _lines(kernel: Kernel, proof: Proof) -> list[str]:
             f"({proof.cell_bytes} bytes)"
         )
     lines += [f"  note: {note}" for note in proof.notes]
-    if proof.saturated:
-        lines.append(f"  warning: {proof.saturation}; damage may stay hidden")
-    return lines
+    return lines + _warnings(proof)
+
+
+def _inputs(proof: Proof) -> str:
+    return f"{proof.inputs_tried} inputs, the first with seed {proof.seed}"
+
+
+def _warnings(proof: Proof) -> list[str]:
+    return [f"  warning: {proof.saturation}; damage may stay hidden"] if proof.saturated else []
 
 
 def _tried(proof: Proof) -> str:

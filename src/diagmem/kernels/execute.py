@@ -26,7 +26,7 @@ PATIENCE = 50.0
 """A kernel that takes so much longer overlapped than apart has lost its way."""
 PATIENCE_SECONDS = 10.0
 
-_COMPARED = (Role.INPUT, Role.OUTPUT, Role.WEIGHTS, Role.OTHER)
+_COMPARED = (Role.INPUT, Role.OUTPUT, Role.INOUT, Role.WEIGHTS, Role.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,12 @@ class Trial:
 
 
 def find_pair(kernel: Kernel, pair: tuple[str, str] | None = None) -> tuple[BufferSpec, BufferSpec]:
-    """The input and output to overlap; may be left out where there is one of each."""
+    """The input and output to overlap, or twice a buffer that is both; may be left out
+    where there is one choice only."""
+    both = kernel.with_role(Role.INOUT)
+    named = [b for b in both if pair is None or pair == (b.name, b.name)]
+    if len(named) == 1 and (pair or not kernel.with_role(Role.OUTPUT)):
+        return named[0], named[0]
     chosen = []
     for place, role in enumerate((Role.INPUT, Role.OUTPUT)):
         buffers = kernel.with_role(role)
@@ -206,7 +211,7 @@ class Results:
     @property
     def saturation(self) -> str:
         """Why damage to an output could stay hidden; empty where it could not."""
-        for buffer in self.kernel.with_role(Role.OUTPUT):
+        for buffer in self.kernel.outputs:
             joined = np.concatenate([r.buffers[buffer.name] for r in self._expected])
             values = joined.view(buffer.dtype.numpy)
             if buffer.elements > 1 and bool(np.all(values == values[0])):

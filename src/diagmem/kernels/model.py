@@ -184,5 +184,24 @@ class Kernel:
     def buffer(self, name: str) -> BufferSpec | None:
         return next((b for b in self.buffers if b.name == name), None)
 
+    def named(self, name: str) -> BufferSpec:
+        """The buffer of that name, which must be there."""
+        return next(b for b in self.buffers if b.name == name)
+
+    @property
+    def inputs(self) -> tuple[BufferSpec, ...]:
+        """What an operator is given: inputs, and buffers that are output, too."""
+        return tuple(b for b in self.buffers if b.role in (Role.INPUT, Role.INOUT))
+
+    @property
+    def outputs(self) -> tuple[BufferSpec, ...]:
+        """What an operator makes: outputs, and buffers that are input, too."""
+        return tuple(b for b in self.buffers if b.role in (Role.OUTPUT, Role.INOUT))
+
+    @property
+    def tensors(self) -> tuple[BufferSpec, ...]:
+        """Both, each once."""
+        return tuple(dict.fromkeys((*self.inputs, *self.outputs)))
+
     def with_role(self, role: Role) -> tuple[BufferSpec, ...]:
         return tuple(b for b in self.buffers if b.role is role)

@@ -22,9 +22,11 @@ from pathlib import Path
 from diagmem.api import Trace, open_trace
 from diagmem.kernels.agreement import Agreement, compare
 from diagmem.kernels.cases import Placement
-from diagmem.kernels.execute import Difference, Runs, Trial, find_pair, nearer
+from diagmem.kernels.execute import Results, Runs, Trial, find_pair, nearer
+from diagmem.kernels.in_place import check_asked, prove_in_place
 from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
 from diagmem.kernels.model import Kernel
+from diagmem.kernels.proof import Proof
 from diagmem.kernels.search import Search
 from diagmem.overlap import DATA_DEPENDENT, ONLY_IN_PLACE, Overlap
 from diagmem.trace.model import Role
@@ -33,74 +35,6 @@ MAX_TRACES = 16
 """Overlapped traces for one pair until no overlap is left as the answer."""
 LISTED = 100
 UNKNOWN_NEEDS = f"{DATA_DEPENDENT}, so only a displacement that is asked for can be proven"
-_OVERLAPPED = (Role.INPUT, Role.OUTPUT)
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a trace and overlapped runs say of one input and one output, in bytes.
-
-    Attributes
-    ----------
-    min_displacement_bytes : the displacement D that stands at the end: the
-        traced one, a larger one that a search found, or the one asked for;
-        address(input) - address(output).
-    traced_displacement_bytes : the largest D of the traces apart; None where a
-        displacement was asked for.
-    safe_overlap_bytes : clamp(output bytes - D, 0, input bytes).
-    proven : D was right in every run and its trace does not contradict, and so,
-        unless this one alone was asked about, was every larger one that was tried.
-    tight : proven, and one cell less was wrong for some input; also where
-        there is no less (D = 0).
-    same_accesses : the trace at D is the one apart, access by access.
-    agrees : the trace at D does not contradict; None where it cannot be told.
-    monotone : of the displacements tried below D none held.
-    data_dependent : D of the traces apart differs between the inputs; then nothing is
-        proven but a displacement that was asked for.
-    holds_below : those that did, up to a hundred; isolated, and not claimed.
-    displacements_tried, displacements_possible, exhaustive : how many were run
-        of those from 0 to where the two share no byte, a cell apart.
-    why : why D is not the traced one, or why it is not proven; empty otherwise.
-    refused : why there is no answer at all, such as a kernel that wrote nothing; then
-        nothing is proven and D is that of buffers apart.  Empty otherwise.
-    notes : what else a reader should know.
-    cell_bytes : one cell, the smaller element of the two buffers.
-    whole_cells : D is a multiple of it.
-    tight_displacement_bytes : the displacement tried below D; None where none was.
-    saturated : damage may stay hidden, see ``saturation``.
-    first_difference, stopped : at D, None and empty where proven.
-    difference_below, stopped_below : the same one cell below D.
-    """
-
-    input: str
-    output: str
-    min_displacement_bytes: int
-    traced_displacement_bytes: int | None
-    safe_overlap_bytes: int
-    proven: bool
-    tight: bool
-    same_accesses: bool
-    agrees: bool | None
-    monotone: bool
-    data_dependent: bool
-    holds_below: tuple[int, ...]
-    displacements_tried: int
-    displacements_possible: int
-    exhaustive: bool
-    why: str
-    notes: tuple[str, ...]
-    inputs_tried: int
-    seed: int
-    cell_bytes: int
-    whole_cells: bool
-    tight_displacement_bytes: int | None
-    saturated: bool
-    saturation: str
-    first_difference: Difference | None
-    stopped: str
-    difference_below: Difference | None
-    stopped_below: str
-    refused: str = ""
 
 
 def prove(
@@ -135,12 +69,13 @@ def prove(
 
 
 def all_pairs(kernel: Kernel) -> list[tuple[str, str]]:
-    """Every input with every output."""
-    return [
+    """Every input with every output; one that is both, with itself."""
+    pairs = [
         (source.name, target.name)
         for source in kernel.with_role(Role.INPUT)
         for target in kernel.with_role(Role.OUTPUT)
     ]
+    return pairs + [(both.name, both.name) for both in kernel.with_role(Role.INOUT)]
 
 
 def prove_pairs(
@@ -154,14 +89,23 @@ def prove_pairs(
     """`prove` for several pairs, with one trace apart for all of them."""
     seeds = range(seed, seed + inputs)
     # Running is quicker than tracing, and refuses what cannot be run at all.
-    runs = [Runs(kernel, seeds, pair) for pair in pairs]
+    runs = [None if a == b else Runs(kernel, seeds, (a, b)) for a, b in pairs]
+    in_place = [a for a, b in pairs if a == b]
+    for name in in_place:
+        check_asked(kernel, name, displacement_bytes)
+    results = Results(kernel, seeds) if in_place else None
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         traces = _Traces(kernel, seeds, Path(directory))
         with traces.apart() as apart:
-            return [
-                _Question(pair, one, seeds, traces, apart).answer(displacement_bytes)
-                for pair, one in zip(pairs, runs, strict=True)
-            ]
+            proofs = []
+            for pair, one in zip(pairs, runs, strict=True):
+                traced = [window.pair(*pair) for window in apart.overlaps(isolated=False)]
+                if one is not None:
+                    question = _Question(pair, one, seeds, traces, apart, traced)
+                    proofs.append(question.answer(displacement_bytes))
+                elif results is not None:
+                    proofs.append(prove_in_place(kernel, pair[0], seeds, results, traced))
+            return proofs
 
 
 class _Traces:
@@ -184,7 +128,7 @@ class _Traces:
             self._kernel,
             path,
             # Nothing else can lie over anything.
-            watch=[b.name for role in _OVERLAPPED for b in self._kernel.with_role(role)],
+            watch=[b.name for b in self._kernel.tensors],
             seed=self._seeds.start,
             inputs=len(self._seeds),
             placement=placement,
@@ -214,6 +158,7 @@ class _Question:
     seeds: range
     traces: _Traces
     apart: Trace
+    each: Sequence[Overlap]
 
     @property
     def _end(self) -> int:
@@ -221,16 +166,15 @@ class _Question:
         return self.runs.output.size_bytes
 
     def answer(self, asked: int | None) -> Proof:
-        each = [window.pair(*self.pair) for window in self.apart.overlaps(isolated=False)]
-        refused = self._why_none(each)
+        refused = self._why_none()
         if refused:
             displacement = self._end if asked is None else asked
             nothing = Agreement(False, None, None, "")
             verdict = _Verdict(displacement, None, nothing, refused, (), refused=refused)
             return self._proof(verdict, Search(self.runs, len(self.seeds)))
         if asked is not None:
-            return self._asked(asked, each)
-        traced, dependent, notes = self._traced(each)
+            return self._asked(asked)
+        traced, dependent, notes = self._traced()
         search = Search(self.runs, len(self.seeds))
         search.around(traced)
         why = ""
@@ -245,9 +189,9 @@ class _Question:
         why = "; ".join(filter(None, (why, said, UNKNOWN_NEEDS if dependent else "")))
         return self._proof(_Verdict(found, traced, agreement, why, notes, dependent), search)
 
-    def _asked(self, asked: int, each: Sequence[Overlap]) -> Proof:
+    def _asked(self, asked: int) -> Proof:
         search = Search(self.runs, len(self.seeds))
-        _, dependent, traced_notes = self._traced(each)
+        _, dependent, traced_notes = self._traced()
         notes = tuple(note for note in traced_notes if note.startswith(DATA_DEPENDENT))
         if asked >= 0:
             search.around(asked)
@@ -260,19 +204,19 @@ class _Question:
         why = "" if agreement.safe else _contradiction(asked, agreement)
         return self._proof(_Verdict(asked, None, agreement, why, notes, dependent), search)
 
-    def _why_none(self, each: Sequence[Overlap]) -> str:
+    def _why_none(self) -> str:
         """Why neither runs nor traces prove anything; empty where they do."""
         if self.runs.wrote_nothing:
             return (
                 f"the kernel wrote nothing: every run left {self.runs.output.name} as it was"
                 " filled (does a function have to be called first?)"
             )
-        return next((pair.refused for pair in each if pair.refused), "")
+        return next((pair.refused for pair in self.each if pair.refused), "")
 
-    def _traced(self, each: Sequence[Overlap]) -> tuple[int, bool, tuple[str, ...]]:
+    def _traced(self) -> tuple[int, bool, tuple[str, ...]]:
         """The union over the inputs, whether they differ, and what to say of that."""
-        figures = [pair.min_displacement_bytes for pair in each]
-        notes = list(dict.fromkeys(note for pair in each for note in pair.notes))
+        figures = [pair.min_displacement_bytes for pair in self.each]
+        notes = list(dict.fromkeys(note for pair in self.each for note in pair.notes))
         # Here they are run.
         notes = [note for note in notes if note != ONLY_IN_PLACE]
         if len(set(figures)) > 1:

@@ -24,7 +24,8 @@ from diagmem.kernels.kept import call_identity
 from diagmem.kernels.library import Library
 from diagmem.kernels.measure import trace_kernel
 from diagmem.kernels.model import Kernel
-from diagmem.kernels.prove import Proof, all_pairs, prove_pairs
+from diagmem.kernels.proof import Proof
+from diagmem.kernels.prove import all_pairs, prove_pairs
 from diagmem.kernels.target.kernel import check_tools
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ModelOperator
@@ -48,7 +49,6 @@ from diagmem.networks.overlaps import (
 )
 from diagmem.networks.problem import ALIGN_BYTES
 from diagmem.overlap import Overlap
-from diagmem.trace.model import Role
 
 HOST = platform.machine()
 """The kernels run here: ``x86_64``."""
@@ -190,7 +190,7 @@ def _evidence(kernel: Kernel, inputs: int) -> _Evidence:
     proofs = dict(zip(pairs, prove_pairs(kernel, pairs, inputs=inputs), strict=True))
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         path = Path(directory) / "kernel.dmt"
-        watch = [b.name for role in (Role.INPUT, Role.OUTPUT) for b in kernel.with_role(role)]
+        watch = [b.name for b in kernel.tensors]
         trace_kernel(kernel, path, mode="summary", watch=watch)
         with open_trace(path) as trace:
             liveness = trace.liveness(0)

@@ -12,7 +12,15 @@ from diagmem.trace.model import Role
 
 SMALL_AT_MOST = 4
 """Small panels that a picture holds without being asked for more."""
-ROLE_ORDER = (Role.INPUT, Role.OUTPUT, Role.SCRATCH, Role.WEIGHTS, Role.ARENA, Role.OTHER)
+ROLE_ORDER = (
+    Role.INPUT,
+    Role.OUTPUT,
+    Role.INOUT,
+    Role.SCRATCH,
+    Role.WEIGHTS,
+    Role.ARENA,
+    Role.OTHER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +60,7 @@ def choose(
     for name in buffers:
         _check(live, name, ROLE_ORDER)
     fitting = [
-        p
-        for p in pairs
-        if not p.refused and input_ in (None, p.input) and output in (None, p.output)
+        p for p in pairs if p.is_placed and input_ in (None, p.input) and output in (None, p.output)
     ]
     pair = max(fitting, key=lambda p: p.safe_overlap_bytes, default=None)
     others = tuple(p for p in pairs if p is not pair)

@@ -28,12 +28,12 @@ class CellLives:
 def lives_of(live: BufferLiveness, ticks: int) -> CellLives:
     """From when to when each cell holds a value that is still needed.
 
-    An output cell lives from its first store (from the start where the kernel
-    reads it before, or never writes it) to the window's end; every other from
-    its first store, or the start where it is read before that, to its last load.
+    A cell of an output, or of a buffer that is both, lives from its first store (from
+    the start where the kernel reads it before, or never writes it) to the window's end;
+    every other from its first store, or the start where it is read before that, to its last load.
     Four ticks do not tell the pauses of a cell that is written again.
     """
-    if live.role == Role.OUTPUT:
+    if live.role in (Role.OUTPUT, Role.INOUT):
         start = np.maximum(needed_from(live), 0)
         end = np.full(live.cells, ticks)
     else:

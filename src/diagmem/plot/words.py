@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from diagmem.liveness import BufferLiveness
-from diagmem.overlap import Overlap
+from diagmem.overlap import IN_PLACE, Overlap
 from diagmem.plot.lives import is_rewritten
 from diagmem.plot.scene import Counted, Scene, span_bytes
 from diagmem.plot.units import bytes_both, bytes_exact, counted
@@ -72,7 +72,8 @@ def buffer_facts(live: BufferLiveness, seen: Counted) -> str:
         facts += [counted(seen.loads, "load"), counted(seen.stores, "store")]
     cell = live.cell_bytes
     for untouched, what in ((~live.loaded, "never loaded"), (~live.stored, "never stored")):
-        expected = live.role == Role.INPUT if what == "never loaded" else live.role == Role.OUTPUT
+        side = Role.INPUT if what == "never loaded" else Role.OUTPUT
+        expected = live.role in (side, Role.INOUT)
         cells = int(untouched.sum())
         if expected and cells:
             facts.append(f"{bytes_exact(min(cells * cell, live.size_bytes))} {what}")
@@ -126,7 +127,13 @@ def _drawn(scene: Scene) -> set[str]:
 
 def _about_pairs(scene: Scene, shared: bool) -> list[str]:
     pair, others = scene.choice.pair, scene.choice.other_pairs
-    refused = [f"{p.input} over {p.output}: no overlap: {p.refused}" for p in others if p.refused]
+    refused = [
+        f"{p.input}: {IN_PLACE}"
+        if p.by_construction and not p.refused
+        else f"{p.input} over {p.output}: no overlap: {p.refused}"
+        for p in others
+        if not p.is_placed
+    ]
     if pair is None:
         return refused[:NAMES_AT_MOST] or [
             "no pair of an input and an output in this window, so no overlapped placement"
@@ -147,7 +154,7 @@ def _about_pairs(scene: Scene, shared: bool) -> list[str]:
             "where a pixel spans several bytes and ticks, lives of both buffers can meet in it"
             " without sharing a byte"
         )
-    open_ = [p for p in others if not p.refused]
+    open_ = [p for p in others if p.is_placed]
     if open_:
         told = [
             f"{p.input} over {p.output} D = {bytes_exact(p.min_displacement_bytes)}"

@@ -118,7 +118,7 @@ def _picture(trace: Trace, window: Window, places: Places, budget: int) -> dict[
         return {"index": window.index, "function": window.function, "buffers": [], "pairs": []}
     scene = _scene(trace, window)
     pairs = [*filter(None, [scene.choice.pair]), *scene.choice.other_pairs]
-    pairs = [pair for pair in pairs if not pair.refused]
+    pairs = [pair for pair in pairs if pair.is_placed]
     names = scene.choice.large
     whole = scene.ticks <= WHOLE_EVENTS
     ranges = [(0, scene.ticks)] if whole else _ranges(pairs, scene.ticks)
@@ -316,8 +316,8 @@ def _pair_table(pairs: Sequence[Overlap]) -> Table:
         [
             pair.input,
             pair.output,
-            None if pair.refused else pair.min_displacement_bytes,
-            None if pair.refused else pair.safe_overlap_bytes,
+            pair.min_displacement_bytes if pair.is_placed else None,
+            pair.safe_overlap_bytes if pair.is_placed else None,
             pair.input_bytes,
             pair.output_bytes,
             pair.mirror_displacement_bytes,

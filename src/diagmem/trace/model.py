@@ -22,6 +22,8 @@ class Role(StrEnum):
     SCRATCH = "scratch"
     ARENA = "arena"
     OTHER = "other"
+    INOUT = "inout"
+    """Input and output in one: the kernel works in place."""
 
 
 @dataclass(frozen=True, slots=True)
