@@ -146,7 +146,7 @@ def test_a_broken_plan_that_values_hide(tmp_path: Path, capsys: Capture) -> None
         "  held against the closed forms of TFLite's reference kernels",
         "  the values hide it: 2 runs, every bit of every output, and of all 2 operators",
     ]
-    assert "then verify --overlaps overlaps.json)" in err
+    assert "then verify --overlaps overlaps.json\n" in err
     assert broken.read_bytes() == before
     data = json_of([], words, capsys, code=1)
     assert (data["identical"], data["outputs_identical"]) == (False, True)
