@@ -6,20 +6,26 @@ the tree alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
 import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
 
 import diagmem
+from diagmem.record.tool import host_platform, tool_files
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (
@@ -37,16 +43,7 @@ SOURCES = (
 )
 GENERATED = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", ".*_cache", ".hypothesis")
 INFO = f"diagmem-{diagmem.__version__}.dist-info"
-TOOL_FILES = {
-    "default.supp",
-    "diagmem-amd64-linux",
-    "include/diagmem.h",
-    "valgrind-version",
-    "vgpreload_core-amd64-linux.so",
-    "diagmem_copies-amd64-linux.so",
-    "diagmem_qemu.so",
-    "vgpreload_diagmem-amd64-linux.so",
-}
+TOOL_FILES = {*tool_files(host_platform()), "diagmem_qemu.so"}
 
 # The wheels are built once for all tests here, so these stay in one process.
 pytestmark = pytest.mark.xdist_group("packaging")
@@ -110,7 +107,7 @@ def field(wheel: Path, file: str, name: str) -> str | None:
         return Parser().parsestr(archive.read(f"{INFO}/{file}").decode()).get(name)
 
 
-def tool_files(wheel: Path) -> set[str]:
+def shipped_tool(wheel: Path) -> set[str]:
     prefix = "diagmem/_valgrind/"
     return {name.removeprefix(prefix) for name in names(wheel) if name.startswith(prefix)}
 
@@ -138,8 +135,8 @@ def bare_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_has_the_tool_and_fits_one_platform(wheel: Path) -> None:
-    assert wheel.name == f"diagmem-{diagmem.__version__}-py3-none-linux_x86_64.whl"
-    assert tool_files(wheel) == TOOL_FILES
+    assert wheel.name == f"diagmem-{diagmem.__version__}-py3-none-linux_{platform.machine()}.whl"
+    assert shipped_tool(wheel) == TOOL_FILES
 
 
 def test_wheel_says_where_it_goes(wheel: Path, bare_wheel: Path) -> None:
@@ -170,7 +167,7 @@ def test_wheel_names_both_licences_and_carries_their_texts(wheel: Path) -> None:
 
 def test_installed_wheel_can_trace(wheel: Path, tmp_path: Path) -> None:
     installed = install(wheel, tmp_path / "site")
-    program = installed / "diagmem" / "_valgrind" / "diagmem-amd64-linux"
+    program = installed / "diagmem" / "_valgrind" / f"diagmem-{host_platform()}"
     assert program.stat().st_mode & stat.S_IXUSR
     found = doctor(installed)
     assert found["diagmem tool"]["status"] == "ok"
@@ -179,9 +176,76 @@ def test_installed_wheel_can_trace(wheel: Path, tmp_path: Path) -> None:
     assert found["diagmem.h"]["found"] == str(program.parent / "include" / "diagmem.h")
 
 
+def python_for(user: int) -> Path | None:
+    """An interpreter of this release that another user may start, with our libraries."""
+    libraries = sysconfig.get_path("purelib")
+    for python in (Path(sys.executable).resolve(), Path("/usr/bin/python3")):
+        program = "import sys, numpy; print(*sys.version_info[:2])"
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(
+                [python, "-c", program],
+                env={"PYTHONPATH": libraries},
+                user=user,
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            if done.stdout.split() == [str(n) for n in sys.version_info[:2]]:
+                return python
+    return None
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A folder with a space in its name that every user can read and write."""
+    with tempfile.TemporaryDirectory(prefix="a home ", dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def test_the_wheel_works_for_another_user_without_the_checkout(
+    wheel: Path, open_directory: Path
+) -> None:
+    """In a fresh virtual environment whose path has a space; its user has no home."""
+    nobody = 65534
+    python = python_for(nobody) if os.geteuid() == 0 else None
+    user = nobody if python else None
+    environment = open_directory / "a venv"
+    command = [python or sys.executable, "-m", "venv", "--without-pip", environment]
+    subprocess.run(command, check=True, user=user, cwd="/")
+    (site,) = environment.glob("lib/python*/site-packages")
+    install(wheel, site)
+    # The libraries of this environment, without what makes its own diagmem importable.
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def diagmem_says(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [environment / "bin" / "python", "-m", "diagmem", *words],
+            cwd=open_directory,
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+            user=user,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    kernel = ("max_pool_2d_int8", "in_h=7", "in_w=5")
+    traced = diagmem_says("trace", *kernel, "-o", "pool.dmt")
+    assert traced.returncode == 0, traced.stderr
+    assert "they go to a temporary folder" in traced.stderr
+    assert "ld.so" not in traced.stderr
+    drawn = diagmem_says("heatmap", "pool.dmt", "-o", "pool.png")
+    assert drawn.returncode == 0, drawn.stderr
+    assert (open_directory / "pool.png").read_bytes().startswith(b"\x89PNG")
+    proven = diagmem_says("prove", *kernel)
+    assert proven.returncode == 0, proven.stderr
+    assert ": proven" in proven.stdout
+
+
 def test_without_valgrind_the_wheel_fits_every_machine(bare_wheel: Path) -> None:
     assert bare_wheel.name == f"diagmem-{diagmem.__version__}-py3-none-any.whl"
-    assert tool_files(bare_wheel) == {"NOT-BUILT"}
+    assert shipped_tool(bare_wheel) == {"NOT-BUILT"}
 
 
 def test_without_valgrind_the_installed_wheel_says_why(bare_wheel: Path, tmp_path: Path) -> None:
@@ -192,7 +256,26 @@ def test_without_valgrind_the_installed_wheel_says_why(bare_wheel: Path, tmp_pat
     check = doctor(installed)["diagmem tool"]
     assert check["status"] == "missing"
     assert reason in check["found"]
-    assert "pip install --force-reinstall" in check["fix"]
+    assert check["fix"].endswith(
+        " -m pip install --force-reinstall --no-deps . (in diagmem's source folder)"
+    )
+    assert "apt-get" not in check["fix"]  # all that it would bring is there
+
+
+def test_without_valgrind_tracing_says_why(bare_wheel: Path, tmp_path: Path) -> None:
+    installed = install(bare_wheel, tmp_path / "site")
+    done = subprocess.run(
+        [sys.executable, "-m", "diagmem", "trace", "relu_f32", "-o", tmp_path / "t.dmt"],
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "installed without its Valgrind tool" in done.stderr
+    assert "pip install --force-reinstall" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_sdist_can_build_the_tool_and_run_the_tests(sdist: Path) -> None:
