@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import diagmem
 from diagmem.shell import command, quoted
 
 
@@ -53,4 +55,16 @@ def test_any_names(names: list[bytes]) -> None:
 def test_a_path_is_no_option() -> None:
     assert quoted(Path("-o.dmt")) == "./-o.dmt"
     assert quoted("-o") == "-o"
+    assert quoted(Path("-")) == "-"  # standard input or output
     assert quoted(17) == "17"
+
+
+def test_hints_are_given_word_by_word() -> None:
+    """A command in one string would be quoted whole."""
+    for path in sorted((Path(diagmem.__file__).parent / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "hint":
+                for word in node.args:
+                    assert not isinstance(word, ast.JoinedStr), f"{path}:{node.lineno}"
+                    if isinstance(word, ast.Constant):
+                        assert " " not in str(word.value), f"{path}:{node.lineno}"

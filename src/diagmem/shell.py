@@ -17,7 +17,7 @@ def quoted(word: object) -> str:
     as bash, zsh and ksh read it: ``$'\\033'``.
     """
     text = str(word)
-    if isinstance(word, Path) and text.startswith("-"):
+    if isinstance(word, Path) and text.startswith("-") and text != "-":
         text = f"./{text}"
     if text.isprintable():
         return shlex.quote(text)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagmem.cli.common import (
     add_json,
     add_output,
-    check_output,
+    check_text_output,
     hint,
     not_negative,
     positive,
     print_json,
     say,
+    show,
 )
 from diagmem.errors import DiagmemError
+from diagmem.files import STDOUT
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay", metavar="CSV:ROW", help="one case again, in full: a row of -o's file, from 1"
     )
-    add_output(parser, "write all cases as CSV")
+    add_output(parser, "write all cases as CSV; - is standard output")
     add_json(parser)
 
 
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.check.results import as_json, count, write_csv
 
     if args.output is not None:
-        check_output(args.output, args.force)
+        check_text_output(args, endings=(".csv",))
     if args.replay and (args.op or args.kernels or args.target):
         raise DiagmemError("--replay takes operator and kernels from the row: leave them out")
     findings = _replayed(args.replay) if args.replay else _checked(args)
@@ -92,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(as_json(findings))
     elif args.replay:
-        print("\n".join(line for finding in findings for line in _in_full(finding)))
+        show(args, "\n".join(line for finding in findings for line in _in_full(finding)))
     else:
-        print("\n".join([*_table(count(findings)), *_targets(findings)]))
+        show(args, "\n".join([*_table(count(findings)), *_targets(findings)]))
     _say_next(args, findings)
     return 1 if any(finding.wrong for finding in findings) else 0
 
@@ -219,9 +220,8 @@ def _say_next(args: argparse.Namespace, findings: list[Finding]) -> None:
     if len(reasons) > 10:
         say(f"... and {len(reasons) - 10} more reasons; --json and -o have all of them")
     wrong = next((i for i, finding in enumerate(findings, 1) if finding.wrong), None)
-    if args.output is not None:
-        output: Path = args.output
-        case = f"{output}:{wrong or 1}"
+    if args.output not in (None, STDOUT):
+        case = f"{args.output}:{wrong or 1}"
         hint("diagmem", "check", "--replay", case, note="one case in full")
     elif wrong is not None and not args.replay:
         say("next: the same with -o results.csv, and --replay results.csv:ROW for a case in full")

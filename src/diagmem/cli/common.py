@@ -6,15 +6,23 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
-from diagmem.files import expect_new
+from diagmem.files import STDOUT, expect_new
 from diagmem.shell import command
 
 if TYPE_CHECKING:
     from diagmem.record.places import BufferPlace
+
+
+KNOWN_ENDINGS = frozenset(
+    ".c .cc .cpp .csv .dmt .elf .gif .gz .h .htm .html .jpeg .jpg .json .md .npy .npz .o .parquet"
+    " .pdf .png .py .so .svg .tflite .toml .xz .zip".split()
+)
+"""Endings that say what is in a file."""
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +66,15 @@ def buffers_given(args: argparse.Namespace) -> list[BufferPlace]:
     ]
 
 
-def check_output(path: Path, force: bool, *sources: Path) -> None:
-    """Refuse an output that exists, is one of the inputs, is no plain file or
-    has nowhere to go, before any work is done."""
+def check_output(path: Path, force: bool, *sources: Path, endings: Sequence[str] = ()) -> None:
+    """Refuse an output that exists, is one of the inputs, is no plain file, has
+    nowhere to go or is named as another format, before any work is done.
+
+    ``endings`` are those of its format; of other endings, only those are refused that
+    say something else.
+    """
+    if path == STDOUT:
+        raise DiagmemError("-: this does not go to standard output; expected a file name")
     if path.is_dir():
         raise DiagmemError(f"{path}: is a directory, expected a file name")
     if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -68,6 +82,9 @@ def check_output(path: Path, force: bool, *sources: Path) -> None:
     for source in sources:
         if path.exists() and source.exists() and path.samefile(source):
             raise DiagmemError(f"{path}: is the input itself; name another output")
+    if endings and path.suffix.lower() in KNOWN_ENDINGS - set(endings):
+        expected = " or ".join(endings)
+        raise DiagmemError(f"{path}: found the ending {path.suffix}, expected {expected}")
     if path.exists() and not force:
         raise DiagmemError(f"{path}: exists already; give --force to overwrite it")
     if not path.parent.is_dir():
@@ -76,6 +93,22 @@ def check_output(path: Path, force: bool, *sources: Path) -> None:
         raise DiagmemError(f"{path}: the directory {path.parent} may not be written")
     if not force:
         expect_new(path)
+
+
+def check_text_output(args: argparse.Namespace, *sources: Path, endings: Sequence[str]) -> None:
+    """`check_output` of ``-o``, which may be standard output."""
+    if args.output != STDOUT:
+        check_output(args.output, args.force, *sources, endings=endings)
+    elif args.json:
+        raise DiagmemError("-o - and --json: both go to standard output; expected one of them")
+
+
+def show(args: argparse.Namespace, text: str) -> None:
+    """The result for people: on standard output, unless ``-o -`` has that."""
+    if args.output == STDOUT:
+        say(text)
+    else:
+        print(text)
 
 
 def print_json(data: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from diagmem.cli.common import add_output, check_output, hint, say
 from diagmem.errors import DiagmemError
+from diagmem.files import STDOUT
 from diagmem.shell import quoted
 
 _ENDINGS = {
@@ -34,7 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("trace", type=Path, metavar="TRACE", help="a trace file")
     every = [ending for endings in _ENDINGS.values() for ending in endings]
-    add_output(parser, f"the ending says the format: {', '.join(every)}", required=True)
+    add_output(
+        parser,
+        f"the ending says the format: {', '.join(every)}; - is standard output",
+        required=True,
+    )
     parser.add_argument("--format", choices=tuple(_ENDINGS), help="[by FILE's ending]")
     parser.add_argument(
         "--window", type=int, metavar="N", help="only window N, counted from 0 [all]"
@@ -42,8 +47,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    check_output(args.output, args.force, args.trace)
-    if _format(args.output, args.format) == "perfetto":
+    chosen = _format(args.output, args.format)
+    if args.output != STDOUT:
+        check_output(args.output, args.force, args.trace)
+    if chosen == "perfetto":
         return _run_perfetto(args)
     from diagmem.trace.export import export
     from diagmem.trace.reader import TraceFile
@@ -63,7 +70,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _format(output: Path, wanted: str | None) -> str:
-    """By the ending, which must be one of the wanted format, if any is named."""
+    """By the ending, which must be one of the wanted format, if any is named; standard
+    output has none, and takes what is text."""
+    if output == STDOUT:
+        if wanted in ("csv", "perfetto"):
+            return wanted
+        raise DiagmemError("-: expected --format csv or perfetto for standard output")
     fitting = [name for name, endings in _ENDINGS.items() if output.name.endswith(endings)]
     if fitting and wanted in (None, *fitting):
         return fitting[0]
@@ -87,11 +99,13 @@ def _run_perfetto(args: argparse.Namespace) -> int:
         progress.done()
         cut = trace.cut
     _say_what(args, cut, f"{written:,} trace events")
-    say(f"next: open {quoted(args.output)} in https://ui.perfetto.dev or chrome://tracing")
+    if args.output != STDOUT:
+        say(f"next: open {quoted(args.output)} in https://ui.perfetto.dev or chrome://tracing")
     return 0
 
 
 def _say_what(args: argparse.Namespace, cut: str, amount: str) -> None:
     if cut:
         say(f"{args.trace}: the trace is not complete: {cut}")
-    say(f"{args.output}: {amount}, {args.output.stat().st_size:,} bytes")
+    size = "" if args.output == STDOUT else f", {args.output.stat().st_size:,} bytes"
+    say(f"{args.output}: {amount}{size}")

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     buffers = _buffers(args)
     if (args.from_pc is None) != (args.to_pc is None):
         raise DiagmemError("--from and --to go together: where a window opens and where it closes")
-    check_output(args.output, args.force, args.log)
+    check_output(args.output, args.force, args.log, endings=(".dmt",))
     log = LackeyLog(args.log)
     header = {"imported": "a lackey log"}
     with (

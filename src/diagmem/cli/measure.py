@@ -11,12 +11,15 @@ from diagmem.cli.common import (
     add_json,
     add_output,
     check_output,
+    check_text_output,
     hint,
     not_negative,
     print_json,
     say,
+    show,
 )
 from diagmem.errors import DiagmemError
+from diagmem.files import STDOUT
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -85,7 +88,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " with --kernels",
     )
     parser.add_argument("--trace", type=Path, metavar="FILE.dmt", help="keep the trace, too")
-    add_output(parser, "where the overlaps go, as JSON for diagmem plan --overlaps")
+    add_output(
+        parser, "where the overlaps go, as JSON for diagmem plan --overlaps; - is standard output"
+    )
     add_json(parser)
 
 
@@ -94,9 +99,11 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.networks.overlaps import write_overlaps
 
     _check(args)
-    for path in (args.output, args.trace):
-        if path is not None:
-            check_output(path, args.force, args.model, Path(args.inputs))
+    sources = (args.model, Path(args.inputs))
+    if args.output is not None:
+        check_text_output(args, *sources, endings=(".json",))
+    if args.trace is not None:
+        check_output(args.trace, args.force, *sources, endings=(".dmt",))
     model = read_model(args.model)
     measured = _on_described(args, model) if args.kernels is not None else _on_tflm(args, model)
     if args.output is not None:
@@ -104,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(measured.as_json())
     else:
-        print("\n".join(_lines(model, measured)))
+        show(args, "\n".join(_lines(model, measured)))
     _say_next(args, measured)
     return 0
 
@@ -216,7 +223,7 @@ def _say_next(args: argparse.Namespace, measured: Measured) -> None:
         )
     if len(unsafe) > LISTED:
         say(f"and so for {len(unsafe) - LISTED} more operators, which the table calls unsafe")
-    if args.output is not None:
+    if args.output not in (None, STDOUT):
         given = ("--overlaps", args.output, "-o", "planned.tflite")
         hint("diagmem", "plan", args.model, *given)
     else:

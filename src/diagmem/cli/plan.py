@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.progress import Progress
 
     if args.output is not None:
-        check_output(args.output, args.force, args.model, Path(args.overlaps))
+        sources = (args.model, Path(args.overlaps))
+        check_output(args.output, args.force, *sources, endings=(".tflite",))
     for picture in (args.diagram, args.profile):
         if picture is not None:
             from diagmem.plot.sheet import check_extension

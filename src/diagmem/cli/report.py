@@ -8,12 +8,14 @@ from pathlib import Path
 from diagmem.cli.common import (
     add_json,
     add_output,
-    check_output,
+    check_text_output,
     hint,
     not_negative,
     positive,
     print_json,
+    show,
 )
+from diagmem.files import STDOUT
 from diagmem.shell import command
 
 _EPILOG = """\
@@ -55,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--arena", type=positive, metavar="BYTES", help="draw the room there is as a line"
     )
     parser.add_argument("--title", metavar="TEXT", help="of the page [the files' names]")
-    add_output(parser, "the page: FILE.html", required=True)
+    add_output(parser, "the page: FILE.html; - is standard output", required=True)
     add_json(parser)
 
 
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.report.inputs import sections_of
     from diagmem.report.page import page, write_page
 
-    check_output(args.output, args.force, *args.files, *args.overlaps)
+    check_text_output(args, *args.files, *args.overlaps, endings=(".html", ".htm"))
     sections = sections_of(
         args.files, overlaps=args.overlaps, windows=args.window, board_bytes=args.arena
     )
@@ -76,10 +78,12 @@ def run(args: argparse.Namespace) -> int:
         ]
         print_json({"path": str(args.output), "bytes": size_bytes, "sections": kinds})
     else:
-        print(f"{args.output}: {size_bytes:,} bytes")
+        lines = [f"{args.output}: {size_bytes:,} bytes"]
         for path, section in zip(args.files, sections, strict=True):
-            print(f"  {section['kind']:8} {path}")
-    hint("xdg-open", args.output)
+            lines.append(f"  {section['kind']:8} {path}")
+        show(args, "\n".join(lines))
+    if args.output != STDOUT:
+        hint("xdg-open", args.output)
     return 0
 
 

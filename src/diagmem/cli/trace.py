@@ -253,5 +253,5 @@ def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
 
 def _output(args: argparse.Namespace, stem: str, source: Path) -> Path:
     output: Path = args.output or Path(f"{stem}.dmt")
-    check_output(output, args.force, source)
+    check_output(output, args.force, source, endings=(".dmt",))
     return output

@@ -91,7 +91,7 @@ def _write(args: argparse.Namespace, output: Path) -> int:
 
     if args.graph and args.seed is not None:
         raise DiagmemError("--seed is of weights, which --graph leaves out")
-    check_output(output, args.force)
+    check_output(output, args.force, endings=(".tflite",))
     if args.graph:
         graph = network_bytes(args.name)
         with replacing(output) as file:
