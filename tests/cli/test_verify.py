@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.kernels.tflm.network import Inputs, NetworkOutcome, run_network
+from diagmem.kernels.tflm.compared import ComparedOutcome, run_compared
+from diagmem.kernels.tflm.network import run_network
 from diagmem.model.graph import Model, read_model
 from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks import verify as verifying
@@ -22,6 +23,7 @@ from tests.cli.conftest import Capture, json_of, wrong_call
 from tests.model.build import Draft
 from tests.networks.by_formula import as_measured
 from tests.networks.odd_models import clip
+from tests.networks.test_unwritten import model as unwritten
 
 pytestmark = pytest.mark.usefixtures("tflm")
 
@@ -65,8 +67,8 @@ def test_json_and_record(small_net: Path, planned: Path, capsys: Capture) -> Non
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert set(data) == set(
         "model planned identical difference structure outputs_identical runs operators"
-        " operators_compared operators_not_compared arena_head_bytes arena_total_bytes"
-        " predicted_head_bytes provenance".split()
+        " operators_compared operators_not_compared unwritten_bytes unwritten weak"
+        " arena_head_bytes arena_total_bytes predicted_head_bytes provenance".split()
     )
     assert (data["operators"], data["operators_compared"]) == (3, 3)
     assert data["operators_not_compared"] == ""
@@ -82,6 +84,17 @@ def test_json_and_record(small_net: Path, planned: Path, capsys: Capture) -> Non
     assert said is not None
     assert said["proven"].startswith("1 runs bit-identical on tflite-micro ")
     assert {**data["provenance"], "proven": said["proven"]} == said
+
+
+def test_what_limits_a_proof_is_recorded_with_it(tmp_path: Path, capsys: Capture) -> None:
+    net, path = tmp_path / "clip.tflite", tmp_path / "planned.tflite"
+    net.write_bytes(bytes(clip().data))
+    place(read_model(net), {0: 0, 2: 256, 3: 512}, path)
+    data = json_of([], ["verify", str(net), str(path), "--runs", "2", "--record"], capsys)
+    assert len(data["weak"]) == 2
+    said = read_provenance(read_model(path))
+    assert said is not None
+    assert said["proven"].endswith("; " + "; ".join(data["weak"]))
 
 
 def plan_of(small_net: Path) -> tuple[int, ...]:
@@ -147,6 +160,8 @@ def test_a_broken_plan_that_values_hide(tmp_path: Path, capsys: Capture) -> None
         "  the values hide it: 2 runs, every bit of every output, and of all 2 operators",
     ]
     assert "then verify --overlaps overlaps.json\n" in err
+    assert "this proof is weak: output 'z' hardly varies: 0 of 64 elements differ" in err
+    assert "this proof is weak: operator 1 (SUB) puts out the same in every run" in err
     assert broken.read_bytes() == before
     data = json_of([], words, capsys, code=1)
     assert (data["identical"], data["outputs_identical"]) == (False, True)
@@ -196,12 +211,10 @@ def test_a_tflm_whose_calls_cannot_be_watched(
 ) -> None:
     """The outputs are compared all the same, and the reason is shown."""
 
-    def unwatched(model: Model, inputs: Sequence[Inputs], **more: Any) -> NetworkOutcome:
-        if more:
-            return NetworkOutcome(None, (), "its graph cannot be found")
-        return run_network(model, inputs)
+    def unwatched(*_: Any, **__: Any) -> ComparedOutcome:
+        return ComparedOutcome(None, (), "its graph cannot be found")
 
-    monkeypatch.setattr(verifying, "run_network", unwatched)
+    monkeypatch.setattr(verifying, "run_compared", unwatched)
     assert main(["verify", str(small_net), str(planned), "--runs", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "identical: 1 runs, every bit of every output"
@@ -214,15 +227,19 @@ def test_a_tflm_whose_calls_cannot_be_watched(
 def test_the_planned_model_runs_once(
     small_net: Path, planned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran = []
+    ran: list[str] = []
 
-    def counted(model: Model, inputs: Sequence[Inputs], **more: Any) -> NetworkOutcome:
-        ran.append(Path(model.path).name)
-        return run_network(model, inputs, **more)
+    def counted(run: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(model: Model, *given: Any, **more: Any) -> Any:
+            ran.append(Path(model.path).name)
+            return run(model, *given, **more)
 
-    monkeypatch.setattr(verifying, "run_network", counted)
+        return counting
+
+    monkeypatch.setattr(verifying, "run_network", counted(run_network))
+    monkeypatch.setattr(verifying, "run_compared", counted(run_compared))
     assert main(["verify", str(small_net), str(planned), "--runs", "1"]) == 0
-    assert ran == ["a net.tflite", "planned.tflite", "apart.tflite"]
+    assert ran == ["a net.tflite", "planned.tflite"]
 
 
 def test_inputs_of_a_file(small_net: Path, planned: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -240,6 +257,23 @@ def test_inputs_of_a_file(small_net: Path, planned: Path, tmp_path: Path, capsys
     assert "'picture' is float64" in fails([*words, str(typed)], capsys)
     assert "cannot be read as .npz" in fails([*words, str(small_net)], capsys)
     assert "cannot be read as .npz" in fails([*words, str(tmp_path / "none")], capsys)
+
+
+def test_bytes_that_no_kernel_writes_are_counted(tmp_path: Path, capsys: Capture) -> None:
+    model = unwritten()
+    net, path = tmp_path / "energy.tflite", tmp_path / "planned.tflite"
+    net.write_bytes(bytes(model.data))
+    place(model, {0: 0, 1: 256, 2: 512, 3: 0}, path)
+    words = ["verify", str(net), str(path), "--runs", "1"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert (
+        "  not compared: 128 B of outputs that no kernel writes, and copies of them: operator 1"
+        " (CUSTOM:SignalEnergy) 128\n"
+    ) in out
+    data = json_of([], words, capsys)
+    assert data["unwritten_bytes"] == 128
+    assert data["unwritten"] == [{"operator": 1, "tensor": 3, "bytes": 128, "computed_bytes": 0}]
 
 
 def sums(scale: float) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,8 @@ from tests.model.build import small
 from tests.tools import need_package
 
 CALLS = [Call(name, ()) for name in ("DEPTHWISE_CONV_2D", "ADD", "SOFTMAX")]
+CHILDREN = ("network", "compared")
+GRAPH = "from diagmem.kernels.tflm.child import graph"
 OFFSETS = {0: 0, 3: 432, 4: 688, 5: 944}
 
 
@@ -34,10 +37,16 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return read_model(path)
 
 
-def refusal(planned: Model, change: str, calls: list[Call] | None = None) -> str:
+def refusal(
+    planned: Model, change: str, calls: list[Call] | None = None, child: str = "network"
+) -> str:
     """What comes of a run in a child that was changed; empty if it ran."""
     given = CALLS if calls is None else calls
-    with network_job(planned, [random_inputs(planned, 0)], given) as (command, results):
+    more: dict[str, Any] | None = {"filled": frozenset(), "masks": [{}], "element_bytes": {}}
+    if child != "compared":
+        more = None
+    inputs = [random_inputs(planned, 0)]
+    with network_job(planned, inputs, given, child, more) as (command, results):
         module = command[command.index("-m") + 1]
         code = f"import sys, {module} as child\n{change}\nchild.main(*sys.argv[1:])"
         done = subprocess.run(
@@ -49,18 +58,20 @@ def refusal(planned: Model, change: str, calls: list[Call] | None = None) -> str
     return "" if ran else refused or how_ended(done.returncode) or "no reason given"
 
 
-def test_as_it_is_it_runs(planned: Model) -> None:
-    assert refusal(planned, "") == ""
+@pytest.mark.parametrize("child", CHILDREN)
+def test_as_it_is_it_runs(child: str, planned: Model) -> None:
+    assert refusal(planned, "", child=child) == ""
 
 
+@pytest.mark.parametrize("child", CHILDREN)
 @pytest.mark.parametrize("word", [0, 4, 6, 8, 11])
-def test_a_profiler_that_lies_elsewhere(word: int, planned: Model) -> None:
-    said = refusal(planned, f"child._PROFILER_WORD = {word}")
+def test_a_profiler_that_lies_elsewhere(word: int, child: str, planned: Model) -> None:
+    said = refusal(planned, f"{GRAPH}\ngraph._PROFILER_WORD = {word}", child=child)
     assert "laid out anew" in said or "TFLM called 0 operators" in said or "stopped by" in said
 
 
 def test_a_graph_that_cannot_be_found(planned: Model) -> None:
-    assert "cannot be found" in refusal(planned, "child._WRAPPER_WORDS = 1")
+    assert "cannot be found" in refusal(planned, f"{GRAPH}\ngraph._WRAPPER_WORDS = 1")
 
 
 def test_an_arena_that_lies_elsewhere(planned: Model) -> None:
@@ -68,7 +79,8 @@ def test_an_arena_that_lies_elsewhere(planned: Model) -> None:
     assert "does not lie where it was planned" in refusal(planned, shifted)
 
 
-def test_calls_of_other_operators(planned: Model) -> None:
+@pytest.mark.parametrize("child", CHILDREN)
+def test_calls_of_other_operators(child: str, planned: Model) -> None:
     """Their names, their order and their number."""
     for calls, number in (
         ([CALLS[1], CALLS[0], CALLS[2]], 0),
@@ -76,7 +88,7 @@ def test_calls_of_other_operators(planned: Model) -> None:
         (CALLS[:2], 2),
         ([*CALLS, CALLS[2]], 3),
     ):
-        said = refusal(planned, "", calls)
+        said = refusal(planned, "", calls, child)
         assert f"number {number} is the first that was not expected" in said
 
 

@@ -10,6 +10,7 @@ from diagmem.cli.common import add_json, hint, not_negative, positive, print_jso
 
 if TYPE_CHECKING:
     from diagmem.kernels.tflm.network import Arena
+    from diagmem.model.graph import Model
     from diagmem.networks.structure import Structure
     from diagmem.networks.verify import Verdict
 
@@ -63,18 +64,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.kernels.tflm.network import random_inputs, read_inputs
+    from diagmem.kernels.tflm.network import read_inputs
     from diagmem.model.graph import read_model
     from diagmem.networks.overlaps import read_overlaps
     from diagmem.networks.planning import NO_OVERLAPS
+    from diagmem.networks.probes import probe_inputs
     from diagmem.networks.problem import FORMULAS
-    from diagmem.networks.verify import kernels_differ, record_proof, unplanned, verify_network
+    from diagmem.networks.verify import record_proof, verify_network
 
     model, planned = read_model(args.model), read_model(args.planned)
     if args.inputs == "random":
-        inputs = [random_inputs(model, args.seed + i) for i in range(args.runs)]
+        inputs = probe_inputs(model, args.runs, args.seed)
     else:
-        inputs = [read_inputs(model, Path(args.inputs))] * args.runs
+        inputs = [read_inputs(model, Path(args.inputs)) for _ in range(args.runs)]
     overlaps = args.overlaps
     if overlaps is not None and overlaps not in (*FORMULAS, NO_OVERLAPS):
         overlaps = read_overlaps(Path(overlaps), model)
@@ -85,23 +87,31 @@ def run(args: argparse.Namespace) -> int:
         print_json(_as_json(args, verdict))
     else:
         print("\n".join(_lines(args, verdict)))
+    _say(args, planned, verdict)
+    return 0 if verdict.identical else 1
+
+
+def _say(args: argparse.Namespace, planned: Model, verdict: Verdict) -> None:
+    """What limits the answer, and what comes next."""
+    from diagmem.networks.verify import kernels_differ, unplanned
+
     warning = kernels_differ(verdict.provenance)
     if warning:
         say(f"{args.planned}: {warning}; what is identical here need not be elsewhere")
     left = unplanned(planned)
     if left:
         say(f"{args.planned}: the plan leaves {left} tensors to the runtime")
-    for note in verdict.structure.notes:
+    for note in (*verdict.structure.notes, *_computed(verdict)):
         say(f"{args.planned}: {note}")
+    for why in verdict.weak:
+        say(f"this proof is weak: {why}; give other inputs (--inputs) or more (--runs)")
     if verdict.identical:
         hint("diagmem", "fit", args.planned, note="which boards does it reach?")
-    elif verdict.structure.faults and args.overlaps is None:
-        allow = "what these kernels allow; then verify --overlaps overlaps.json"
-        hint("diagmem", "measure", args.model, "-o", "overlaps.json", note=allow)
-    else:
-        allow = "what these kernels allow"
-        hint("diagmem", "measure", args.model, "-o", "overlaps.json", note=allow)
-    return 0 if verdict.identical else 1
+        return
+    allow = "what these kernels allow"
+    if verdict.structure.faults and args.overlaps is None:
+        allow += "; then verify --overlaps overlaps.json"
+    hint("diagmem", "measure", args.model, "-o", "overlaps.json", note=allow)
 
 
 def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
@@ -121,6 +131,17 @@ def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
         "operators": verdict.all_operators,
         "operators_compared": verdict.operators,
         "operators_not_compared": verdict.not_compared,
+        "unwritten_bytes": sum(one.masked_bytes for one in verdict.unwritten),
+        "unwritten": [
+            {
+                "operator": one.operator,
+                "tensor": one.tensor,
+                "bytes": one.masked_bytes,
+                "computed_bytes": one.computed_bytes,
+            }
+            for one in verdict.unwritten
+        ],
+        "weak": list(verdict.weak),
         "arena_head_bytes": [arena and arena.head_bytes for arena in arenas],
         "arena_total_bytes": [arena and arena.total_bytes for arena in arenas],
         "predicted_head_bytes": verdict.predicted_bytes,
@@ -139,6 +160,7 @@ def _lines(args: argparse.Namespace, verdict: Verdict) -> list[str]:
         lines.append(_structure(verdict.structure))
     if verdict.not_compared:
         lines.append(f"  operators' outputs not compared: {verdict.not_compared}")
+    lines += _unwritten(verdict)
     lines += [
         f"  {path}: arena head {arena.head_bytes:,} B, total {arena.total_bytes:,} B"
         for path, arena in ((args.model, verdict.arena), (args.planned, verdict.planned_arena))
@@ -165,10 +187,10 @@ def _faults(structure: Structure) -> list[str]:
 def _structure(structure: Structure) -> str:
     if not structure.shared_pairs:
         return "  structure safe: no input and output share bytes"
-    return (
-        f"  structure safe: {structure.shared_pairs} pairs share bytes, as allowed by"
-        f" {_held_against(structure)}"
+    pairs = (
+        "1 pair shares" if structure.shared_pairs == 1 else f"{structure.shared_pairs} pairs share"
     )
+    return f"  structure safe: {pairs} bytes, as allowed by {_held_against(structure)}"
 
 
 def _held_against(structure: Structure) -> str:
@@ -184,6 +206,27 @@ def _inside(verdict: Verdict) -> str:
     if verdict.operators == verdict.all_operators:
         return f", and of all {verdict.operators} operators"
     return f", and of {verdict.operators} of {verdict.all_operators} operators"
+
+
+def _unwritten(verdict: Verdict) -> list[str]:
+    if not verdict.unwritten:
+        return []
+    found = [f"{one.label} {one.masked_bytes:,}" for one in verdict.unwritten[:SHOWN]]
+    more = len(verdict.unwritten) - SHOWN
+    total = sum(one.masked_bytes for one in verdict.unwritten)
+    return [
+        f"  not compared: {total:,} B of outputs that no kernel writes, and copies of them:"
+        f" {', '.join(found)}{f', and {more} more' if more > 0 else ''}"
+    ]
+
+
+def _computed(verdict: Verdict) -> list[str]:
+    return [
+        f"{one.label} computes with bytes that no kernel wrote: {one.computed_bytes:,} B of what"
+        " it puts out are whatever lay in the arena"
+        for one in verdict.unwritten
+        if one.computed_bytes
+    ][:SHOWN]
 
 
 def _prediction(verdict: Verdict, arena: Arena) -> list[str]:

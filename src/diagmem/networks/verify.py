@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.network import Arena, Call, Inputs, NetworkOutcome, Place, run_network
+from diagmem.kernels.tflm.compared import ComparedOutcome, ComparedRun, run_compared
+from diagmem.kernels.tflm.network import Arena, Inputs, run_network
 from diagmem.kernels.tflm.processes import kernels_name
 from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import read_provenance, write_planned
-from diagmem.networks.apart import model_apart
+from diagmem.networks.determined import difference, run_apart, undetermined, watched_calls
 from diagmem.networks.overlaps import Measured, identity
+from diagmem.networks.probes import weakness
 from diagmem.networks.provenance import measured_on, said
 from diagmem.networks.structure import Structure, structure_of
 from diagmem.shell import command
+
+_APART = " from those where nothing overlaps"
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """Bytes of an operator's output that were not compared, since the model does not say
+    what they are: no kernel wrote them.  Of several runs, the most.
+
+    Attributes
+    ----------
+    computed_bytes : of these, how many a kernel computed from bytes that none wrote; the
+        others are as they were found, or copies of such.
+    """
+
+    operator: int
+    label: str
+    tensor: int
+    masked_bytes: int
+    computed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +54,8 @@ class Verdict:
     all_operators : how many the model has.
     not_compared : why no operators' outputs were, in words; empty where they were, or
         where the model's own outputs differ already.
+    unwritten : bytes that were left out, by tensor.
+    weak : why equal bits say little here, one line each.
     arena, planned_arena : what TFLM reports of the model and of the planned one.
     predicted_bytes : the arena's head by the plan; None where the file does not say.
     provenance : how the plan was made, as the file says.
@@ -44,6 +67,8 @@ class Verdict:
     operators: int
     all_operators: int
     not_compared: str
+    unwritten: tuple[Unwritten, ...]
+    weak: tuple[str, ...]
     arena: Arena | None
     planned_arena: Arena | None
     predicted_bytes: int | None
@@ -67,7 +92,8 @@ def verify_network(
     Values can hide a plan that is not safe, so its structure is held against lifetimes,
     alignment and ``overlaps``, as `diagmem.networks.structure.structure_of` takes them.
     The outputs of all operators are compared as well, by their hashes, with those in an
-    arena where nothing overlaps: a network's last operators can hide much.  Several
+    arena where nothing overlaps: a network's last operators can hide much.  Bytes that the
+    model does not determine there, because no kernel writes them, are left out.  Several
     inputs in a row also show whether a run leaves something behind that the next one
     trips over.
 
@@ -89,39 +115,36 @@ def verify_network(
     alone = run_network(model, inputs)
     if alone.refused:
         raise DiagmemError(f"{model.path}: TFLM refuses the model: {alone.refused}")
+    apart = run_apart(model, inputs)
+    masks = [] if apart.refused else [run.masks for run in apart.runs]
     watched = _placed(planned)
-    hashed = run_network(planned, inputs, calls=_outputs(planned, watched), hashing=True)
-    # Hashing leans on how TFLM lays its objects out; the plan is judged without it, too.
-    together = run_network(planned, inputs) if hashed.refused else hashed
-    difference = _difference(model, alone, together)
-    inside = _Inside() if difference else _inside(model, watched, inputs, hashed)
+    compared = run_compared(planned, inputs, watched_calls(planned, watched), masks=masks)
+    # Watching leans on how TFLM lays its objects out; the plan is judged without it, too.
+    together = run_network(planned, inputs) if compared.refused else compared
+    found = (
+        f"TFLM does not run the planned model: {together.refused}"
+        if together.refused
+        else undetermined(model, apart.runs)
+        or difference(model, alone.runs, together.runs, masks)
+        # Of a model that comes with a plan, too, nothing is taken for right.
+        or ("" if apart.refused else difference(model, alone.runs, apart.runs, masks, _APART))
+    )
+    inside = _Inside() if found else _inside(model, watched, apart, compared)
     predicted = made.get("arena_bytes")
     return Verdict(
         structure=structure,
-        difference=difference or inside.difference,
+        difference=found or inside.difference,
         runs=len(together.runs),
         operators=inside.operators,
         all_operators=len(model.operators),
         not_compared=inside.not_compared,
+        unwritten=tuple(_unwritten(model, apart.runs)),
+        weak=weakness(model, inputs, [run.outputs for run in alone.runs], apart.runs),
         arena=alone.arena,
         planned_arena=together.arena,
         predicted_bytes=predicted if isinstance(predicted, int) else None,
         provenance=made,
     )
-
-
-def _difference(model: Model, alone: NetworkOutcome, together: NetworkOutcome) -> str:
-    if together.refused:
-        return f"TFLM does not run the planned model: {together.refused}"
-    for number, (right, seen) in enumerate(zip(alone.runs, together.runs, strict=True)):
-        for tensor, a, b in zip(model.outputs, right.outputs, seen.outputs, strict=True):
-            if a != b:
-                wrong = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
-                return (
-                    f"run {number}: {len(wrong):,} of {len(a):,} bytes of output"
-                    f" {model.tensors[tensor].name!r} differ, the first at {wrong[0]:,}"
-                )
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,32 +157,34 @@ class _Inside:
 
 
 def _inside(
-    model: Model, watched: frozenset[int], inputs: Sequence[Inputs], hashed: NetworkOutcome
+    model: Model, watched: frozenset[int], apart: ComparedOutcome, compared: ComparedOutcome
 ) -> _Inside:
     """The planned model's hashes against those where nothing overlaps."""
-    if hashed.refused:
-        return _Inside(not_compared=f"with its calls watched TFLM says: {hashed.refused}")
+    if compared.refused:
+        return _Inside(not_compared=f"with its calls watched TFLM says: {compared.refused}")
     if not any(watched.intersection(operator.outputs) for operator in model.operators):
         return _Inside(not_compared="the plan places none of them")
-    apart = _run_apart(model, watched, inputs)
     if apart.refused:
         return _Inside(not_compared=f"where nothing overlaps TFLM says: {apart.refused}")
-    compared = sum(
+    whole = sum(
         bool(operator.outputs) and watched.issuperset(operator.outputs)
         for operator in model.operators
     )
-    for number, (right, seen) in enumerate(zip(apart.runs, hashed.runs, strict=True)):
-        pairs = zip(model.operators, right.call_hashes, seen.call_hashes, strict=True)
-        for operator, a, b in pairs:
-            if a != b:
-                return _Inside(compared, f"run {number}: {operator.label} puts out other bits")
-    return _Inside(compared)
+    for number, (right, seen) in enumerate(zip(apart.runs, compared.runs, strict=True)):
+        for operator in model.operators:
+            outputs = watched.intersection(operator.outputs)
+            if any(right.hashes[tensor] != seen.hashes[tensor] for tensor in outputs):
+                return _Inside(whole, f"run {number}: {operator.label} puts out other bits")
+    return _Inside(whole)
 
 
-def _run_apart(model: Model, watched: frozenset[int], inputs: Sequence[Inputs]) -> NetworkOutcome:
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        apart = model_apart(model, Path(directory))
-        return run_network(apart, inputs, calls=_outputs(apart, watched), hashing=True)
+def _unwritten(model: Model, runs: Sequence[ComparedRun]) -> Iterator[Unwritten]:
+    for operator in model.operators:
+        for tensor in operator.outputs:
+            masks = [int(run.masks[tensor].sum()) for run in runs if tensor in run.masks]
+            if masks:
+                computed = max(run.computed.get(tensor, 0) for run in runs)
+                yield Unwritten(operator.index, operator.label, tensor, max(masks), computed)
 
 
 def _placed(planned: Model) -> frozenset[int]:
@@ -169,27 +194,12 @@ def _placed(planned: Model) -> frozenset[int]:
     return frozenset(t.index for t in planned.activations if plan[t.index] != PLANNED_ONLINE)
 
 
-def _outputs(model: Model, watched: frozenset[int]) -> list[Call]:
-    """Each operator's outputs, as far as they are watched."""
-    assert model.plan is not None
-    return [
-        Call(
-            operator.name.removeprefix("CUSTOM:"),
-            tuple(
-                Place(f"t{t}", "output", "arena", model.plan[t], model.tensors[t].size_bytes)
-                for t in operator.outputs
-                if t in watched
-            ),
-        )
-        for operator in model.operators
-    ]
-
-
 def record_proof(planned: Model, verdict: Verdict) -> None:
-    """Write into a planned model what has been seen to hold."""
+    """Write into a planned model what has been seen to hold, and what limits it."""
     assert planned.plan is not None
     assert verdict.identical
     proven = f"{verdict.runs} runs bit-identical on {kernels_name()}"
+    proven = "; ".join((proven, *verdict.weak))
     before = said(verdict.provenance, "proven")
     # What other kernels have shown is not undone by what these did.
     if before.startswith(("at this placement", "not at this placement")):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,8 +65,6 @@ class NetworkRun:
     seconds: float
     call_seconds: tuple[float, ...]
     """Of each operator; empty where its calls were not told apart."""
-    call_hashes: tuple[int, ...]
-    """Of the outputs of each operator, as its call left them; where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,21 +148,19 @@ def run_network(
     inputs: Sequence[Inputs],
     *,
     calls: Sequence[Call] = (),
-    hashing: bool = False,
     timeout_seconds: float = NATIVE_SECONDS,
 ) -> NetworkOutcome:
     """Run a model natively in one interpreter, once for each set of inputs.
 
-    With ``calls`` each operator's time is taken, and with ``hashing`` the bytes of its
-    outputs are hashed.  A model that TFLM refuses, or that
-    takes the process down, is an outcome like any other.
+    With ``calls`` each operator's time is taken.  A model that TFLM refuses, or that takes
+    the process down, is an outcome like any other.
 
     Raises
     ------
     DiagmemError
         tflite-micro is not there.
     """
-    with network_job(model, inputs, calls, hashing) as (command, results):
+    with network_job(model, inputs, calls) as (command, results):
         how = run_natively(command, timeout_seconds)
         return _outcome(results, how, len(inputs))
 
@@ -191,9 +187,18 @@ def trace_network(
 
 @contextmanager
 def network_job(
-    model: Model, inputs: Sequence[Inputs], calls: Sequence[Call], hashing: bool = False
+    model: Model,
+    inputs: Sequence[Inputs],
+    calls: Sequence[Call],
+    child: str = "network",
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[list[str], Path]]:
-    """The command that runs the model, and where its results will be."""
+    """The command that runs the model in a child process, and where its results will be.
+
+    ``more`` goes into the job; the child ``network`` needs no more.
+    """
+    if more is None:
+        more = {"profiler": str(client_library("profiler")) if calls else ""}
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         job, results = Path(directory, "job"), Path(directory, "results")
         path = Path(model.path)
@@ -201,24 +206,17 @@ def network_job(
             path = Path(directory, "model.tflite")
             path.write_bytes(model.data)
         with job.open("wb") as file:
-            _write_job(model, path, inputs, calls, hashing, file)
-        yield child_command("network", job, results), results
+            pickle.dump({**_job(model, path, inputs, calls), **more}, file)
+        yield child_command(child, job, results), results
 
 
-def _write_job(
-    model: Model,
-    path: Path,
-    inputs: Sequence[Inputs],
-    calls: Sequence[Call],
-    hashing: bool,
-    file: IO[bytes],
-) -> None:
+def _job(
+    model: Model, path: Path, inputs: Sequence[Inputs], calls: Sequence[Call]
+) -> dict[str, Any]:
     held = sum(tensor.size_bytes for tensor in model.activations)
     offsets = {i: at for i, at in enumerate(model.plan or ()) if at != PLANNED_ONLINE}
-    job = {
+    return {
         "runtime": str(runtime_file()),
-        "hashing": hashing,
-        "profiler": str(client_library("profiler")) if calls else "",
         "model": str(path.resolve()),
         "arena_bytes": held + SPARE_BYTES + BYTES_PER_OPERATOR * len(model.operators),
         "offsets": offsets,
@@ -233,25 +231,28 @@ def _write_job(
             for call in calls
         ],
     }
-    pickle.dump(job, file)
 
 
 def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
+    arena, records, refused = run_records(results, how, expected)
+    runs = tuple(
+        NetworkRun(tuple(r["outputs"]), r["seconds"], tuple(r.get("call_seconds", ())))
+        for r in records
+    )
+    return NetworkOutcome(arena, runs, refused)
+
+
+def run_records(
+    results: Path, how: str, expected: int
+) -> tuple[Arena | None, list[dict[str, Any]], str]:
+    """What a child has written: the arena, a record of each run, and why there are not as
+    many as expected; empty if there are."""
     records = read_records(results)[1:]
     refused = _refusal(records)
     done = [record for record in records if not record["refused"]]
     if not refused and len(done) <= expected:
         refused = "; ".join(text for text in (how, printed(results)) if text) or "no reason given"
-    runs = tuple(
-        NetworkRun(
-            tuple(r["outputs"]),
-            r["seconds"],
-            tuple(r.get("call_seconds", ())),
-            tuple(r.get("call_hashes", ())),
-        )
-        for r in done[1:]
-    )
-    return NetworkOutcome(_arena(done[0]) if done else None, runs, refused)
+    return _arena(done[0]) if done else None, done[1:], refused
 
 
 def _refusal(records: Sequence[Mapping[str, Any]]) -> str:

@@ -22,8 +22,6 @@ struct operator_call {
     const struct place *places;
     size_t count;
     uint64_t nanoseconds;
-    /* Of all bytes of its outputs, as the call left them. */
-    uint64_t hash;
 };
 
 struct profiler {
@@ -34,8 +32,6 @@ struct profiler {
     size_t next;
     /* The first call that was not the one expected here, from 1; 0: all were. */
     size_t strange;
-    /* Whether outputs are hashed. */
-    size_t hashing;
     uint64_t began;
 };
 
@@ -44,22 +40,6 @@ static uint64_t now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* FNV-1a, by words where there are whole ones. */
-static uint64_t hashed(uint64_t hash, const unsigned char *data, size_t bytes)
-{
-    const uint64_t prime = 0x100000001b3u;
-    size_t i = 0;
-    for (; i + 8 <= bytes; i += 8) {
-        uint64_t word;
-        memcpy(&word, data + i, 8);
-        hash = (hash ^ word) * prime;
-        hash ^= hash >> 32;
-    }
-    for (; i < bytes; i++)
-        hash = (hash ^ data[i]) * prime;
-    return hash;
 }
 
 static void destroy(struct profiler *p)
@@ -92,10 +72,6 @@ static void end_event(struct profiler *p, uint32_t number)
     DIAGMEM_WINDOW_END();
     struct operator_call *call = &p->calls[number];
     call->nanoseconds = now() - p->began;
-    call->hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; p->hashing && i < call->count; i++)
-        if (call->places[i].role == DIAGMEM_OUTPUT)
-            call->hash = hashed(call->hash, call->places[i].start, call->places[i].bytes);
     for (size_t i = 0; i < call->count; i++)
         DIAGMEM_FORGET(call->places[i].name);
 }

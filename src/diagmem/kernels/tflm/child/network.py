@@ -15,27 +15,17 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
-
+from diagmem.kernels.tflm.child.graph import attach, check_calls
 from diagmem.kernels.tflm.child.process import (
-    POINTER_BYTES,
     Log,
     RefusedError,
     arena_of,
     check_place,
     interpret,
     load,
-    words,
-    wrapper_of,
     write,
 )
 
-_WRAPPER_WORDS = 4096
-"""The interpreter's C++ object holds all operators of TFLM: some 14 kB."""
-_GRAPH_WORDS = 8
-"""Where in the interpreter's memory the graph begins is looked for in so many words."""
-_PROFILER_WORD = 7
-"""Of the graph: which word is the pointer to a profiler."""
 _ALLOCATED = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 
 
@@ -50,8 +40,8 @@ def main(job_file: str, results_file: str) -> None:
         write({"ready": True}, results)
         try:
             interpreter = interpret(runtime, model, job["arena_bytes"])
-            write({"refused": "", **_allocated(interpreter, log)}, results)
-            places = _Places(interpreter, model, job)
+            write({"refused": "", **allocated(interpreter, log)}, results)
+            places = Places(interpreter, model, job)
             profiler = _Profiler(job, runtime, interpreter, places) if job["calls"] else None
             for arrays in job["runs"]:
                 write(_run(interpreter, arrays, places, profiler, job), results)
@@ -59,7 +49,7 @@ def main(job_file: str, results_file: str) -> None:
             write({"refused": f"{error} {log.text()}"}, results)
 
 
-def _allocated(interpreter: Any, log: Log) -> dict[str, int]:
+def allocated(interpreter: Any, log: Log) -> dict[str, int]:
     """Bytes of the arena as TFLM reports them: total, head and tail."""
     interpreter.PrintAllocations()
     found = {f"arena_{part}_bytes": int(size) for part, size in _ALLOCATED.findall(log.text())}
@@ -72,28 +62,39 @@ def _allocated(interpreter: Any, log: Log) -> dict[str, int]:
 def _run(
     interpreter: Any,
     arrays: list[Any],
-    places: _Places,
+    places: Places,
     profiler: _Profiler | None,
     job: dict[str, Any],
 ) -> dict[str, Any]:
-    for number, array in enumerate(arrays):
-        interpreter.SetInputTensor(array, number)
-    for number, tensor in enumerate(job["inputs"]):
-        places.check(tensor, arrays[number].tobytes())
+    give(interpreter, arrays, places, job)
     if profiler is not None:
         profiler.start()
     begin = time.perf_counter()
     interpreter.Invoke()
     seconds = time.perf_counter() - begin
     calls = profiler.finish() if profiler is not None else {}
+    outputs = taken(interpreter, places, job)
+    return {"refused": "", "outputs": outputs, "seconds": seconds, **calls}
+
+
+def give(interpreter: Any, arrays: list[Any], places: Places, job: dict[str, Any]) -> None:
+    """Set the model's inputs; they must lie where they were planned."""
+    for number, array in enumerate(arrays):
+        interpreter.SetInputTensor(array, number)
+    for number, tensor in enumerate(job["inputs"]):
+        places.check(tensor, arrays[number].tobytes())
+
+
+def taken(interpreter: Any, places: Places, job: dict[str, Any]) -> list[bytes]:
+    """The model's outputs; they must lie where they were planned."""
     outputs = []
     for number, tensor in enumerate(job["outputs"]):
         outputs.append(interpreter.GetOutputTensor(number).tobytes())
         places.check(tensor, outputs[-1])
-    return {"refused": "", "outputs": outputs, "seconds": seconds, **calls}
+    return outputs
 
 
-class _Places:
+class Places:
     """Addresses: of tensors in the arena, where a plan says so, and of constants."""
 
     def __init__(self, interpreter: Any, model: bytes, job: dict[str, Any]) -> None:
@@ -128,7 +129,6 @@ class _Call(ctypes.Structure):
         ("places", ctypes.POINTER(_Place)),
         ("count", ctypes.c_size_t),
         ("nanoseconds", ctypes.c_uint64),
-        ("hash", ctypes.c_uint64),
     )
 
 
@@ -141,7 +141,6 @@ class _ProfilerStruct(ctypes.Structure):
         ("count", ctypes.c_size_t),
         ("next", ctypes.c_size_t),
         ("strange", ctypes.c_size_t),
-        ("hashing", ctypes.c_size_t),
         ("began", ctypes.c_uint64),
     )
 
@@ -149,9 +148,7 @@ class _ProfilerStruct(ctypes.Structure):
 class _Profiler:
     """Our profiler, where the interpreter looks for one."""
 
-    def __init__(
-        self, job: dict[str, Any], runtime: Any, interpreter: Any, places: _Places
-    ) -> None:
+    def __init__(self, job: dict[str, Any], runtime: Any, interpreter: Any, places: Places) -> None:
         self._library = ctypes.CDLL(job["profiler"])
         self._kept = []
         calls = (_Call * len(job["calls"]))()
@@ -163,81 +160,16 @@ class _Profiler:
             self._kept.append(listed)
             call.name, call.places, call.count = name.encode(), listed, len(tensors)
         self._calls = calls
-        self._struct = _ProfilerStruct(calls=calls, count=len(calls), hashing=job["hashing"])
-        pointer = ctypes.c_void_p(ctypes.addressof(self._struct))
-        ctypes.memmove(
-            _graph(runtime, interpreter) + _PROFILER_WORD * POINTER_BYTES,
-            ctypes.byref(pointer),
-            POINTER_BYTES,
-        )
+        self._struct = _ProfilerStruct(calls=calls, count=len(calls))
+        attach(runtime, interpreter, ctypes.addressof(self._struct))
 
     def start(self) -> None:
         self._library.start_profile(ctypes.byref(self._struct))
 
     def finish(self) -> dict[str, list[Any]]:
-        """Seconds of each call, and the hash of what it put out."""
-        seen, strange = self._struct.next, self._struct.strange
-        if strange or seen != len(self._calls):
-            raise RefusedError(
-                f"TFLM called {seen} operators, the model has {len(self._calls)};"
-                f" number {(strange or seen + 1) - 1} is the first that was not expected"
-            )
-        return {
-            "call_seconds": [call.nanoseconds / 1e9 for call in self._calls],
-            "call_hashes": [call.hash for call in self._calls],
-        }
-
-
-def _graph(runtime: Any, interpreter: Any) -> int:
-    """The address of the interpreter's graph, which holds the profiler.
-
-    It is known by its virtual table, whose name the library exports, and is part of
-    an object that the interpreter's C++ object points to.
-    """
-    library = ctypes.CDLL(runtime.__file__)
-    try:
-        table = ctypes.c_char.in_dll(library, "_ZTVN6tflite5micro21MicroInterpreterGraphE")
-    except ValueError:
-        raise RefusedError("this build of tflite-micro does not name its graph") from None
-    wanted = ctypes.addressof(table) + 2 * POINTER_BYTES
-    readable = _readable()
-    start = wrapper_of(interpreter)
-    for pointer in words(start, min(_WRAPPER_WORDS, readable.room(start) // POINTER_BYTES)):
-        if readable.room(pointer) < _GRAPH_WORDS * 2 * POINTER_BYTES or pointer % POINTER_BYTES:
-            continue
-        held = words(pointer, _GRAPH_WORDS)
-        if wanted in held:
-            graph = pointer + held.index(wanted) * POINTER_BYTES
-            if words(graph + _PROFILER_WORD * POINTER_BYTES, 1) != [0]:
-                raise RefusedError("the graph of this build of tflite-micro is laid out anew")
-            return graph
-    raise RefusedError("the graph of this build of tflite-micro cannot be found")
-
-
-class _Readable:
-    """Memory that can be read."""
-
-    def __init__(self, spans: list[tuple[int, int]]) -> None:
-        self._start = np.array([start for start, _ in spans], np.uint64)
-        self._end = np.array([end for _, end in spans], np.uint64)
-
-    def room(self, address: int) -> int:
-        """How many bytes there are from an address on."""
-        if not 0 <= address < 1 << 64:
-            return 0
-        at = int(np.searchsorted(self._start, np.uint64(address), side="right")) - 1
-        return max(int(self._end[at]) - address, 0) if at >= 0 else 0
-
-
-def _readable() -> _Readable:
-    spans = []
-    with open("/proc/self/maps", encoding="utf-8") as file:
-        for line in file:
-            span, access = line.split()[:2]
-            if access.startswith("rw"):
-                start, end = span.split("-")
-                spans.append((int(start, 16), int(end, 16)))
-    return _Readable(sorted(spans))
+        """Seconds of each call."""
+        check_calls(self._struct.next, self._struct.strange, len(self._calls))
+        return {"call_seconds": [call.nanoseconds / 1e9 for call in self._calls]}
 
 
 if __name__ == "__main__":
