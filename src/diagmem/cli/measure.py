@@ -226,7 +226,7 @@ def _say_next(args: argparse.Namespace, measured: Measured) -> None:
     if args.output not in (None, STDOUT):
         given = ("--overlaps", args.output, "-o", "planned.tflite")
         hint("diagmem", "plan", args.model, *given)
-    else:
+    elif args.output is None:
         words = ["--kernels", args.kernels] if args.kernels is not None else []
         words += ["--target", args.target] if args.target else []
         words += [*args.parameters, "-o", "overlaps.json"]
