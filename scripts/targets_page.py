@@ -157,6 +157,18 @@ ARM_LAYERS = (
         {},
         "`arm_fully_connected_s8`, 2×24, 10 out",
     ),
+    ArmLayer(
+        "cmsis_fully_connected_s8",
+        "fully_connected_int8",
+        {"per_channel": "true"},
+        "`arm_fully_connected_per_channel_s8`, 2×24, 10 out",
+    ),
+    ArmLayer(
+        "cmsis_fully_connected_1x1_s8",
+        "fully_connected_int8",
+        {"batches": "40", "depth": "32", "outputs": "32"},
+        "`arm_convolve_1x1_s8_fast` for `FULLY_CONNECTED`, 1×40×32, 32 out",
+    ),
     ArmLayer("cmsis_softmax_s8", "softmax_int8", {}, "`arm_softmax_s8`, 6×11"),
     ArmLayer("cmsis_elementwise_add_s8", "add_int8", {}, "`arm_elementwise_add_s8`, 120"),
 )
@@ -168,7 +180,8 @@ def _cmsis(checkout: Path) -> list[str]:
         words = {**layer.words, "checkout": str(checkout)}
         kernel = load(find(layer.description), words)
         [output] = kernel.with_role(Role.OUTPUT)
-        ours = {key: value for key, value in layer.words.items() if key != "function"}
+        theirs = ("function", "per_channel")
+        ours = {key: value for key, value in layer.words.items() if key not in theirs}
         found = [_proven(load(find(layer.reference), ours))]
         found.append(_proven(kernel))
         found += [_proven(for_target(kernel, target)) for target in TARGETS]

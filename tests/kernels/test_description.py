@@ -156,6 +156,13 @@ FAULTS = [
         'value = "n"\n[[buffer]]\nname = "b"\nrole = "scratch"\ndtype = "int8"\nshape = [1]',
         '[[buffer]] 1 "b": no argument points to this buffer',
     ),
+    ("[parameters]", "requests = 8\n[parameters]", '"requests" is 8, expected a list of sizes'),
+    ("[parameters]", 'requests = ["-n"]\n[parameters]', "expected an integer from 0 to"),
+    (
+        "[parameters]",
+        'other_compilers = "n"\n[parameters]',
+        '"other_compilers" is "n", expected an expression for a text',
+    ),
     (
         "[parameters]",
         "success = 0\n[parameters]",

@@ -119,11 +119,13 @@ def test_a_plan_says_what_it_is_not_for_and_does_not_know(
         "void relu(const float *x, float *y) { for (int i = 0; i < 12; i++) y[i] = x[i]; }\n"
     )
     draft = Draft()
-    tensors = [draft.tensor((3, 4)) for _ in range(3)]
+    tensors = [draft.tensor((3, 4)) for _ in range(4)]
     draft.operator("RELU", [tensors[0]], [tensors[1]])
     draft.operator("ABS", [tensors[1]], [tensors[2]])
+    # TFLM requests none for a RESHAPE.
+    draft.operator("RESHAPE", [tensors[2]], [tensors[3]])
     net, output = tmp_path / "m.tflite", tmp_path / "o.json"
-    net.write_bytes(draft.io([tensors[0]], [tensors[2]]).file())
+    net.write_bytes(draft.io([tensors[0]], [tensors[3]]).file())
     assert main(["measure", str(net), "--kernels", str(tmp_path), "-o", str(output)]) == 0
     _, err = capsys.readouterr()
     model = read_model(net)
@@ -131,7 +133,7 @@ def test_a_plan_says_what_it_is_not_for_and_does_not_know(
     compiler = measured.kernels["compiler"]
     differ = "another has columns first (1 x RELU)"
     assert f"compiled by {compiler}; other compilers differ: {differ}" in err
-    assert [one.scratch_bytes for one in measured.operators] == [32 + 48, 0]
+    assert [one.scratch_bytes for one in measured.operators] == [32 + 48, 0, 0]
     assert main(["plan", str(net), "--overlaps", str(output)]) == 0
     out, _ = capsys.readouterr()
     [line] = [line for line in out.splitlines() if "measured on" in line]

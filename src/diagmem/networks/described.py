@@ -31,6 +31,7 @@ from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ModelOperator
 from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
+from diagmem.networks.apart import ALIASING
 from diagmem.networks.chosen import NO_KERNEL, choose
 from diagmem.networks.operators import (
     Moment,
@@ -151,7 +152,8 @@ def _warnings(operators: Sequence[MeasuredOperator]) -> dict[str, str]:
     """What a plan for these kernels has to say of other compilers, and of scratch."""
     differ = Counter((one.other_compilers, one.operator) for one in operators)
     texts = [f"{text} ({count} x {name})" for (text, name), count in differ.items() if text]
-    unknown = Counter(one.operator for one in operators if not one.kernel)
+    without = [one.operator for one in operators if not one.kernel]
+    unknown = Counter(name for name in without if name not in ALIASING)
     names = ", ".join(f"{count} x {name}" for name, count in unknown.items())
     found = {
         "other_compilers": "; ".join(texts),
