@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from diagmem.errors import DiagmemError
 from diagmem.kernels.catalog import LIBRARIES, find
 from diagmem.kernels.description import NotMeantError, load
 from diagmem.kernels.expressions import evaluate
@@ -157,6 +158,13 @@ def test_a_fully_connected_layer_of_three_axes_is_a_convolution(
     assert kernel.function == function
     per_channel = facts.get("per_channel") == "true"
     assert sum(kernel.requests) == (64 if "1x1" in function and not per_channel else 0)
+
+
+def test_nobody_else_picks_the_function() -> None:
+    """What is measured of a network is what the runtime calls."""
+    words = {"checkout": str(CHECKOUT), "function": "arm_convolve_s8"}
+    with pytest.raises(DiagmemError, match="for a network the runtime picks it"):
+        Library("cmsis-nn", words)
 
 
 def test_what_no_row_covers_has_no_kernel_and_a_reason() -> None:

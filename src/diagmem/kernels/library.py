@@ -98,6 +98,11 @@ class Library:
             known = not self._bundled and any(word in d.parameters for d in self._described)
             if word not in SETTINGS and not known:
                 raise DiagmemError(f"{word}=: no description in {place} has such a parameter")
+            if word == "function" and place in LIBRARIES:
+                raise DiagmemError(
+                    f"function={words[word]}: for a network the runtime picks it; diagmem prove and"
+                    " trace take it"
+                )
         for one in self._described:
             self._try(one, {})
 
