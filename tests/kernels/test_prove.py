@@ -133,6 +133,25 @@ def test_crash_under_overlap_is_a_no(written: Writer) -> None:
     assert "SIGABRT" in apart.stopped_below
 
 
+@pytest.mark.parametrize("unit", [4, 8, 16])
+def test_stopped_at_odd_displacements(written: Writer, unit: int) -> None:
+    """What a plan can use decides: D = 5 of the trace becomes the next multiple."""
+    ahead = "for (int i = 0; i < 5; i++) y[i] = x[i] >> 1;"
+    body = f"if ((uintptr_t)x % {unit}) abort(); {ahead}"
+    body += "for (int i = 5; i < n; i++) y[i] = (x[i - 5] >> 1) + x[i];"
+    proof = prove(made(written, body))
+    assert proof.proven, proof
+    assert proof.unit_bytes == unit
+    assert proof.traced_displacement_bytes is not None
+    assert proof.min_displacement_bytes == -(-proof.traced_displacement_bytes // unit) * unit
+    assert proof.exhaustive
+    assert proof.displacements_tried == 64 // unit
+    assert f"only multiples of {unit} bytes can be used: at " in proof.why
+    assert "was stopped by SIGABRT" in proof.why
+    plain = prove(made(written, body.replace("abort()", "calls = 0")))
+    assert (plain.unit_bytes, plain.proven) == (1, True)
+
+
 def test_damaged_weights_are_seen(written: Writer) -> None:
     body = f"{LOOP} y[i] = x[i] >> 1; if (x < y + n && y < x + n) w[5] ^= 1;"
     proof = prove(made(written, body), displacement_bytes=0)

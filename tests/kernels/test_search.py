@@ -11,14 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagmem.kernels import search
-from diagmem.kernels.execute import Runs, Trial
+from diagmem.kernels.execute import Difference, Runs, Trial
 from diagmem.kernels.search import NEAR_CELLS, Search
 
 
 class Pretended:
-    """A kernel that fails where it is told to, and counts what is asked."""
+    """A kernel that fails where it is told to, or is stopped at all but multiples of a
+    unit, and counts what is asked."""
 
-    def __init__(self, size: int, cell: int, failing: set[int], seconds: float = 0.0) -> None:
+    def __init__(
+        self, size: int, cell: int, failing: set[int], seconds: float = 0.0, unit: int = 1
+    ) -> None:
+        self.unit = unit
         self.output = SimpleNamespace(size_bytes=size)
         self.cell_bytes = cell
         self.seconds = seconds
@@ -34,7 +38,10 @@ class Pretended:
             yield self.at(d)
 
     def at(self, displacement_bytes: int) -> Trial:
-        return Trial(displacement_bytes, None, "no" if displacement_bytes in self.failing else "")
+        if displacement_bytes % self.unit:
+            return Trial(displacement_bytes, None, "was stopped by a fault")
+        wrong = Difference(0, "y", 0, 1, 2, 1, self.output.size_bytes)
+        return Trial(displacement_bytes, wrong if displacement_bytes in self.failing else None, "")
 
 
 def search_of(pretended: Pretended, inputs: int = 1) -> Search:
@@ -80,3 +87,32 @@ def test_too_many_to_be_tried(seconds: float, last_failing: int | None) -> None:
     else:
         assert smallest > last_failing
         assert seconds or smallest == last_failing + 4
+
+
+@pytest.mark.parametrize("unit", [4, 8, 16])
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+def test_where_a_kernel_is_stopped_at_odd_displacements(unit: int, seconds: float) -> None:
+    """Those that a plan can use decide; few of the others are run."""
+    size, start, last_failing = 40_000, 4_001, 4_064
+    pretended = Pretended(size, 1, {last_failing}, seconds, unit)
+    found = search_of(pretended)
+    found.around(start)
+    assert found.tried.unit == unit
+    assert sum(d % unit != 0 for d in pretended.asked) < 16
+    assert found.tried.failed_from(start) == [last_failing]
+    assert found.smallest_from(-(-start // unit) * unit) == last_failing + unit
+    assert found.tried.why_unit(start) == (
+        f"only multiples of {unit} bytes can be used: at 4017 was stopped by a fault"
+    )
+    whole = search_of(Pretended(400, 1, set(), 0.0, unit))
+    whole.around(7)
+    assert whole.tried.exhaustive
+    assert whole.tried.possible == whole.tried.run == 400 // unit
+
+
+def test_stopped_everywhere_is_no_unit() -> None:
+    pretended = Pretended(64, 1, set(), 0.0, 32)
+    found = search_of(pretended)
+    found.around(3)
+    assert found.tried.unit == 1
+    assert found.smallest_from(3) == 64

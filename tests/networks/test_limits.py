@@ -93,6 +93,17 @@ def test_no_permission_where_data_steer_the_kernel(model: Model) -> None:
     assert {shared.permission.operator for shared in found.shared} == {0, 1}
 
 
+@pytest.mark.parametrize(("align", "used"), [(4, {0, 1}), (8, {0, 1, 2}), (16, {0, 1, 2})])
+def test_a_plan_keeps_to_multiples(model: Model, align: int, used: set[int]) -> None:
+    """A kernel that is stopped elsewhere gets no overlap in a plan that may lie elsewhere."""
+    measured = as_measured(model)
+    first, second, third = measured.operators
+    pairs = tuple(replace(pair, unit_bytes=8) for pair in third.pairs)
+    told = replace(measured, operators=(first, second, replace(third, pairs=pairs)))
+    found = plan_network(model, told, align_bytes=align)
+    assert {shared.permission.operator for shared in found.shared} == used
+
+
 def test_what_others_wrote_as_limits(model: Model, tmp_path: Path, said: Said) -> None:
     path = tmp_path / "planned.tflite"
     write_plan(plan_network(model, "exact"), path)

@@ -189,3 +189,44 @@ def test_buffers_larger_than_the_board(tmp_path: Path) -> None:
 def test_a_target_that_is_not_there() -> None:
     with pytest.raises(DiagmemError, match="'cortex-m9': expected one of cortex-m3"):
         for_target(described("add_f32"), "cortex-m9")
+
+
+WORDS = """
+function = "ahead"
+source = "ahead.c"
+flags = ["-O2"]
+argument = [
+  { name = "x", role = "input", dtype = "uint8", shape = [160] },
+  { name = "y", role = "output", dtype = "uint8", shape = [160] },
+]
+"""
+AHEAD = """
+#include <stdint.h>
+/* Four words at once: LDM and STM, which fault at odd addresses. */
+typedef struct { uint32_t w[4]; } words;
+void ahead(const uint8_t *x, uint8_t *y)
+{
+    const words *in = (const words *)x;
+    words *out = (words *)y;
+    words before = in[0];
+    for (int i = 0; i < 9; i++) {
+        words next = in[i];
+        out[i] = in[i + 1];
+        before.w[i & 3] ^= next.w[1];
+    }
+    out[9] = before;
+}
+"""
+
+
+def test_several_words_at_once_fault_at_odd_displacements(tmp_path: Path) -> None:
+    """Those that a plan can use hold, and they are what counts."""
+    need(*CORTEX_M)
+    (tmp_path / "ahead.c").write_text(AHEAD)
+    (tmp_path / "ahead.toml").write_text(WORDS)
+    kernel = for_target(load(tmp_path / "ahead.toml"), "cortex-m4")
+    [proof] = prove_pairs(kernel, all_pairs(kernel))
+    assert proof.proven, proof
+    assert proof.unit_bytes == 4
+    assert proof.min_displacement_bytes < 32
+    assert "was stopped by a fault" in proof.why

@@ -177,16 +177,18 @@ class _Question:
         traced, dependent, notes = self._traced()
         search = Search(self.runs, len(self.seeds))
         search.around(traced)
-        why = ""
-        found = search.smallest_from(traced)
-        if found > traced:
-            worst = search.tried.failed_from(traced)[-1]
+        unit, why = search.tried.unit, ""
+        usable = min(-(-traced // unit) * unit, self._end)
+        found = search.smallest_from(usable)
+        if found > usable:
+            worst = search.tried.failed_from(usable)[-1]
             why = (
                 f"overlapped runs differ at {worst} bytes, although the trace apart says that"
                 f" {traced} is enough"
             )
         found, agreement, said = self._agreed(search, found)
-        why = "; ".join(filter(None, (why, said, UNKNOWN_NEEDS if dependent else "")))
+        needs = UNKNOWN_NEEDS if dependent else ""
+        why = "; ".join(filter(None, (search.tried.why_unit(traced), why, said, needs)))
         return self._proof(_Verdict(found, traced, agreement, why, notes, dependent), search)
 
     def _asked(self, asked: int) -> Proof:
@@ -240,7 +242,7 @@ class _Question:
     def _agreed(self, search: Search, found: int) -> tuple[int, Agreement, str]:
         """From ``found`` on, the first displacement that its own trace supports."""
         said = ""
-        step = self.runs.cell_bytes
+        step = max(self.runs.cell_bytes, search.tried.unit)
         for _ in range(MAX_TRACES):
             agreement = self._compare(found)
             if agreement.safe:
@@ -263,7 +265,7 @@ class _Question:
         stated = verdict.traced is None
         proven = at.holds and not holes and agreement.safe is True
         proven &= stated or not verdict.data_dependent
-        below = nearer(displacement, runs.cell_bytes) if proven else None
+        below = nearer(displacement, max(runs.cell_bytes, tried.unit)) if proven else None
         under = runs.at(below) if below is not None else Trial(displacement, None, "")
         held = tried.held_below(max(displacement, 0))
         overlap = min(max(self._end - displacement, 0), runs.input.size_bytes)
@@ -280,7 +282,7 @@ class _Question:
             monotone=not held,
             data_dependent=verdict.data_dependent,
             holds_below=tuple(held[:LISTED]),
-            displacements_tried=len(tried.held),
+            displacements_tried=tried.run,
             displacements_possible=tried.possible,
             exhaustive=tried.exhaustive,
             why=verdict.why,
@@ -297,6 +299,7 @@ class _Question:
             difference_below=under.difference,
             stopped_below=under.stopped,
             refused=verdict.refused,
+            unit_bytes=tried.unit,
         )
 
 

@@ -242,7 +242,8 @@ def _judged(
         call = OperatorCall(live, [_proven(overlap, evidence.proofs[pair], live)], evidence.events)
         [one] = measured_operator(model, moment, call).pairs
         at_zero = one.in_place and pair in evidence.in_place
-        judged.setdefault((one.input, one.output), []).append(replace(one, in_place=at_zero))
+        one = replace(one, in_place=at_zero, unit_bytes=evidence.proofs[pair].unit_bytes)
+        judged.setdefault((one.input, one.output), []).append(one)
     whole = OperatorCall(
         live={name_of(tensors[buffer]): one for buffer, one in renamed.items()},
         overlaps=(),
@@ -292,7 +293,9 @@ def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) 
 def _of_all(pairs: Sequence[MeasuredPair]) -> MeasuredPair:
     """A tensor that is given twice may overlap as far as every one of its uses allows."""
     worst = max(pairs, key=lambda pair: pair.min_displacement_bytes)
-    return replace(worst, in_place=all(pair.in_place for pair in pairs))
+    # Units are powers of two.
+    unit = max(pair.unit_bytes for pair in pairs)
+    return replace(worst, in_place=all(pair.in_place for pair in pairs), unit_bytes=unit)
 
 
 # ---- no kernel, no overlap

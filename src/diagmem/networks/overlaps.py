@@ -50,6 +50,7 @@ class MeasuredPair:
         the call's beginning to its end: behind the highest output byte written so far,
         and the lowest input byte needed from then on (its size if none is).
     notes : what about the trace a reader of D should know.
+    unit_bytes : only displacements that are multiples of it may be used.
     """
 
     input: int
@@ -66,6 +67,7 @@ class MeasuredPair:
     notes: tuple[str, ...]
     written: tuple[int, ...]
     needed: tuple[int, ...]
+    unit_bytes: int = 1
 
     @property
     def limits(self) -> tuple[str, ...]:

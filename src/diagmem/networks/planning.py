@@ -177,7 +177,11 @@ def plan_network(
         The model cannot be planned, the solver is not there, or (a fault of ours) the
         verifier rejects the plan.
     """
-    permissions = [] if overlaps == NO_OVERLAPS else permissions_of(model, _known(overlaps))
+    permissions = (
+        []
+        if overlaps == NO_OVERLAPS
+        else permissions_of(model, _known(overlaps), align_bytes=align_bytes)
+    )
     measured = overlaps if isinstance(overlaps, Measured) else None
     problem = problem_of(
         model,

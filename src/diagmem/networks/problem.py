@@ -91,13 +91,16 @@ def _step(operator: ModelOperator, there: set[int], scratch: Mapping[int, int]) 
     )
 
 
-def permissions_of(model: Model, overlaps: str | Measured) -> list[Permission]:
+def permissions_of(
+    model: Model, overlaps: str | Measured, align_bytes: int = ALIGN_BYTES
+) -> list[Permission]:
     """What may overlap: by a formula (``exact`` or ``paper``), or as measured.
 
-    Only an input that dies at its operator may lie over an output that is born there.
+    Only an input that dies at its operator may lie over an output that is born there;
+    where a kernel works at multiples of some bytes only, ``align_bytes`` must be one.
     """
     found = (
-        _as_measured(model, overlaps)
+        _as_measured(model, overlaps, align_bytes)
         if isinstance(overlaps, Measured)
         else _by_formula(model, overlaps)
     )
@@ -120,12 +123,13 @@ def _by_formula(model: Model, method: str) -> Iterator[Permission]:
             )
 
 
-def _as_measured(model: Model, measured: Measured) -> Iterator[Permission]:
+def _as_measured(model: Model, measured: Measured, align_bytes: int) -> Iterator[Permission]:
     """What was seen; where other values would steer the reads elsewhere, no less than a
     formula says, and nothing where they were seen to."""
     for operator in measured.operators:
         for pair in operator.pairs:
-            if any(limit.startswith(DATA_DEPENDENT) for limit in pair.limits):
+            steered = any(limit.startswith(DATA_DEPENDENT) for limit in pair.limits)
+            if steered or align_bytes % max(pair.unit_bytes, 1):
                 continue
             needed, in_place = pair.min_displacement_bytes, pair.in_place
             mirror: int | None = pair.mirror_displacement_bytes

@@ -126,7 +126,8 @@ def _allowed(
 ) -> tuple[str, list[Permission]]:
     """Which overlaps there may be, and where they come from."""
     if isinstance(overlaps, Measured):
-        return "measured", permissions_of(planned, overlaps)
+        align_bytes = _count(made.get("align_bytes")) or ALIGN_BYTES
+        return "measured", permissions_of(planned, overlaps, align_bytes)
     if overlaps is not None:
         return overlaps, permissions_of(planned, overlaps) if overlaps in FORMULAS else []
     # What was recorded for another graph says nothing of this one.
