@@ -208,7 +208,8 @@ def test_mistakes(mobilenet: Path, overlaps: Path, tmp_path: Path, capsys: Captu
     assert "is no plain file" in fails(["/dev/null"], capsys)
     net_overlaps = [str(mobilenet), "--overlaps"]
     assert "excat: cannot be read as overlaps" in fails([*net_overlaps, "excat"], capsys)
-    assert "cannot be read as overlaps" in fails([*net_overlaps, str(mobilenet)], capsys)
+    said = fails([*net_overlaps, str(mobilenet)], capsys)
+    assert "is a network, expected measured overlaps; use diagmem measure" in said
     other = tmp_path / "other.tflite"
     other.write_bytes(small().file())
     said = fails([str(other), "--overlaps", str(overlaps)], capsys)

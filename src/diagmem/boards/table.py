@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
+from diagmem.filetypes import FileType, refuse_other
 
 COLUMNS = (
     "name",
@@ -67,6 +68,7 @@ def read_boards(path: Path) -> tuple[Board, ...]:
     DiagmemError
         The file cannot be read, or a line is no board.
     """
+    refuse_other(path, FileType.BOARDS)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise DiagmemError(f"{path}: is larger than {MAX_FILE_BYTES:,} bytes, expected boards")

@@ -15,6 +15,7 @@ from typing import Any
 from diagmem.check.judge import Finding, Question
 from diagmem.errors import DiagmemError
 from diagmem.files import replacing
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.ops import find_operator
 from diagmem.ops.attributes import parse_words
 
@@ -154,6 +155,7 @@ def read_question(text: str) -> tuple[str, Question]:
     name, colon, number = text.rpartition(":")
     if not colon or not number.isdecimal():
         raise DiagmemError(f"{text}: expected FILE.csv:ROW, rows from 1")
+    refuse_other(Path(name), FileType.RESULTS)
     try:
         with open(name, newline="") as file:
             rows = list(csv.DictReader(file))

@@ -18,6 +18,7 @@ from diagmem.cli.common import (
 )
 from diagmem.errors import DiagmemError
 from diagmem.files import replacing
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.progress import Progress
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.from_pc is None) != (args.to_pc is None):
         raise DiagmemError("--from and --to go together: where a window opens and where it closes")
     check_output(args.output, args.force, args.log, endings=(".dmt",))
+    refuse_other(args.log, FileType.LOG, maybe=[FileType.GZIP, FileType.XZ])
     log = LackeyLog(args.log)
     header = {"imported": "a lackey log"}
     with (

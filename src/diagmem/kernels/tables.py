@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.errors import DiagmemError
+from diagmem.filetypes import FileType, refuse_other
 
 MAX_FILE_BYTES = 1 << 20
 MAX_TEXT = 1000
@@ -26,12 +27,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or str(error)
         raise DiagmemError(f"{path}: cannot read the kernel description: {reason}") from error
     if len(data) > MAX_FILE_BYTES:
+        refuse_other(path, FileType.KERNEL)
         raise DiagmemError(f"{path}: {len(data)} bytes, expected at most {MAX_FILE_BYTES}")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except RecursionError as error:
         raise DiagmemError(f"{path}: nested too deeply") from error
     except ValueError as error:
+        refuse_other(path, FileType.KERNEL)
         raise DiagmemError(f"{path}: not valid TOML: {_one_line(error)}") from error
 
 

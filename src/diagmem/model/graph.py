@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.model.decode import Decoded, decode
 from diagmem.model.elements import ABSENT, ModelOperator, ModelTensor
 from diagmem.model.flat import MAX_BYTES, Flat, Span
@@ -81,6 +82,7 @@ def read_model(source: str | os.PathLike[str] | bytes, name: str = IN_MEMORY) ->
         path, data = name, memoryview(source)
     else:
         path, data = os.fspath(source), _mapped(source)
+        refuse_other(Path(source), FileType.NETWORK)
     decoded = decode(Flat(data, path))
     plan = _plan(path, data, decoded)
     model = Model(

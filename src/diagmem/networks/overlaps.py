@@ -18,6 +18,7 @@ from typing import Any
 
 from diagmem.errors import DiagmemError
 from diagmem.files import replacing
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.steering import steering
@@ -202,6 +203,7 @@ def read_overlaps(path: Path, model: Model) -> Measured:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    refuse_other(path, FileType.OVERLAPS, maybe=[FileType.JSON])
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DiagmemError(f"{path}: is larger than {MAX_BYTES:,} bytes, expected overlaps")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import Symbol, symbols
 from diagmem.record.emulator import emulator_version, find_emulator, find_plugin
@@ -317,6 +318,7 @@ def find_image(name: str) -> Path:
     path = Path(name)
     if not path.is_file():
         raise DiagmemError(f"{name}: no such file")
+    refuse_other(path, FileType.PROGRAM)
     return path.resolve()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.record.elf import aliases, is_elf, platform_of, sanitizer
 from diagmem.record.names import in_object, place
 from diagmem.record.places import check_names
@@ -17,6 +18,7 @@ from diagmem.record.run import Run, exit_text
 from diagmem.record.stream import Received
 from diagmem.record.tool import find_tool
 from diagmem.record.uncalled import has_function, why_uncalled
+from diagmem.shell import command
 
 if TYPE_CHECKING:
     from diagmem.record.recorder import Request
@@ -27,8 +29,10 @@ def find_program(name: str) -> Path:
     found = shutil.which(name)
     if found is None:
         if Path(name).is_file():
-            raise DiagmemError(f"{name}: is not executable; chmod +x it")
+            refuse_other(Path(name), FileType.PROGRAM)
+            raise DiagmemError(f"{name}: is not executable; {command('chmod', '+x', name)}")
         raise DiagmemError(f"{name}: no such program")
+    refuse_other(Path(found), FileType.PROGRAM)
     return Path(found)
 
 

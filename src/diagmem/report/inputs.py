@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from diagmem.errors import DiagmemError
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.report.kernel import kernel_section
 from diagmem.report.network import network_section
 from diagmem.report.results import results_section
@@ -36,6 +37,8 @@ def kind_of(path: Path) -> Kind:
         raise DiagmemError(f"{path}: is empty, expected a trace, a model or results")
     if head.startswith(MAGIC):
         return "trace"
+    shown = (FileType.TRACE, FileType.NETWORK, FileType.RESULTS)
+    refuse_other(path, *shown, maybe=[FileType.JSON])
     return "model" if head[4:8] == b"TFL3" else "results"
 
 
@@ -81,6 +84,7 @@ def sections_of(
 
 def _graph_of(path: Path) -> str:
     """The graph that overlaps were measured on; `read_overlaps` checks the rest."""
+    refuse_other(path, FileType.OVERLAPS, maybe=[FileType.JSON])
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return str(data["model"]["graph_sha256"])

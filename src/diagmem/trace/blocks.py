@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.trace import format as fmt
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
 
@@ -86,6 +87,7 @@ class BlockFile:
     def _file_header(self) -> tuple[int, int]:
         head = self._read(0, fmt.FILE_HEADER.size)
         if len(head) < fmt.FILE_HEADER.size or not head.startswith(fmt.MAGIC):
+            refuse_other(self.path, FileType.TRACE)
             raise TraceError(
                 f"{self.path}: not a diagmem trace: starts with {head[:8]!r}, expected"
                 f" {fmt.MAGIC!r}"

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.errors import DiagmemError
+from diagmem.filetypes import FileType, refuse_other
 from diagmem.kernels.tflm.inputs import generator
 from diagmem.kernels.tflm.processes import (
     child_command,
@@ -122,6 +123,7 @@ def read_inputs(model: Model, path: Path) -> list[Array]:
     DiagmemError
         The file cannot be read, or an array is missing or of another shape or type.
     """
+    refuse_other(path, FileType.ARRAYS)
     try:
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[name] for name in file.files} if hasattr(file, "files") else {}
