@@ -250,7 +250,8 @@ class Trace:
                 elif not (_touched(input_) or _touched(output)):
                     pairs.append(apart(input_, output, _UNTOUCHED))
                 elif not output.stored.any():
-                    pairs.append(apart(input_, output, wrote_nothing(output.name)))
+                    nothing = apart(input_, output, wrote_nothing(output.name))
+                    pairs.append(replace(nothing, notes=(*nothing.notes, *notes)))
                 elif window.several_threads:
                     pairs.append(apart(input_, output, _THREADS))
                 else:
@@ -290,7 +291,7 @@ class Trace:
         if not any(is_copy(site) for site in self._file.sites):
             return ()
         if self.mode == "summary":
-            return copy_notes.in_summary(self._file.sites)
+            return copy_notes.in_summary(self._file.copies_in(record.window.index))
         ticks = copy_notes.deciding_ticks(pair.limit)
         sites = self._reader.sites_at(record, ticks)
         return copy_notes.decided_by(self._file.sites[sites[tick]] for tick in ticks)

@@ -15,11 +15,13 @@ import pytest
 
 from diagmem.arena import Options
 from diagmem.errors import DiagmemError
+from diagmem.kernels.tflm.network import random_inputs
 from diagmem.model.graph import Model, read_model
 from diagmem.model.zoo import open_zoo
+from diagmem.networks.measure import measure
 from diagmem.networks.overlaps import identity, read_overlaps, write_overlaps
 from diagmem.networks.planning import plan_network
-from tests.model.build import small
+from tests.model.build import Draft, small
 from tests.networks.by_formula import as_measured
 from tests.networks.random_models import random_model
 
@@ -204,3 +206,21 @@ def test_an_overlap_of_a_tensor_that_lives_on_is_no_permission() -> None:
     operators = (measured.operators[0], claimed, measured.operators[2])
     found = plan_network(model, replace(measured, operators=operators))
     assert [p.operator for p in found.problem.permissions] == [0, 2]
+
+
+def test_copies_are_noted_where_they_were_made(tflm: None) -> None:
+    """CONCATENATION copies by memcpy, ABS does not."""
+    draft = Draft()
+    sources = [draft.tensor((8, 16)) for _ in range(2)]
+    wide, last = draft.tensor((8, 32)), draft.tensor((8, 32))
+    made = draft.tensor((8, 16))
+    draft.operator("ABS", [sources[0]], [made])
+    draft.operator("CONCATENATION", [made, sources[1]], [wide], "Concatenation", axis=1)
+    draft.operator("ABS", [wide], [last])
+    model = read_model(draft.io(sources, [last]).file(), "joined.tflite")
+    measured = measure(model, random_inputs(model, 0))
+    copies = [
+        sum("counts as what it promises" in note for pair in o.pairs for note in pair.notes)
+        for o in measured.operators
+    ]
+    assert copies == [0, 2, 0]

@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 import diagmem
+from diagmem.cli.main import main
 from diagmem.record.places import BufferPlace
 from diagmem.record.recorder import Request, record
 from diagmem.record.tool import Tool
@@ -162,6 +163,21 @@ def test_a_summary_knows_which_copies_there_were(
         assert summary.windows[0].events == whole.windows[0].events
     assert pair.min_displacement_bytes == exact.min_displacement_bytes
     assert any(note.startswith("memcpy at copies.c:") for note in pair.notes)
+
+
+def test_a_summary_knows_the_copies_of_each_window(
+    programs: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Also of one that an earlier window has made already."""
+    path = tmp_path / "s.dmt"
+    with trace(programs(), path, "memcpy", "bzero", "nothing", "memcpy", mode="summary") as opened:
+        pairs = [window.pairs[0] for window in opened.overlaps()]
+    notes = [
+        [note.split(" at ")[0] for note in pair.notes if "counts as what it promises" in note]
+        for pair in pairs
+    ]
+    assert notes == [["memcpy"], ["memset"], [], ["memcpy"]]
+    assert main(["validate", str(path)]) == 0
 
 
 def test_a_copy_that_does_not_decide_is_not_named(

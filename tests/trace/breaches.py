@@ -164,6 +164,39 @@ def site_twice(s: Surgery) -> Place:
     return {"block": meta, "record": sum(1 for _ in s.all_records()) - 1}
 
 
+COPY = {"type": "site", "site": 990, "kind": "memcpy load", "size": 0, "pc": 1}
+
+
+def with_copies(s: Surgery, *copies: tuple[int, int]) -> Place:
+    """Copies (window, site) behind the first window's record, the last of them wrong."""
+    at, number = find(s, "window")
+    told = [{"type": "copy", "window": window, "site": site} for window, site in copies]
+    first = next(n for block, n, _ in s.all_records() if block is at)
+    place = number - first + 1
+    at.records = [*at.records[:place], COPY, *told, *at.records[place:]]
+    return {"block": at, "record": number + 1 + len(told)}
+
+
+@breaks("copies", summary=True)
+def copy_of_another_window(s: Surgery) -> Place:
+    return with_copies(s, (0, 990), (1, 990))
+
+
+@breaks("copies", summary=True)
+def copy_of_a_plain_site(s: Surgery) -> Place:
+    return with_copies(s, (0, 991))
+
+
+@breaks("copies", summary=True)
+def copy_twice(s: Surgery) -> Place:
+    return with_copies(s, (0, 990), (0, 990))
+
+
+@breaks("copies")
+def copy_among_events(s: Surgery) -> Place:
+    return with_copies(s, (0, 990))
+
+
 @breaks("classes")
 def class_of_unknown_site(s: Surgery) -> Place:
     meta = s.of_kind(BlockType.META)[-1]

@@ -97,6 +97,7 @@ typedef struct {
    UInt last_class;  /* ... is this one */
    UInt last_buffer; /* the buffer it touched ... */
    UInt only_in;     /* ... which in window `only_in` - 1 no other overlaps */
+   UInt told_in;     /* a copy that window `told_in` - 1 of a summary made */
    DmClass* classes;
 } DmSite;
 

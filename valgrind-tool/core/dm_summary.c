@@ -214,9 +214,19 @@ void dm_summary_consume(const DmRecord* from, const DmRecord* to)
 
 void dm_summary_bulk(UInt site, DmSpan* span, Addr addr, SizeT size)
 {
-   Bool store = dm_sites[site].store;
-   /* Which copies there were is worth knowing; of other accesses it is not kept. */
-   if (dm_sites[site].kind >= DM_MEMCPY_LOAD) dm_class(site, (UInt)(span - dm_window.spans));
+   DmSite* s = &dm_sites[site];
+   Bool store = s->store;
+   /* Which copies a window made is worth knowing; of other accesses it is not kept. */
+   if (s->kind >= DM_MEMCPY_LOAD) {
+      dm_class(site, (UInt)(span - dm_window.spans));
+      if (s->told_in != dm_window.index + 1) {
+         s->told_in = dm_window.index + 1;
+         dm_json_begin("copy");
+         dm_json_number("window", dm_window.index);
+         dm_json_number("site", site);
+         dm_json_send();
+      }
+   }
    expect(1);
    dm_window.stores += store;
    touch_all(span, addr, size, store, ++dm_window.events);

@@ -158,7 +158,7 @@ def receive(
             complete(record, received)
             _note(received, record)
             _note_function(received, record)
-            if record["type"] in ("window", "window end", "site", "class"):
+            if record["type"] in ("window", "window end", "site", "class", "copy"):
                 writer.add_meta(_without_paths(record))
             if record["type"] == "window end":
                 writer.events += record["events"] if _is_summary(received) else 0

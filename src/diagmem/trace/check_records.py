@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from diagmem.trace.format import COPY_KINDS
 from diagmem.trace.invariants import Finding, Findings
 from diagmem.trace.layout import ADDRESS_END, Touching, in_order, spans_of
 from diagmem.trace.model import Buffer
@@ -55,6 +56,8 @@ class RecordChecker:
         self.records = 0
         self.event_blocks_events = 0
         self._site_kinds: dict[int, tuple[int, bool]] = {}
+        self._copy_sites: set[int] = set()
+        self._copies: set[tuple[int, int]] = set()
         self._classes: list[tuple[int, int]] = []
         self._known: set[tuple[int, int]] = set()
         self._open: WindowState | None = None
@@ -108,8 +111,12 @@ class RecordChecker:
                     self._broken("sites", f"site {record['site']} again", "a new number")
                 store = record["kind"].endswith("store")
                 self._site_kinds[record["site"]] = (record["size"], store)
+                if record["kind"] in COPY_KINDS:
+                    self._copy_sites.add(record["site"])
             case "class":
                 self._take_class(record)
+            case "copy":
+                self._take_copy(record)
         self.records += 1
 
     def _broken(self, invariant: str, found: str, expected: str, window: int | None = None) -> None:
@@ -132,6 +139,18 @@ class RecordChecker:
             self._broken("classes", f"site {pair[0]} and span {pair[1]} again", "a new pair")
         self._known.add(pair)
         self._classes.append(pair)
+
+    def _take_copy(self, record: Record) -> None:
+        window, site = record["window"], record["site"]
+        if self.mode != "summary":
+            self._broken("copies", f"a copy in mode {self.mode}", "one in a summary", window)
+        if self._open is None or self._open.index != window:
+            self._broken("copies", f"a copy of window {window}", "one of the open window", window)
+        if site not in self._copy_sites:
+            self._broken("copies", f"the site {site}", "one of a library's copy", window)
+        if (window, site) in self._copies:
+            self._broken("copies", f"site {site} again", "each once", window)
+        self._copies.add((window, site))
 
     def _take_window(self, record: Record) -> None:
         index, expected = record["index"], len(self.windows)

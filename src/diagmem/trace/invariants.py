@@ -25,6 +25,8 @@ INVARIANTS: dict[str, str] = {
     "sites": "A site is described once.",
     "classes": "Classes are numbered from 0 in file order; each joins a site described before"
     " it to a span, and no two are the same.",
+    "copies": "Only a summary tells which copies a window made: each once, while the window is"
+    " open, by a site of a library's copy described before.",
     "windows": "Windows are numbered from 0 in file order.",
     "window-order": "Windows are apart in time: each ends before the next begins, and its"
     " events come before the next one's.",

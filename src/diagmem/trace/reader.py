@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockFile
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
-from diagmem.trace.model import Window
+from diagmem.trace.model import Site, Window
 from diagmem.trace.records import Record, RecordError, buffer_of, parse, site_of
 from diagmem.trace.tally import Tallies, Tally
 
@@ -35,6 +35,8 @@ class _Meta:
     window_ends: dict[int, Record] = field(default_factory=dict)
     sites: dict[int, Record] = field(default_factory=dict)
     classes: list[tuple[int, int]] = field(default_factory=list)
+    copies: list[tuple[int, int]] = field(default_factory=list)
+    """Window and site."""
 
 
 class TraceFile:
@@ -108,6 +110,11 @@ class TraceFile:
             raise TraceError(f"{self.path}: there is no window {window}; it holds {held}")
         return self._by_index[window]
 
+    def copies_in(self, window: int) -> Sequence[Site]:
+        """The sites of library copies that a window of a summary made; all that there are
+        in a file that does not say."""
+        return self._copies.get(window, ()) if self._copies else self.sites
+
     def blocks_of(self, kind: BlockType, window: int) -> Iterator[BlockHeader]:
         """The blocks that tell of a window, in file order."""
         here = (self._block_windows[:, 0] <= window) & (window < self._block_windows[:, 1])
@@ -150,6 +157,8 @@ class TraceFile:
                         meta.sites[record["site"]] = record
                     case "class":
                         self._add_class(meta, record, block)
+                    case "copy":
+                        meta.copies.append((record["window"], record["site"]))
         return meta
 
     def _add_class(self, meta: _Meta, record: Record, block: BlockHeader) -> None:
@@ -167,6 +176,10 @@ class TraceFile:
         except KeyError as error:
             raise TraceError(f"{self.path}: a class names the unknown site {error}") from None
         self.class_span = np.array([span for _, span in meta.classes], np.uint32)
+        self._copies: dict[int, list[Site]] = {}
+        for window, site in meta.copies:
+            if site in number:
+                self._copies.setdefault(window, []).append(self.sites[number[site]])
 
     def _tallies(self) -> Tallies:
         stores = np.array([site.kind.endswith("store") for site in self.sites], bool)

@@ -89,6 +89,7 @@ RECORDS: dict[str, dict[str, Field]] = {
         "line": Field("number", required=False),
     },
     "class": {"class": Field("index"), "site": Field("index"), "span": Field("index")},
+    "copy": {"window": Field("index"), "site": Field("index")},
     "end": {
         "complete": Field("flag"),
         "reason": Field("text"),
@@ -96,7 +97,7 @@ RECORDS: dict[str, dict[str, Field]] = {
         "blocks": Field("number"),
     },
 }
-TOP_LEVEL = ("header", "window", "window end", "site", "class", "end")
+TOP_LEVEL = ("header", "window", "window end", "site", "class", "copy", "end")
 """Records of their own; the others lie inside a window's."""
 
 
