@@ -119,7 +119,8 @@ def test_one_buffer_and_no_pair(make_trace: MakeTrace, tmp_path: Path, role: Rol
     picture = draw_file(make_trace([("b", role, 5)], rows), tmp_path / "a.svg")
     assert picture.buffers == ("b",)
     assert picture.pair is None
-    assert any("no pair" in note for note in picture.notes)
+    said = "b: in place by construction" if role is Role.INOUT else "no pair"
+    assert any(said in note for note in picture.notes)
 
 
 def test_a_hundred_buffers(make_trace: MakeTrace, tmp_path: Path) -> None:
