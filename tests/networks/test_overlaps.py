@@ -160,7 +160,7 @@ def test_mutated_files_are_refused_or_planned(model: Model, written: Path) -> No
             measured = read_overlaps(written, model)
             plan_network(model, measured, solver="heuristic", options=Options(iterations=5))
             planned += 1
-    assert planned > 5
+    assert planned > 3
 
 
 def test_every_entry_of_every_kind(model: Model, written: Path) -> None:

@@ -2,8 +2,9 @@
 
 from diagmem.arena.blocking import Crowded, blocking
 from diagmem.arena.bound import largest_live_sum, lower_bound
-from diagmem.arena.planners import PLANNERS, Planner
+from diagmem.arena.planners import PLANNERS
 from diagmem.arena.problem import Block, Options, Permission, Plan, Problem, Role, Step
+from diagmem.arena.together import Planner
 from diagmem.arena.verify import Claim, verify, verify_plan
 
 __all__ = [

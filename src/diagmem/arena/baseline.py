@@ -8,13 +8,17 @@ from diagmem.arena.bound import lower_bound_units
 from diagmem.arena.geometry import Geometry, geometry, make_plan
 from diagmem.arena.problem import Options, Plan, Problem
 from diagmem.arena.stacking import stack
+from diagmem.arena.together import joining
 
 
 def without_overlap(problem: Problem) -> Problem:
-    """The same with no permission: give it to any planner."""
-    return replace(problem, permissions=())
+    """The same with no permission but those that must be used: give it to any planner."""
+    needed = set(problem.in_place)
+    kept = (p for p in problem.permissions if (p.input, p.output) in needed)
+    return replace(problem, permissions=tuple(kept))
 
 
+@joining
 def tflm_greedy(problem: Problem, options: Options) -> Plan:
     """The plan of TFLM's `GreedyMemoryPlanner`.
 
@@ -27,6 +31,7 @@ def tflm_greedy(problem: Problem, options: Options) -> Plan:
     return _stacked(shape, order, "tflm-greedy")
 
 
+@joining
 def first_fit(problem: Problem, options: Options) -> Plan:
     """Blocks as they come to life, each in the lowest gap."""
     shape = geometry(without_overlap(problem))

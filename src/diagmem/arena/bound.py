@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from diagmem.arena.geometry import Geometry, Keep, geometry, units
 from diagmem.arena.problem import Problem
+from diagmem.arena.together import joined
 
 
 def largest_live_sum(problem: Problem) -> int:
@@ -14,7 +15,7 @@ def largest_live_sum(problem: Problem) -> int:
 
     No plan without overlap has a smaller arena.  Sizes are rounded up to the alignment.
     """
-    align = problem.align_bytes
+    problem, align = joined(problem), problem.align_bytes
     return align * max(_live_sums(problem, [units(b.size_bytes, align) for b in problem.blocks]))
 
 
@@ -26,7 +27,7 @@ def lower_bound(problem: Problem) -> int:
     and so are inputs.  So the arena is at least the live sum less all that can be
     shared there, and `_shared` is at least that.
     """
-    return problem.align_bytes * lower_bound_units(geometry(problem))
+    return problem.align_bytes * lower_bound_units(geometry(joined(problem)))
 
 
 def lower_bound_units(geometry: Geometry) -> int:

@@ -10,6 +10,7 @@ from diagmem.arena.bound import lower_bound_units
 from diagmem.arena.geometry import Keep, geometry, make_plan
 from diagmem.arena.heuristic import heuristic
 from diagmem.arena.problem import Options, Plan, Problem
+from diagmem.arena.together import joining
 from diagmem.errors import DiagmemError
 from diagmem.installing import package_command
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 WORKERS = 2
 
 
+@joining
 def exact(problem: Problem, options: Options) -> Plan:
     """An optimal plan, or the best after ``time_limit_s`` with the bound reached.
 

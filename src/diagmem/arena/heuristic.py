@@ -21,6 +21,7 @@ from diagmem.arena.bound import lower_bound_units
 from diagmem.arena.geometry import Geometry, geometry, make_plan
 from diagmem.arena.problem import Options, Plan, Problem
 from diagmem.arena.stacking import placed
+from diagmem.arena.together import joining
 
 STARTS = 4
 """How many of the first layouts the search starts from, with an equal share of it."""
@@ -50,6 +51,7 @@ class _Layout:
         return self.top, self.excess
 
 
+@joining
 def heuristic(problem: Problem, options: Options) -> Plan:
     """A plan close to the best one, in a second or so; optimal if it meets the bound."""
     shape = geometry(problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -10,13 +10,13 @@ from diagmem.arena.baseline import first_fit, tflm_greedy
 from diagmem.arena.exact import exact, improved, ortools_is_installed
 from diagmem.arena.heuristic import heuristic
 from diagmem.arena.problem import Options, Plan, Problem
+from diagmem.arena.together import Planner, joining
 
 AUTO_TIME_LIMIT_S = 10.0
 """The most that `auto` gives the exact planner."""
 
-Planner = Callable[[Problem, Options], Plan]
 
-
+@joining
 def auto(problem: Problem, options: Options) -> Plan:
     """The heuristic; where that is not proven optimal and OR-tools is installed, the
     exact planner for a few seconds."""

@@ -8,7 +8,7 @@ displacements they may.  Nothing here knows of model files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,6 +71,8 @@ class Problem:
     steps : the operators, in execution order.
     align_bytes : every offset is a multiple of it.
     pinned : tensors that nothing may touch from the first operator to the last.
+    in_place : pairs (input, output) that must lie at one place, by kernels that have one
+        buffer for both; each has a permission, too.
 
     Raises
     ------
@@ -83,6 +85,7 @@ class Problem:
     steps: tuple[Step, ...]
     align_bytes: int = 16
     pinned: frozenset[int] = frozenset()
+    in_place: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.align_bytes < 1:
@@ -101,6 +104,8 @@ class Problem:
             raise ValueError("two permissions for one input and one output")
         for permission in self.permissions:
             _check_permission(permission, self, blocks)
+        permitted = {(p.input, p.output) for p in self.permissions if p.in_place}
+        _check_in_place(self.in_place, permitted, blocks)
 
     @property
     def operators(self) -> int:
@@ -176,6 +181,21 @@ def _check_pinned(tensor: int, blocks: Mapping[int, Block], operators: int) -> N
             f"{block.name} is pinned but lives in operators [{block.first}, {block.end});"
             f" expected [0, {operators})"
         )
+
+
+def _check_in_place(
+    pairs: Sequence[tuple[int, int]],
+    permitted: Set[tuple[int, int]],
+    blocks: Mapping[int, Block],
+) -> None:
+    for pair in pairs:
+        if pair not in permitted:
+            raise ValueError(f"{pair} must lie at one place and there is no permission for it")
+        if blocks[pair[0]].size_bytes != blocks[pair[1]].size_bytes:
+            raise ValueError(f"{pair} must lie at one place and are of different sizes")
+    for side in zip(*pairs, strict=True):
+        if len(set(side)) != len(side):
+            raise ValueError("a tensor must lie at one place with two others")
 
 
 def _check_permission(

@@ -29,6 +29,7 @@ class Claim:
     outputs : tensors whose values are needed after the last.
     pinned : tensors whose bytes are nobody else's at any time.
     permissions : the overlaps that are allowed.
+    in_place : pairs (input, output) that must lie at one place.
     """
 
     names: Mapping[int, str]
@@ -41,6 +42,7 @@ class Claim:
     pinned: Sequence[int]
     permissions: Sequence[Permission]
     arena_bytes: int
+    in_place: Sequence[tuple[int, int]] = ()
 
 
 def verify_plan(problem: Problem, plan: Plan) -> list[str]:
@@ -60,6 +62,7 @@ def verify_plan(problem: Problem, plan: Plan) -> list[str]:
             pinned=sorted(problem.pinned),
             permissions=problem.permissions,
             arena_bytes=plan.arena_bytes,
+            in_place=problem.in_place,
         )
     )
 
@@ -92,6 +95,13 @@ def _misplaced(claim: Claim) -> list[str]:
         elif offset + size > claim.arena_bytes:
             found.append(
                 f"{name} ends at byte {offset + size}, behind the arena of {claim.arena_bytes}"
+            )
+    for source, target in claim.in_place:
+        here, there = claim.offsets.get(source), claim.offsets.get(target)
+        if here != there:
+            found.append(
+                f"{claim.names[target]} lies at {there}, not where {claim.names[source]} does, at"
+                f" {here}: its operator works in place"
             )
     return found
 

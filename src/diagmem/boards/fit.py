@@ -159,11 +159,16 @@ def needs_of(
 
 
 def _apart(overlaps: str | Measured) -> str | Measured:
-    """No overlaps, but the scratch memory that was measured with them."""
+    """No overlaps but those of kernels that work in place, and the scratch memory that was
+    measured with them."""
     if not isinstance(overlaps, Measured):
         return NO_OVERLAPS
     return replace(
-        overlaps, operators=tuple(replace(operator, pairs=()) for operator in overlaps.operators)
+        overlaps,
+        operators=tuple(
+            replace(one, pairs=tuple(pair for pair in one.pairs if pair.in_place_only))
+            for one in overlaps.operators
+        ),
     )
 
 

@@ -10,7 +10,7 @@ order, type and size.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -115,7 +115,11 @@ class Library:
         return {"kernels": place, "parameters": words}
 
     def kernel(
-        self, layer: Layer, facts: Mapping[str, str] = MappingProxyType({})
+        self,
+        layer: Layer,
+        facts: Mapping[str, str] = MappingProxyType({}),
+        *,
+        refused: Callable[[Kernel], str] = lambda kernel: "",
     ) -> Kernel | NoKernel:
         """The first description, by name, that computes the layer.
 
@@ -123,6 +127,7 @@ class Library:
         ----------
         facts : what else a runtime picks a kernel by (`diagmem.model.facts`, and the
             ``target``), for descriptions that have such parameters.
+        refused : why a kernel that fits is not to be had, or empty.
 
         Raises
         ------
@@ -149,7 +154,10 @@ class Library:
         for one in candidates:
             found = self._fitting(one, layer, words, facts)
             if isinstance(found, Kernel):
-                return found
+                why = refused(found)
+                if not why:
+                    return found
+                found = NoKernel(f"{one.path.name} {why}")
             reasons.append(found.reason)
         return NoKernel("; ".join(reasons))
 
@@ -170,8 +178,11 @@ class Library:
             return NoKernel(f"{name} is for layers where {one.when}")
         if kernel.operator != layer.operator:
             return NoKernel(f"{name} is for {kernel.operator or 'no operator'}")
-        for role, tensors in ((Role.INPUT, layer.inputs), (Role.OUTPUT, layer.outputs)):
-            said = [(b.dtype.name, b.elements) for b in kernel.with_role(role)]
+        for role, buffers, tensors in (
+            (Role.INPUT, kernel.inputs, layer.inputs),
+            (Role.OUTPUT, kernel.outputs, layer.outputs),
+        ):
+            said = [(b.dtype.name, b.elements) for b in buffers]
             if said != _told(tensors):
                 return NoKernel(
                     f"{name} has {role}s {_listed(said)}, the layer {_listed(_told(tensors))}"

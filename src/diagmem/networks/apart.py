@@ -8,12 +8,11 @@ leaves it alone: then displacement 0 is safe, and nothing is said of any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from diagmem.arena.baseline import tflm_greedy
-from diagmem.arena.problem import Options, Problem
+from diagmem.arena.problem import Options
+from diagmem.arena.together import joined, roots_of
 from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes, read_model
 from diagmem.model.write import write_planned
 from diagmem.networks.problem import problem_of
@@ -38,15 +37,9 @@ def aliases(model: Model) -> dict[int, int]:
 
 def _offsets(model: Model) -> dict[int, int]:
     """The offset of each tensor of the arena, in bytes."""
-    known = aliases(model)
-    roots = {}
-    for tensor in model.activations:
-        root = tensor.index
-        while root in known:
-            root = known[root]
-        roots[tensor.index] = root
-    placed = tflm_greedy(_joined(problem_of(model), roots), Options()).offsets
-    return {tensor: placed[root] for tensor, root in roots.items()}
+    roots = roots_of((source, target) for target, source in aliases(model).items())
+    placed = tflm_greedy(joined(problem_of(model), roots), Options()).offsets
+    return {t.index: placed[roots.get(t.index, t.index)] for t in model.activations}
 
 
 def model_apart(model: Model, directory: Path) -> Model:
@@ -55,27 +48,3 @@ def model_apart(model: Model, directory: Path) -> Model:
     path = directory / "apart.tflite"
     write_planned(model, [offsets.get(t.index, PLANNED_ONLINE) for t in model.tensors], path)
     return read_model(path)
-
-
-def _joined(problem: Problem, roots: Mapping[int, int]) -> Problem:
-    """The same, with the lives of all tensors of one place made one."""
-    lives: dict[int, tuple[int, int]] = {}
-    for block in problem.blocks:
-        first, end = lives.get(roots[block.tensor], (block.first, block.end))
-        lives[roots[block.tensor]] = min(first, block.first), max(end, block.end)
-    return replace(
-        problem,
-        blocks=tuple(
-            replace(block, first=lives[block.tensor][0], end=lives[block.tensor][1])
-            for block in problem.blocks
-            if block.tensor in lives
-        ),
-        steps=tuple(
-            replace(
-                step,
-                reads=tuple(dict.fromkeys(roots[t] for t in step.reads)),
-                writes=tuple(dict.fromkeys(roots[t] for t in step.writes)),
-            )
-            for step in problem.steps
-        ),
-    )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from diagmem.kernels.cases import Case
 from diagmem.kernels.library import Library, NoKernel
-from diagmem.kernels.model import Kernel
+from diagmem.kernels.model import BufferSpec, Kernel
 from diagmem.kernels.target.kernel import TARGET, for_target, why_too_large
 from diagmem.model.elements import ModelOperator
 from diagmem.model.facts import facts_of
 from diagmem.model.graph import Model
 from diagmem.model.layers import LayerOf, NoRule, layer_of
+from diagmem.networks.in_place import destroys
+from diagmem.ops.layer import Tensor
 from diagmem.trace.model import Role
 
 NO_KERNEL = "no kernel"
@@ -28,12 +30,27 @@ class Chosen:
 
     @property
     def tensors(self) -> Mapping[str, int]:
-        """The tensors by the names of the buffers that they are; constants are in it not."""
-        layer, tensors = self.found.layer, self.found.tensors
+        """The tensors by the names of the buffers that they are, constants not among them;
+        of a buffer that is input and output its output."""
+        return {**self.inputs, **self.outputs}
+
+    @property
+    def inputs(self) -> Mapping[str, int]:
+        """Those that the operator is given."""
+        return self._named(self.kernel.inputs, self.found.layer.inputs)
+
+    @property
+    def outputs(self) -> Mapping[str, int]:
+        """Those that it makes."""
+        return self._named(self.kernel.outputs, self.found.layer.outputs)
+
+    def _named(
+        self, buffers: Sequence[BufferSpec], operands: Sequence[Tensor]
+    ) -> Mapping[str, int]:
+        tensors = self.found.tensors
         return {
             buffer.name: tensors[operand.name]
-            for role, operands in ((Role.INPUT, layer.inputs), (Role.OUTPUT, layer.outputs))
-            for buffer, operand in zip(self.kernel.with_role(role), operands, strict=True)
+            for buffer, operand in zip(buffers, operands, strict=True)
             if operand.name in tensors
         }
 
@@ -50,7 +67,12 @@ def choose(model: Model, operator: ModelOperator, library: Library, target: str)
     found = layer_of(model, operator)
     if isinstance(found, NoRule):
         return found.reason
-    kernel = library.kernel(found.layer, {**facts_of(model, operator), TARGET: target})
+
+    def refused(kernel: Kernel) -> str:
+        return _destroys(model, operator, Chosen(kernel, found))
+
+    facts = {**facts_of(model, operator), TARGET: target}
+    kernel = library.kernel(found.layer, facts, refused=refused)
     if isinstance(kernel, NoKernel):
         return f"{NO_KERNEL}: {kernel.reason}"
     if not target:
@@ -58,3 +80,14 @@ def choose(model: Model, operator: ModelOperator, library: Library, target: str)
     kernel = for_target(kernel, target)
     reason = why_too_large(target, Case(kernel))
     return f"{NO_KERNEL}: {reason}" if reason else Chosen(kernel, found)
+
+
+def _destroys(model: Model, operator: ModelOperator, chosen: Chosen) -> str:
+    """Why a kernel that works in place is none for the operator; empty where it is."""
+    for buffer in chosen.kernel.with_role(Role.INOUT):
+        if buffer.name not in chosen.inputs or buffer.name not in chosen.outputs:
+            return f"works in place: {buffer.name} is a constant here"
+        why = destroys(model, operator, chosen.inputs[buffer.name], chosen.outputs[buffer.name])
+        if why:
+            return f"works in place and would destroy its input: {why}"
+    return ""

@@ -32,7 +32,7 @@ from diagmem.model.elements import ModelOperator
 from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.apart import ALIASING
-from diagmem.networks.chosen import NO_KERNEL, choose
+from diagmem.networks.chosen import NO_KERNEL, Chosen, choose
 from diagmem.networks.operators import (
     Moment,
     OperatorCall,
@@ -49,7 +49,8 @@ from diagmem.networks.overlaps import (
     identity,
 )
 from diagmem.networks.problem import ALIGN_BYTES
-from diagmem.overlap import Overlap
+from diagmem.overlap import IN_PLACE, Overlap
+from diagmem.trace.model import Role
 
 HOST = platform.machine()
 """The kernels run here: ``x86_64``."""
@@ -180,7 +181,13 @@ def _operator(
             known[key] = _evidence(kernel, inputs)
     except DiagmemError as error:
         raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
-    return _judged(model, moment, chosen.tensors, known[key])
+    proofs = known[key].proofs
+    for buffer in kernel.with_role(Role.INOUT):
+        proof = proofs[buffer.name, buffer.name]
+        if not proof.proven:
+            # In place or not at all: there is no plan that makes it right.
+            return _apart(model, moment, f"{NO_KERNEL}: {kernel.name} is not proven: {proof.why}")
+    return _judged(model, moment, chosen, known[key])
 
 
 # ---- what a kernel shows
@@ -223,29 +230,34 @@ def _in_place(kernel: Kernel, proof: Proof, seeds: range) -> bool:
     return prove_pairs(kernel, [pair], displacement_bytes=0, inputs=len(seeds))[0].proven
 
 
-def _judged(
-    model: Model, moment: Moment, tensors: Mapping[str, int], evidence: _Evidence
-) -> MeasuredOperator:
+def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -> MeasuredOperator:
     """The kernel's answers for the operator's tensors."""
-    kernel = evidence.kernel
-    renamed = {
-        buffer: replace(evidence.live[buffer], name=name_of(number))
-        for buffer, number in tensors.items()
-    }
+    kernel, inputs, outputs = evidence.kernel, chosen.inputs, chosen.outputs
+
+    def named(buffer: str, tensor: int) -> BufferLiveness:
+        return replace(evidence.live[buffer], name=name_of(tensor))
+
     requested = (-(-size // ALIGN_BYTES) * ALIGN_BYTES for size in kernel.requests)
     judged: dict[tuple[int, int], list[MeasuredPair]] = {}
     for pair, overlap in evidence.overlaps.items():
-        if not all(buffer in tensors for buffer in pair):
+        source, target = pair
+        if source not in inputs or target not in outputs:
             continue
         # One by one: a tensor given twice is two buffers of the kernel.
-        live = {name_of(tensors[buffer]): renamed[buffer] for buffer in pair}
+        both = named(source, inputs[source]), named(target, outputs[target])
+        live = {buffer.name: buffer for buffer in both}
         call = OperatorCall(live, [_proven(overlap, evidence.proofs[pair], live)], evidence.events)
         [one] = measured_operator(model, moment, call).pairs
         at_zero = one.in_place and pair in evidence.in_place
         one = replace(one, in_place=at_zero, unit_bytes=evidence.proofs[pair].unit_bytes)
+        if overlap.by_construction:
+            one = replace(one, in_place_only=True, formula_says=IN_PLACE)
         judged.setdefault((one.input, one.output), []).append(one)
     whole = OperatorCall(
-        live={name_of(tensors[buffer]): one for buffer, one in renamed.items()},
+        live={
+            name_of(tensor): named(buffer, tensor)
+            for buffer, tensor in (*inputs.items(), *outputs.items())
+        },
         overlaps=(),
         events=evidence.events,
         scratch_bytes=sum(requested),
@@ -268,6 +280,8 @@ def _judged(
 def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) -> Overlap:
     """The overlap that stands after the runs, between tensors."""
     source, target = live
+    if overlap.by_construction:
+        return replace(overlap, input=source, output=target)
     hidden = f"damage may stay hidden: {proof.saturation}" if proof.saturation else ""
     tried = f"{proof.displacements_tried:,} of {proof.displacements_possible:,}"
     sampled = "" if proof.exhaustive else f"{SAMPLED}: {tried} displacements run"

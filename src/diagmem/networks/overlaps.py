@@ -52,6 +52,7 @@ class MeasuredPair:
         and the lowest input byte needed from then on (its size if none is).
     notes : what about the trace a reader of D should know.
     unit_bytes : only displacements that are multiples of it may be used.
+    in_place_only : the kernel has one buffer for both: they must lie at one place.
     """
 
     input: int
@@ -69,6 +70,7 @@ class MeasuredPair:
     written: tuple[int, ...]
     needed: tuple[int, ...]
     unit_bytes: int = 1
+    in_place_only: bool = False
 
     @property
     def limits(self) -> tuple[str, ...]:

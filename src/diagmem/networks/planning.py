@@ -23,8 +23,16 @@ from diagmem.arena.baseline import first_fit, tflm_greedy, without_overlap
 from diagmem.errors import DiagmemError
 from diagmem.model.graph import PLANNED_ONLINE, Model
 from diagmem.model.write import write_planned
+from diagmem.networks.in_place import in_place_of
 from diagmem.networks.overlaps import LIMITS, SAMPLED, Measured, identity
-from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, permissions_of, problem_of, scratch_of
+from diagmem.networks.problem import (
+    ALIGN_BYTES,
+    FORMULAS,
+    permissions_of,
+    pinned_of,
+    problem_of,
+    scratch_of,
+)
 from diagmem.networks.structure import PAIRS, PINNED, recorded_pairs
 
 NO_OVERLAPS = "none"
@@ -183,12 +191,15 @@ def plan_network(
         else permissions_of(model, _known(overlaps), align_bytes=align_bytes)
     )
     measured = overlaps if isinstance(overlaps, Measured) else None
+    pinned = pinned_of(model, pin_io=pin_io)
+    in_place = list(in_place_of(model, measured, pinned, without)) if measured else []
     problem = problem_of(
         model,
         [one for one in permissions if one.operator not in without],
         align_bytes=align_bytes,
         pin_io=pin_io,
         scratch_bytes=scratch_of(measured) if measured else None,
+        in_place=in_place,
     )
     given = options or Options()
     plan = PLANNERS[solver](problem, given)

@@ -28,6 +28,7 @@ def problem_of(
     align_bytes: int = ALIGN_BYTES,
     pin_io: bool = False,
     scratch_bytes: Mapping[int, int] | None = None,
+    in_place: Sequence[tuple[int, int]] = (),
 ) -> Problem:
     """What is to be placed.
 
@@ -37,6 +38,7 @@ def problem_of(
     pin_io : nothing else ever lies where the model's inputs and outputs do.  Nor does it,
         in any case, where an output of `KEEPING` lies.
     scratch_bytes : what an operator takes of the arena besides, by its number.
+    in_place : of `diagmem.networks.in_place.in_place_of`.
 
     Raises
     ------
@@ -51,9 +53,7 @@ def problem_of(
             f"an alignment of {align_bytes} bytes, expected a multiple of {LEAST_ALIGN_BYTES}:"
             " TFLM places scratch of 32-bit numbers behind the tensors"
         )
-    pinned = {*model.inputs, *model.outputs} if pin_io else set()
-    pinned |= {t for o in model.operators if o.name in KEEPING for t in o.outputs}
-    pinned &= {tensor.index for tensor in model.activations}
+    pinned = pinned_of(model, pin_io=pin_io)
     blocks = [_block(model, life, steps, life.tensor in pinned) for life in lifetimes(model)]
     scratch = [
         Block(len(model.tensors) + k, f"scratch of operator {k}", size, k, k + 1, "scratch")
@@ -68,7 +68,15 @@ def problem_of(
         steps=tuple(_step(operator, there, made) for operator in model.operators),
         align_bytes=align_bytes,
         pinned=frozenset(pinned),
+        in_place=tuple(in_place),
     )
+
+
+def pinned_of(model: Model, *, pin_io: bool) -> set[int]:
+    """Tensors that have their bytes to themselves throughout."""
+    pinned = {*model.inputs, *model.outputs} if pin_io else set()
+    pinned |= {t for o in model.operators if o.name in KEEPING for t in o.outputs}
+    return pinned & {tensor.index for tensor in model.activations}
 
 
 def _block(model: Model, life: Lifetime, steps: int, pinned: bool) -> Block:
@@ -128,6 +136,10 @@ def _as_measured(model: Model, measured: Measured, align_bytes: int) -> Iterator
     formula says, and nothing where they were seen to."""
     for operator in measured.operators:
         for pair in operator.pairs:
+            if pair.in_place_only:
+                both, whole = (pair.input, pair.output), pair.output_bytes
+                yield Permission(operator.index, *both, whole, None, True, "measured")
+                continue
             steered = any(limit.startswith(DATA_DEPENDENT) for limit in pair.limits)
             if steered or align_bytes % max(pair.unit_bytes, 1):
                 continue

@@ -16,6 +16,7 @@ from diagmem.arena import Claim, Permission, Step, verify
 from diagmem.errors import DiagmemError
 from diagmem.model.elements import ELEMENT_BYTES, ModelTensor
 from diagmem.model.graph import PLANNED_ONLINE, Model
+from diagmem.networks.in_place import in_place_of
 from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, KEEPING, permissions_of
 from diagmem.networks.provenance import printable
@@ -111,6 +112,7 @@ def structure_of(
         pinned=[t for t in _pinned(planned, made) if t in placed],
         permissions=permissions,
         arena_bytes=_arena_bytes(made, placed, offsets),
+        in_place=list(in_place_of(planned, overlaps)) if isinstance(overlaps, Measured) else (),
     )
     loose = [number for number, offset in offsets.items() if offset % ALIGN_BYTES]
     notes = (
