@@ -369,7 +369,13 @@ def record(
         for role, given in ((Role.INPUT, inputs), (Role.OUTPUT, outputs), (Role.OTHER, buffers))
         for name, place in (given or {}).items()
     ]
-    request = Request(command=list(command), mode=mode, functions=functions, buffers=places)
+    request = Request(
+        command=list(command),
+        mode=mode,
+        functions=functions,
+        buffers=places,
+        keep_when_interrupted=True,
+    )
     run(request, Path(output))
     return Trace(output)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 from diagmem.check.judge import Finding, Question, draw_questions, judge
 from diagmem.check.sets import kernel_set
+from diagmem.children import become_worker
+from diagmem.errors import DiagmemError
 
 C_CASES = 400
 """Of one operator to a task; a task is one process for each build."""
@@ -49,22 +56,48 @@ def check(
     total = sum(len(task.questions) for task in tasks)
     found: list[tuple[int, int, Finding]] = []
     done = 0
-    # Forked, so that a worker starts at once.
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with _workers(jobs) as pool:
         running = {pool.submit(_work, task): task for task in tasks}
-        try:
-            for future in as_completed(running):
-                task = running[future]
-                found += [(n, kernels.index(task.kernels), one) for n, one in future.result()]
-                done += len(task.questions)
-                advance(done, total)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for future in as_completed(running):
+            task = running[future]
+            found += [(n, kernels.index(task.kernels), one) for n, one in future.result()]
+            done += len(task.questions)
+            advance(done, total)
     # By operator, then by set; within them by case. Sorting is stable: pairs stay.
     found.sort(key=lambda entry: (entry[0] // max(cases, 1), entry[1], entry[0]))
     return [finding for _, _, finding in found]
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one; what they leave in temporary files goes, too."""
+    # Forked, so that a worker starts at once.
+    context = multiprocessing.get_context("fork")
+    with (
+        TemporaryDirectory(prefix="diagmem-", ignore_cleanup_errors=True) as directory,
+        ProcessPoolExecutor(
+            jobs, mp_context=context, initializer=_begin, initargs=(os.getpid(), directory)
+        ) as pool,
+    ):
+        try:
+            yield pool
+        except BrokenProcessPool:
+            raise DiagmemError(
+                "a worker process was ended from outside, by a lack of memory perhaps; with fewer"
+                " --jobs each has more"
+            ) from None
+        except BaseException as raised:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(raised, Exception):
+                # Interrupted: what they are at is wanted no more.
+                for worker in multiprocessing.active_children():
+                    worker.kill()
+            raise
+
+
+def _begin(parent: int, directory: str) -> None:
+    become_worker(parent)
+    tempfile.tempdir = directory
 
 
 def _tasks(

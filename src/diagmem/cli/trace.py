@@ -217,6 +217,7 @@ def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
             raw_copies=args.raw_copies,
             values=values,
             time_limit_seconds=args.time_limit,
+            keep_when_interrupted=True,
             progress=True,
         )
     except KernelDidNotFinishError as error:
@@ -246,6 +247,7 @@ def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
         values=values,
         target=args.target or "",
         time_limit_seconds=args.time_limit,
+        keep_when_interrupted=True,
     )
     output = _output(args, Path(args.command[0]).name, Path(args.command[0]))
     return record(request, output, progress=True)

@@ -37,6 +37,7 @@ def trace_kernel(
     raw_copies: bool = False,
     values: Path | None = None,
     time_limit_seconds: float | None = None,
+    keep_when_interrupted: bool = False,
     progress: bool = False,
 ) -> Recorded:
     """Call a described kernel under the tool and write its trace.
@@ -64,6 +65,7 @@ def trace_kernel(
             values=values,
             about={**_about(kernel, built.compiler, seed), **_overlapped(placement)},
             time_limit_seconds=time_limit_seconds,
+            keep_when_interrupted=keep_when_interrupted,
         )
         if built.target:
             request = on_target(request, built, cases, Path(directory))

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from diagmem.children import bound
 from diagmem.errors import DiagmemError
 from diagmem.kernels.build import Built
 from diagmem.kernels.cases import (
@@ -102,7 +103,7 @@ def _run(built: Built, cases: Sequence[Case], workdir: Path, timeout_seconds: fl
         command = image_command(built.target, built.binary)
     try:
         done = subprocess.run(
-            command,
+            bound(command),
             stdin=subprocess.DEVNULL,
             # An image's own words come out of QEMU there.
             stdout=subprocess.PIPE if built.target else subprocess.DEVNULL,

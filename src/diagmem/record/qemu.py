@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.children import bound
 from diagmem.errors import DiagmemError
 from diagmem.filetypes import FileType, refuse_other
 from diagmem.record.dwarf import inlined_into
@@ -248,7 +249,7 @@ class InQemu:
                 command += ["-L", str(LINUX_ROOT)]
             # Its standard error is the program's, too.
             return subprocess.Popen(
-                [*command, str(self._image), *arguments],
+                bound([*command, str(self._image), *arguments]),
                 stdout=2,
                 cwd=self._request.directory,
                 pass_fds=[ring.fd],
@@ -256,7 +257,7 @@ class InQemu:
         command = image_command(self._request.target, self._image, *arguments)
         with log.open("wb") as said:
             return subprocess.Popen(
-                [*command, "-plugin", plugin],
+                bound([*command, "-plugin", plugin]),
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 stderr=said,

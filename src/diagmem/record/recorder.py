@@ -73,6 +73,9 @@ class Request:
     time_limit_seconds: float | None = None
     directory: Path | None = None
     """Where the program runs; None: here."""
+    keep_when_interrupted: bool = False
+    """Ctrl-C and its kin end the program, and what it did so far is recorded; else they
+    end everything, as they do elsewhere."""
 
     @property
     def copies_are_raw(self) -> bool:
@@ -168,6 +171,7 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
             directory,
             values=request.values,
             time_limit_seconds=request.time_limit_seconds,
+            keep_when_interrupted=request.keep_when_interrupted,
         )
         writer = TraceWriter(part.file, _header(request, recorder))
         received, cut = run.into(writer, Progress("recording") if progress else None)

@@ -50,7 +50,8 @@ class Run:
     """One process under a runner.
 
     ``values`` is where the values moved go, if anywhere; after
-    ``time_limit_seconds``, if not None, the process is ended.
+    ``time_limit_seconds``, if not None, the process is ended; ``keep_when_interrupted``:
+    a signal to this process ends only the other.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Run:
         *,
         values: Path | None = None,
         time_limit_seconds: float | None = None,
+        keep_when_interrupted: bool = False,
     ) -> None:
         self._runner = runner
         self.fifo = directory / "stream"
         self.log = directory / "log"
         self._values = values
         self._time_limit = time_limit_seconds
+        self._keep = keep_when_interrupted
         self.exit_code = 0
 
     def into(self, writer: TraceWriter, progress: Progress | None) -> tuple[Received, str]:
@@ -80,7 +83,7 @@ class Run:
             process = self._runner.start(self.fifo, self.log)
             try:
                 with (
-                    _passing_on_signals(process),
+                    _passing_on_signals(process) if self._keep else contextlib.nullcontext(),
                     _values_file(self._values) as values,
                     _Limit(process, self._time_limit) as limit,
                 ):

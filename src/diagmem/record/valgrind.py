@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.children import bound
 from diagmem.errors import DiagmemError
 from diagmem.filetypes import FileType, refuse_other
 from diagmem.record.elf import aliases, is_elf, platform_of, sanitizer
@@ -129,7 +130,9 @@ class UnderValgrind:
         # that standard output stays data.
         copies = not self._request.copies_are_raw
         environment = self._tool.environment(fifo.parent, copies=copies)
-        return subprocess.Popen(command, env=environment, stdout=2, cwd=self._request.directory)
+        return subprocess.Popen(
+            bound(command), env=environment, stdout=2, cwd=self._request.directory
+        )
 
     def complete(self, record: dict[str, Any], received: Received) -> None:
         """The tool says it all."""

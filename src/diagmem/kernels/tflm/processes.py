@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from diagmem.children import bound
 from diagmem.errors import DiagmemError
 from diagmem.installing import package_command
 
@@ -53,7 +54,7 @@ def run_natively(command: Sequence[str], timeout_seconds: float) -> str:
     """Run it to its end; how that was, empty if as it should be."""
     try:
         done = subprocess.run(
-            command,
+            bound(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

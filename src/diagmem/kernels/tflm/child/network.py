@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import pickle
 import re
+import signal
 import sys
 import time
 from typing import Any
@@ -173,4 +174,6 @@ class _Profiler:
 
 
 if __name__ == "__main__":
+    # Ctrl-C is for the parent to speak of.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     main(*sys.argv[1:])

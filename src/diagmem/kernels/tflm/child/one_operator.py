@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import pickle
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,4 +107,6 @@ class _Windows:
 
 
 if __name__ == "__main__":
+    # Ctrl-C is for the parent to speak of.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     main(*sys.argv[1:])
