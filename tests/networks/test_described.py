@@ -131,6 +131,35 @@ def test_a_kernel_that_wrote_nothing_gets_no_overlap(model: Model, folder: Path)
     assert measured.kernels["proven"].startswith("0 of 3 operators")
 
 
+HALF = """\
+/* The last rows are written by nobody. */
+void relu(const float *x, float *y, int n)
+{
+    for (int i = 0; i < n / 3; i++)
+        y[n / 3 - 1 - i] = x[i];
+}
+"""
+
+
+def test_a_part_of_a_tensor_that_counts(model: Model, folder: Path) -> None:
+    """D of the part, beside the whole tensors; unproven, the whole ones are apart."""
+    toml = (folder / "relu.toml").read_text()
+    for name in ('"x"', '"y"'):
+        toml = toml.replace(
+            f"name = {name},", f'name = {name}, live_bytes = "rows * depth // 3 * 4",'
+        )
+    (folder / "relu.toml").write_text(toml)
+    (folder / "relu.c").write_text(HALF)
+    [pair] = measure_described(model, Library(str(folder))).operators[2].pairs
+    assert (pair.input_bytes, pair.output_bytes) == (252, 252)
+    assert pair.min_displacement_bytes == (63 // 3 - 1) * 4
+    assert pair.mirror_displacement_bytes == 252
+    assert pair.safe_overlap_bytes == 252 - 80
+    (folder / "relu.c").write_text(ARGMAX_TAIL.replace("int best", "n /= 3;\n    int best"))
+    [pair] = measure_described(model, Library(str(folder))).operators[2].pairs
+    assert (pair.min_displacement_bytes, pair.safe_overlap_bytes) == (252, 0)
+
+
 def test_what_was_measured_is_planned(measured: Measured, model: Model, tmp_path: Path) -> None:
     write_overlaps(measured, tmp_path / "o.json")
     again = read_overlaps(tmp_path / "o.json", model)

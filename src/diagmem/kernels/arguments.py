@@ -33,6 +33,7 @@ MAX_BUFFER_BYTES = 1 << 30
 MAX_AXES = 8
 MAX_NESTING = 8
 _ROLES = [role.value for role in Role]
+_TENSORS = (Role.INPUT, Role.OUTPUT, Role.INOUT)
 _UNWRITTEN = (Role.OUTPUT, Role.SCRATCH, Role.ARENA)
 
 
@@ -78,7 +79,7 @@ def _unique(tables: list[Table]) -> None:
 
 
 def _buffer(table: Table, names: Names) -> BufferSpec:
-    table.only("name", "role", "dtype", "shape", "fill", "when", "passed")
+    table.only("name", "role", "dtype", "shape", "fill", "live_bytes", "when", "passed")
     role = Role(table.choice("role", _ROLES))
     dtype = names.dtype(table)
     shape = table.items.get("shape")
@@ -91,17 +92,32 @@ def _buffer(table: Table, names: Names) -> BufferSpec:
         raise table.error(
             f'"shape" is {list(sizes)}, {size_bytes} bytes, expected 1 to {MAX_BUFFER_BYTES} bytes'
         )
-    buffer = BufferSpec(table.name(), role, dtype, sizes, _fill(table, names, role, dtype))
+    live_bytes = _live_bytes(table, names, role, dtype, size_bytes)
+    fill = _fill(table, names, role, dtype)
+    buffer = BufferSpec(table.name(), role, dtype, sizes, fill, live_bytes)
     _check_fill(table, buffer)
     return buffer
+
+
+def _live_bytes(
+    table: Table, names: Names, role: Role, dtype: DType, size_bytes: int
+) -> int | None:
+    if not table.has("live_bytes"):
+        return None
+    if role not in _TENSORS:
+        raise table.error(f'"live_bytes" is for {", ".join(_TENSORS)}, found {role}')
+    live = names.integer(table, "live_bytes", table.items["live_bytes"], 1, size_bytes)
+    if live % dtype.size_bytes:
+        raise table.error(f'"live_bytes" is {live}, expected whole elements of {dtype.name}')
+    return live
 
 
 def _check_fill(table: Table, buffer: BufferSpec) -> None:
     """What a fill needs the buffer's size for."""
     match buffer.fill:
-        case Raw(data) if len(data) != buffer.size_bytes:
+        case Raw(data) if len(data) != buffer.allocated_bytes:
             raise table.error(
-                f'"fill" has {len(data)} bytes, expected {buffer.size_bytes} as "shape" says'
+                f'"fill" has {len(data)} bytes, expected {buffer.allocated_bytes} as "shape" says'
             )
         case Iota(start, step):
             last = start + step * (buffer.elements - 1)

@@ -122,7 +122,7 @@ def layout(case: Case) -> Layout:
     """Place all buffers, each aligned to 64 bytes, those that lie together as one."""
     kernel, placement = case.kernel, case.placement
     placed = placement.together(kernel).offsets if placement else {}
-    sizes = {buffer.name: buffer.size_bytes for buffer in kernel.buffers}
+    sizes = {buffer.name: buffer.allocated_bytes for buffer in kernel.buffers}
     offsets: dict[str, int] = {}
     cursor = GUARD_BYTES
     for buffer in kernel.buffers:
@@ -145,7 +145,7 @@ def _pair(kernel: Kernel, placement: Placement) -> tuple[BufferSpec, BufferSpec]
         raise DiagmemError(
             f'{kernel.file}: no pair of buffers "{placement.input}" and "{placement.output}"'
         )
-    low, high = -source.size_bytes, target.size_bytes
+    low, high = -source.allocated_bytes, target.allocated_bytes
     if not low <= placement.displacement_bytes <= high:
         raise DiagmemError(
             f"{kernel.file}: displacement {placement.displacement_bytes} bytes of "
@@ -156,16 +156,17 @@ def _pair(kernel: Kernel, placement: Placement) -> tuple[BufferSpec, BufferSpec]
 
 def region_before(case: Case, placed: Layout) -> UInt8Array:
     """The region's bytes before the call; an overlapped input lies on its output."""
-    region = _canaries(placed.region_bytes)
+    region = _canaries(placed.region_bytes, case.seed)
     for buffer in sorted(case.kernel.buffers, key=lambda b: b.role is Role.INPUT):
         start = placed.offsets[buffer.name]
         region[start : start + buffer.size_bytes] = case.before(buffer)
     return region
 
 
-def _canaries(size_bytes: int) -> UInt8Array:
-    # No period that a power of two divides, so that shifted copies do not match.
-    pattern = (np.arange(251) * 167 + 13).astype(np.uint8)
+def _canaries(size_bytes: int, seed: int) -> UInt8Array:
+    # No period that a power of two divides, so that shifted copies do not match; other
+    # bytes for each seed, so that no constant matches always.
+    pattern = (np.arange(251) * 167 + 13 + seed * 89).astype(np.uint8)
     return np.resize(pattern, size_bytes)
 
 
@@ -252,7 +253,7 @@ def _result(case: Case, status: int, region: UInt8Array) -> Result:
 
 
 def _check_guards(case: Case, placed: Layout, region: UInt8Array) -> None:
-    damaged = region != _canaries(placed.region_bytes)
+    damaged = region != _canaries(placed.region_bytes, case.seed)
     for buffer in case.kernel.buffers:
         start = placed.offsets[buffer.name]
         damaged[start : start + buffer.size_bytes] = False
@@ -264,6 +265,7 @@ def _check_guards(case: Case, placed: Layout, region: UInt8Array) -> None:
         f'{case.kernel.file}: function "{case.kernel.function}" wrote outside of its buffers '
         f'near "{near.name}": at byte {at - placed.offsets[near.name]}, '
         f"expected 0 to {near.size_bytes - 1}"
+        f"{'' if near.live_bytes is None else ', its live bytes'}"
     )
 
 

@@ -14,17 +14,21 @@ UInt8Array = npt.NDArray[np.uint8]
 
 
 def contents(buffer: BufferSpec, seed: int) -> UInt8Array:
-    """The bytes of one buffer for one seed, uint8, ``buffer.size_bytes`` of them.
+    """The bytes of one buffer that count, for one seed, uint8: ``buffer.size_bytes``.
 
     Each buffer draws from a stream of its own, so that another argument in the
     description does not change the others' contents.
     """
+    return _filled(buffer, seed)[: buffer.size_bytes]
+
+
+def _filled(buffer: BufferSpec, seed: int) -> UInt8Array:
     # The streams of PCG64 and of Generator.random/integers are kept stable by numpy.
     random = np.random.Generator(np.random.PCG64([seed, crc32(buffer.name.encode())]))
     fill = buffer.fill
     match fill:
         case Noise():
-            return random.integers(0, 256, buffer.size_bytes, dtype=np.uint8)
+            return random.integers(0, 256, buffer.allocated_bytes, dtype=np.uint8)
         case Raw(data):
             return np.frombuffer(data, np.uint8)
         case Uniform(low, high):

@@ -104,7 +104,14 @@ def _about(kernel: Kernel, compiler: str, seed: int) -> dict[str, object]:
         "flags": list(kernel.code.flags),
         "compiler": compiler,
         "seed": seed,
+        **_live(kernel),
     }
+
+
+def _live(kernel: Kernel) -> dict[str, object]:
+    """Buffers of which a part counts: the trace has no more of them."""
+    part = {b.name: b.live_bytes for b in kernel.buffers if b.live_bytes is not None}
+    return {"live_bytes": part} if part else {}
 
 
 def _overlapped(placement: Placement | Together | None) -> dict[str, object]:

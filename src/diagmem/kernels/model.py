@@ -55,13 +55,18 @@ Fill = Noise | Uniform | Iota | Repeat | Raw
 
 @dataclass(frozen=True, slots=True)
 class BufferSpec:
-    """A buffer of the kernel; ``shape`` in elements, row-major."""
+    """A buffer of the kernel; ``shape`` in elements, row-major.
+
+    ``live_bytes``: so many from its start count, None: all.  What is behind them is
+    memory that the kernel must not write; nothing that it holds is needed.
+    """
 
     name: str
     role: Role
     dtype: DType
     shape: tuple[int, ...]
     fill: Fill
+    live_bytes: int | None = None
 
     @property
     def elements(self) -> int:
@@ -69,6 +74,12 @@ class BufferSpec:
 
     @property
     def size_bytes(self) -> int:
+        """The bytes that count."""
+        return self.allocated_bytes if self.live_bytes is None else self.live_bytes
+
+    @property
+    def allocated_bytes(self) -> int:
+        """All of them."""
         return self.elements * self.dtype.size_bytes
 
 

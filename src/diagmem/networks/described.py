@@ -246,7 +246,8 @@ def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -
         # One by one: a tensor given twice is two buffers of the kernel.
         both = named(source, inputs[source]), named(target, outputs[target])
         live = {buffer.name: buffer for buffer in both}
-        call = OperatorCall(live, [_proven(overlap, evidence.proofs[pair], live)], evidence.events)
+        found = _proven(_whole(overlap, kernel), evidence.proofs[pair], live)
+        call = OperatorCall(live, [found], evidence.events)
         [one] = measured_operator(model, moment, call).pairs
         at_zero = one.in_place and pair in evidence.in_place
         one = replace(one, in_place=at_zero, unit_bytes=evidence.proofs[pair].unit_bytes)
@@ -275,6 +276,16 @@ def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -
         build=evidence.built.identity,
         call=call_identity(kernel),
     )
+
+
+def _whole(overlap: Overlap, kernel: Kernel) -> Overlap:
+    """Between the whole buffers, as tensors are, where only a part of them counts.  What is
+    apart is so by all their bytes."""
+    sizes = [kernel.named(name).allocated_bytes for name in (overlap.input, overlap.output)]
+    found = replace(overlap, input_bytes=sizes[0], output_bytes=sizes[1])
+    if overlap.by_construction:
+        return replace(found, min_displacement_bytes=sizes[1], mirror_displacement_bytes=sizes[0])
+    return found
 
 
 def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) -> Overlap:
