@@ -188,6 +188,12 @@ check-distributions: ## README's commands on bare RELEASES="12 13", or sid; need
 	@sh scripts/system-packages.sh '$(PYTHON)' debootstrap unshare=util-linux git
 	$(PYTHON) scripts/check_distributions.py $(RELEASES)
 
+.PHONY: check-arm64
+check-arm64: ## the tool's tests and the demo on an emulated arm64 Debian; slow, needs root
+	@sh scripts/system-packages.sh '$(PYTHON)' debootstrap qemu-system-aarch64=qemu-system-arm \
+	  qemu-aarch64-static=qemu-user-static update-binfmts=binfmt-support cpio git
+	$(PYTHON) -m scripts.check_arm64
+
 .PHONY: clean
 clean: ## remove what was built; .venv stays
 	$(MAKE) -C valgrind-tool clean

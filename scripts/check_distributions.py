@@ -107,20 +107,20 @@ def package_source() -> list[str]:
     return []
 
 
-def make_root(release: str, into: Path, clock: Clock) -> None:
+def make_root(release: str, into: Path, clock: Clock, packages: str = BARE, *options: str) -> None:
     """A bare system, from the copy that was kept or by debootstrap."""
-    kept = cache() / f"{release}.tar"
-    log = into.with_name(f"{release}.log")
+    kept = cache() / f"{into.name}.tar"
+    log = into.with_name(f"{into.name}.log")
     if not kept.is_file():
-        say(f"{release}: debootstrap")
-        new = into.with_name(f"{release}.new")
+        say(f"{into.name}: debootstrap")
+        new = into.with_name(f"{into.name}.new")
         shutil.rmtree(new, ignore_errors=True)
-        command = ["debootstrap", "--variant=minbase", f"--include={BARE}"]
+        command = ["debootstrap", "--variant=minbase", f"--include={packages}", *options]
         script = Path("/usr/share/debootstrap/scripts") / release
         source = package_source()
         end = [] if script.exists() or not source else [str(script.with_name("sid"))]
         run([*command, release, str(new), *source, *end], clock, log)
-        part = kept.with_name(f"{release}.{os.getpid()}.part")
+        part = kept.with_name(f"{into.name}.{os.getpid()}.part")
         run(["tar", "-C", str(new), "-cf", str(part), "."], clock, log)
         part.rename(kept)
         shutil.rmtree(new)
@@ -179,18 +179,19 @@ set -e
 mount --make-rprivate /
 mount --rbind /dev "$1/dev"
 mount -t proc proc "$1/proc"
-mkdir -p "$1/var/cache/pip" "$2/pip" "$2/apt-$5/partial"
+name=${1##*/}
+mkdir -p "$1/var/cache/pip" "$2/pip" "$2/apt-$name/partial"
 mount --bind "$2/pip" "$1/var/cache/pip"
-mount --bind "$2/apt-$5" "$1/var/cache/apt/archives"
+mount --bind "$2/apt-$name" "$1/var/cache/apt/archives"
 exec chroot "$1" sh -c 'cd "$1" && exec sh -c "$2"' - "/$3" "$4"
 """
 
 
-def in_root(root: Path, release: str, command: str, clock: Clock) -> str:
+def in_root(root: Path, command: str, clock: Clock) -> str:
     """Run a shell command in the clone; what it printed, which is also shown as it comes."""
     # In namespaces of its own: mounts and left-over processes end with it.
     start = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", INSIDE, "-"]
-    words = [str(root), str(cache()), CLONE, command, release]
+    words = [str(root), str(cache()), CLONE, command]
     printed = []
     with subprocess.Popen(
         ["timeout", f"{clock.left():.0f}", *start, *words],
@@ -211,7 +212,7 @@ def in_root(root: Path, release: str, command: str, clock: Clock) -> str:
     if process.returncode != 0:
         if NETWORK.search(text):
             raise NotPossibleError(f"{command}: the network failed")
-        raise SystemExit(f"FAILED on {release}, exit code {process.returncode}: {command}")
+        raise SystemExit(f"FAILED on {root.name}, exit code {process.returncode}: {command}")
     return text
 
 
@@ -229,7 +230,7 @@ def check(release: str, commands: list[str], roots: Path, clock: Clock) -> Itera
     for command in commands:
         say(f"{release}: {command}")
         began = time.monotonic()
-        yield in_root(root, release, command, clock)
+        yield in_root(root, command, clock)
         say(f"{release}: {command}: {time.monotonic() - began:.0f} s")
     size = subprocess.run(
         ["du", "-sm", str(root / CLONE / ".venv")], capture_output=True, text=True, check=False
