@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -114,7 +115,9 @@ def test_a_checkout_builds_the_tool_with_make(
 ) -> None:
     package = tmp_path / "my work" / "src" / "diagmem" / "__init__.py"
     monkeypatch.setattr("diagmem.__file__", str(package))
-    assert rebuild_command().startswith(f"{sys.executable} -m pip install --force-reinstall")
+    assert rebuild_command().startswith(
+        f"{shlex.quote(sys.executable)} -m pip install --force-reinstall"
+    )
     (tmp_path / "my work" / "valgrind-tool").mkdir(parents=True)
     (tmp_path / "my work" / "Makefile").touch()
     assert rebuild_command() == f"make -C '{tmp_path}/my work' install"
@@ -225,7 +228,7 @@ def test_a_library_that_is_there() -> None:
 def test_a_library_that_is_not_there() -> None:
     check = doctor.check_library(Library("nosuch-library", "nosuch", "nothing"), ">=1.5")
     assert check.status == "missing"
-    assert check.fix == f"{sys.executable} -m pip install 'nosuch-library>=1.5'"
+    assert check.fix == f"{shlex.quote(sys.executable)} -m pip install 'nosuch-library>=1.5'"
 
 
 def test_a_library_that_is_too_old() -> None:

@@ -6,6 +6,7 @@ arguments and structures that the library takes, so a field in the wrong place s
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -48,7 +49,7 @@ OLDER = {"depth": "17", "outputs": "9", "wrapper": "false"}
 
 def described(name: str, parameters: dict[str, str] | None = None) -> Kernel:
     words = {"checkout": str(CHECKOUT), **(parameters or {})}
-    return load(find(name), {**words, "flags": f"-O1 -I{CHECKOUT / 'Include'}"})
+    return load(find(name), {**words, "flags": shlex.join(["-O1", f"-I{CHECKOUT / 'Include'}"])})
 
 
 @pytest.mark.parametrize(("name", "reference", "parameters"), CASES)
