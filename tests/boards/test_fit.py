@@ -185,6 +185,18 @@ def test_what_others_wrote_of_their_kernels(kernels: object, tmp_path: Path) -> 
     assert (found.provenance + "".join(found.kernels.values())).isprintable()
 
 
+def test_a_plan_that_is_not_safe_fits_nothing(tmp_path: Path) -> None:
+    model = open_zoo(SMALL)
+    found = plan_network(model, "exact")
+    pair = next(one.permission for one in found.shared if one.displacement_bytes >= 16)
+    offsets = {**found.plan.offsets, pair.output: found.plan.offsets[pair.output] + 16}
+    path = tmp_path / "planned.tflite"
+    write_planned(model, [offsets.get(t.index, -1) for t in model.tensors], path, found.provenance)
+    with pytest.raises(DiagmemError, match=r"planned.tflite: the plan in it is not safe: "):
+        needs_of(read_model(path))
+    assert needs_of(read_model(path), "exact").arena_bytes == found.plan.arena_bytes
+
+
 def test_plans_of_others_are_not_taken(tmp_path: Path) -> None:
     model = open_zoo(SMALL)
     path = tmp_path / "planned.tflite"

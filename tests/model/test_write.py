@@ -22,7 +22,7 @@ from diagmem.model.write import (
     read_provenance,
     write_planned,
 )
-from tests.model.build import Draft, parsed, small
+from tests.model.build import Draft, chain, parsed, small
 from tests.model.run import run
 
 NOWHERE = Span(0, 0)
@@ -220,3 +220,16 @@ def test_tflm_computes_the_same_and_obeys_the_plan(tmp_path: Path) -> None:
     write_planned(model, here, tmp_path / "wrong")
     found = run((tmp_path / "wrong").read_bytes(), picture)
     assert found.tobytes() != expected.tobytes()
+
+
+def test_a_provenance_holds_for_its_offsets_only(tmp_path: Path) -> None:
+    """Another tool replaces the plan and leaves what was said of the older one."""
+    draft = chain(([0], [1]), ([1], [2]), tensors=3, inputs=[0], outputs=[2])
+    path = tmp_path / "planned.tflite"
+    write_planned(read_model(draft.file()), [0, 64, 128], path, {"proven": "3 runs"})
+    assert read_provenance(read_model(path)) == {"proven": "3 runs"}
+    old, new = (struct.pack("<6i", 1, 0, 3, *offsets) for offsets in ((0, 64, 128), (0, 64, 0)))
+    path.write_bytes(path.read_bytes().replace(old, new))
+    changed = read_model(path)
+    assert changed.plan == (0, 64, 0)
+    assert read_provenance(changed) is None

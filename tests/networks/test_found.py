@@ -12,6 +12,7 @@ import pytest
 from diagmem.errors import DiagmemError
 from diagmem.kernels.tflm.network import random_inputs
 from diagmem.model.graph import Model, read_model
+from diagmem.model.write import write_planned
 from diagmem.networks.measure import measure
 from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
@@ -168,3 +169,25 @@ def test_what_an_operator_goes_on_from_is_kept(tflm: None, tmp_path: Path) -> No
     over = replace(found, plan=replace(found.plan, offsets=in_place))
     said = verify_network(model, planned(model, over, tmp_path), inputs).difference
     assert said.startswith("run 1: ")
+
+
+def test_a_model_that_comes_with_a_broken_plan_is_not_taken_for_right(
+    tflm: None, tmp_path: Path
+) -> None:
+    """The plan is the same in both files, and so are the wrong outputs."""
+    draft = Draft()
+    source, slope = draft.tensor((1, 64)), draft.tensor((1, 64), values=np.linspace(0, 9, 64))
+    made, result = draft.tensor((1, 64)), draft.tensor((1, 64))
+    draft.operator("ADD", [source, slope], [made], "Add")
+    draft.operator("ADD", [made, slope], [result], "Add")
+    model = read_model(draft.io([source], [result]).file())
+    path = tmp_path / "broken.tflite"
+    write_planned(model, [512, -1, 0, 16], path)
+    broken, inputs = read_model(path), [random_inputs(model, 0)]
+    said = verify_network(broken, broken, inputs).difference
+    assert said.startswith("run 0: ")
+    assert said.endswith(" differ, the first at 16")
+
+    write_plan(plan_network(model, "none"), tmp_path / "right.tflite")
+    said = verify_network(broken, read_model(tmp_path / "right.tflite"), inputs).difference
+    assert " differ in the model itself from where nothing overlaps, the first" in said

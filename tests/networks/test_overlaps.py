@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from diagmem.arena import Options
@@ -224,3 +225,27 @@ def test_copies_are_noted_where_they_were_made(tflm: None) -> None:
         for o in measured.operators
     ]
     assert copies == [0, 2, 0]
+
+
+def filter_of(scales: int) -> Model:
+    draft = Draft()
+    source = draft.tensor((1, 8), "int8", scale=[0.1])
+    rows = draft.tensor((4, 8), "int8", scale=[0.1] * scales, values=np.ones((4, 8)))
+    made = draft.tensor((1, 4), "int8", scale=[0.1])
+    draft.operator("FULLY_CONNECTED", [source, rows], [made], "FullyConnected")
+    return read_model(draft.io([source], [made]).file())
+
+
+def custom(options: bytes) -> Model:
+    draft = Draft()
+    source, made = draft.tensor((4,)), draft.tensor((4,))
+    draft.operator("CUSTOM:mine", [source], [made])
+    draft.graph.operators[-1].customOptions = np.frombuffer(options, np.uint8)
+    return read_model(draft.io([source], [made]).file())
+
+
+def test_what_another_kernel_would_run_is_another_graph() -> None:
+    """A filter with a scale for each row, and options that only a custom kernel reads."""
+    graphs = [filter_of(1), filter_of(4), custom(b""), custom(b"\1"), custom(b"\2")]
+    assert len({identity(graph)["graph_sha256"] for graph in graphs}) == 5
+    assert identity(filter_of(4)) == identity(filter_of(4))

@@ -17,7 +17,7 @@ from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.structure import Structure, structure_of
 from tests.arena.rules import is_right
-from tests.model.build import small
+from tests.model.build import Draft, small
 from tests.networks.by_formula import as_measured
 from tests.networks.odd_models import clip
 from tests.networks.random_models import random_model
@@ -180,3 +180,35 @@ def test_the_plan_a_file_carries_is_json_and_small(tmp_path: Path) -> None:
     model = read_model(small().file(), "small.tflite")
     plan = plan_network(model, as_measured(model))
     assert len(json.dumps(plan.provenance["pairs"])) < 40 * len(plan.shared)
+
+
+def test_a_variable_tensor_is_the_runtimes(tmp_path: Path) -> None:
+    """TFLM would take it into the arena and not clear it before the first inference."""
+    draft = Draft()
+    x, state = draft.tensor((4,)), draft.tensor((4,), variable=True, name="state")
+    y = draft.tensor((4,))
+    draft.operator("CUSTOM:keeps", [x, state], [y])
+    model = read_model(draft.io([x], [y]).file())
+    path = tmp_path / "planned.tflite"
+    write_planned(model, [0, -1, 16], path)
+    assert not held(read_model(path)).faults
+    numbers = np.array([1, 0, 3, 0, -1, 16], "<i4").tobytes()
+    path.write_bytes(path.read_bytes().replace(numbers, numbers.replace(b"\xff" * 4, b"\0@\0\0")))
+    assert held(read_model(path)).faults == (
+        "state lies at 16384, but is variable: only the runtime may place it",
+    )
+
+
+def test_what_works_in_place_stays_together(tmp_path: Path) -> None:
+    model = read_model(small().file(), "small.tflite")
+    plan = plan_network(model, as_measured(model))
+    (source, target) = model.operators[1].inputs[0], model.operators[1].outputs[0]
+    offsets = {**plan.plan.offsets, target: plan.plan.offsets[source] + 1024}
+    for made, fault in (
+        ({**plan.provenance, "together": [[source, target]]}, "its operator works in place"),
+        ({**plan.provenance, "together": [[target, source], [7, 8], 9, [None]]}, ""),
+        ({**plan.provenance, "together": 7}, ""),
+    ):
+        found = held(planned(model, offsets, tmp_path, {**made, "arena_bytes": 4096}))
+        assert fault in "; ".join(found.faults)
+        assert bool(found.faults) == bool(fault)

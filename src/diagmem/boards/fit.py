@@ -15,6 +15,7 @@ from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS
 from diagmem.networks.provenance import in_words, limits, measured_on, printable
+from diagmem.networks.structure import structure_of
 
 STACK_BYTES = 8 << 10
 CODE_BYTES = 100 << 10
@@ -206,6 +207,12 @@ def _carried(model: Model) -> _Judged | None:
         raise DiagmemError(
             f"{model.path}: metadata diagmem.plan: found a plan for another graph, expected one"
             f" for this; plan it anew, or give --overlaps"
+        )
+    faults = structure_of(model, made).faults
+    if faults:
+        raise DiagmemError(
+            f"{model.path}: the plan in it is not safe: {faults[0]}; plan it anew, or give"
+            " --overlaps"
         )
     return _Judged(
         arena_bytes=_carried_arena(model, model.plan, made),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import sha256
 from types import MappingProxyType
 
-from diagmem.model.elements import ABSENT, ModelOperator, ModelTensor, size_bytes
+from diagmem.model.elements import ABSENT, ModelOperator, ModelTensor, Option, size_bytes
 from diagmem.model.flat import MAX_BYTES, Flat, Span, Table
 from diagmem.model.schema import DTYPES, IDENTIFIER, OPERATORS, VERSION, options
 
@@ -15,6 +16,7 @@ MAX_RANK = 32
 CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_WHILE", "STABLEHLO_CASE"})
 PLACE = "model"
 """What complaints call the root table."""
+CUSTOM_OPTIONS = "custom_options_sha256"
 
 
 class Root(IntEnum):
@@ -167,8 +169,19 @@ def _operator(
         _indices(table, 1, "an input", tensors, least=ABSENT),
         _indices(table, 2, "an output", tensors),
         _indices(table, 8, "an intermediate", tensors),
-        MappingProxyType(options(table.integer(3, "B"), table.table(4, "options"))),
+        MappingProxyType(_options(table)),
     )
+
+
+def _options(table: Table) -> dict[str, Option]:
+    """Of a custom operator, whose options only its kernel can read, a hash of them."""
+    found = options(table.integer(3, "B"), table.table(4, "options"))
+    size_bytes, span = table.span(5, 1)
+    if size_bytes:
+        table.flat.charge(size_bytes, table.place)
+        data = table.flat.data[span.start : span.end]
+        found[CUSTOM_OPTIONS] = sha256(data).hexdigest()
+    return found
 
 
 def _indices(table: Table, slot: int, what: str, tensors: int, least: int = 0) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import json
 import os
 import struct
 from collections.abc import Mapping, Sequence, Set
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from diagmem.model.schema import IDENTIFIER
 
 PROVENANCE_NAME = "diagmem.plan"
 """The metadata that says how the plan was made: JSON, UTF-8."""
+OFFSETS = "offsets_sha256"
+"""The entry of it that says for which offsets, little-endian int32."""
 ALIGN_BYTES = 16
 """The schema's alignment of a buffer's contents; the old file keeps its own by it."""
 MAX_ELEMENT_ALIGN_BYTES = 8
@@ -49,7 +52,7 @@ def write_planned(
     ----------
     offsets : bytes from the arena's start for each tensor of the model,
         `PLANNED_ONLINE` for what TFLM places itself.
-    provenance : how the plan was made; must be JSON.
+    provenance : how the plan was made; must be JSON.  It holds for these offsets only.
 
     A plan that was there before is replaced.
 
@@ -62,7 +65,7 @@ def write_planned(
     _check_offsets(model, offsets)
     entries = [(PLAN_NAME, struct.pack(f"<{3 + len(offsets)}i", 1, 0, len(offsets), *offsets))]
     if provenance is not None:
-        entries.append((PROVENANCE_NAME, _json(provenance)))
+        entries.append((PROVENANCE_NAME, _json({**provenance, OFFSETS: _digest(offsets)})))
     old = _without_front(model)
     front = _front(old, model.path, entries)
     if len(front) + len(old) > MAX_BYTES:
@@ -81,7 +84,8 @@ def read_plan(model: Model) -> tuple[int, ...] | None:
 
 
 def read_provenance(model: Model) -> dict[str, Any] | None:
-    """How the plan was made, None if the file does not say.
+    """How the plan was made, None if the file does not say, or says it of other offsets:
+    somebody has planned the model anew since.
 
     Raises
     ------
@@ -100,7 +104,13 @@ def read_provenance(model: Model) -> dict[str, Any] | None:
         raise DiagmemError(
             f"{model.path}: metadata {PROVENANCE_NAME}: found no JSON object, expected one"
         )
-    return found
+    # Older files say it of no offsets in particular.
+    said = found.pop(OFFSETS, None)
+    return found if said is None or said == _digest(model.plan or ()) else None
+
+
+def _digest(offsets: Sequence[int]) -> str:
+    return sha256(struct.pack(f"<{len(offsets)}i", *offsets)).hexdigest()
 
 
 def _check_offsets(model: Model, offsets: Sequence[int]) -> None:

@@ -48,7 +48,7 @@ def watched_calls(model: Model, watched: frozenset[int]) -> list[Call]:
 
 def difference(
     model: Model,
-    alone: Sequence[NetworkRun],
+    alone: Sequence[NetworkRun | ComparedRun],
     other: Sequence[NetworkRun | ComparedRun],
     masks: Sequence[Mapping[int, Mask]],
     where: str = "",

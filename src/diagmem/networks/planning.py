@@ -33,7 +33,7 @@ from diagmem.networks.problem import (
     problem_of,
     scratch_of,
 )
-from diagmem.networks.structure import PAIRS, PINNED, recorded_pairs
+from diagmem.networks.structure import PAIRS, PINNED, TOGETHER, recorded_pairs
 
 NO_OVERLAPS = "none"
 SHOWN = 8
@@ -157,6 +157,7 @@ class NetworkPlan:
         # Formulas can be asked again.
         if self.overlaps == "measured":
             entries[PAIRS] = recorded_pairs(one.permission for one in self.shared)
+            entries[TOGETHER] = [list(pair) for pair in self.problem.in_place]
         return entries
 
 

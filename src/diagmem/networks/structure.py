@@ -21,7 +21,7 @@ from diagmem.networks.overlaps import Measured, identity
 from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, KEEPING, permissions_of
 from diagmem.networks.provenance import printable
 
-PAIRS, PINNED = "pairs", "pinned"
+PAIRS, PINNED, TOGETHER = "pairs", "pinned", "together"
 """Entries of a plan's provenance."""
 MAX_ELEMENT_ALIGN_BYTES = 8
 RECORDED, EXACT = "recorded", "exact"
@@ -95,7 +95,7 @@ def structure_of(
     offsets = {number: planned.plan[number] for number in placed}
     align_bytes = _count(made.get("align_bytes")) or 1
     claim = Claim(
-        names={number: _name(tensor) for number, tensor in placed.items()},
+        names={tensor.index: _name(tensor) for tensor in planned.activations},
         sizes={number: tensor.size_bytes for number, tensor in placed.items()},
         offsets=offsets,
         aligns={number: lcm(align_bytes, _element_align(t)) for number, t in placed.items()},
@@ -112,7 +112,7 @@ def structure_of(
         pinned=[t for t in _pinned(planned, made) if t in placed],
         permissions=permissions,
         arena_bytes=_arena_bytes(made, placed, offsets),
-        in_place=list(in_place_of(planned, overlaps)) if isinstance(overlaps, Measured) else (),
+        in_place=_together(planned, made, overlaps),
     )
     loose = [number for number, offset in offsets.items() if offset % ALIGN_BYTES]
     notes = (
@@ -120,7 +120,8 @@ def structure_of(
         if loose
         else []
     )
-    return Structure(tuple(verify(claim)), _shared_pairs(claim), held_against, tuple(notes))
+    faults = [*_held_apart(planned), *verify(claim)]
+    return Structure(tuple(faults), _shared_pairs(claim), held_against, tuple(notes))
 
 
 def _allowed(
@@ -132,10 +133,28 @@ def _allowed(
         return "measured", permissions_of(planned, overlaps, align_bytes)
     if overlaps is not None:
         return overlaps, permissions_of(planned, overlaps) if overlaps in FORMULAS else []
-    # What was recorded for another graph says nothing of this one.
-    if PAIRS in made and made.get("graph_sha256") == identity(planned)["graph_sha256"]:
+    if _is_recorded(planned, made):
         return RECORDED, list(_recorded(planned, made[PAIRS]))
     return EXACT, permissions_of(planned, EXACT)
+
+
+def _is_recorded(planned: Model, made: Mapping[str, Any]) -> bool:
+    """Are there measured overlaps of this graph?"""
+    return PAIRS in made and made.get("graph_sha256") == identity(planned)["graph_sha256"]
+
+
+def _together(
+    planned: Model, made: Mapping[str, Any], overlaps: str | Measured | None
+) -> list[tuple[int, int]]:
+    """Inputs and outputs of operators that work in place and no other way."""
+    if isinstance(overlaps, Measured):
+        return list(in_place_of(planned, overlaps))
+    if overlaps is not None or not _is_recorded(planned, made):
+        return []
+    known = {(s, t) for o in planned.operators for s in o.inputs for t in o.outputs}
+    said = made.get(TOGETHER)
+    entries = [tuple(e) for e in said if isinstance(e, list)] if isinstance(said, list) else []
+    return [(s, t) for s, t in known if (s, t) in entries]
 
 
 def _recorded(planned: Model, entries: object) -> Iterator[Permission]:
@@ -161,6 +180,18 @@ def _pair(entry: object) -> Permission | None:
     if None in map(_count, counts) or not isinstance(in_place, bool):
         return None
     return Permission(operator, source, target, needed, mirror, in_place, RECORDED)
+
+
+def _held_apart(planned: Model) -> Iterator[str]:
+    """Variable tensors that the plan takes into the arena, where TFLM does not clear them
+    before the first inference, and others lie over them."""
+    assert planned.plan is not None
+    for tensor in planned.tensors:
+        if tensor.variable and planned.plan[tensor.index] != PLANNED_ONLINE:
+            yield (
+                f"{_name(tensor)} lies at {planned.plan[tensor.index]}, but is variable: only the"
+                " runtime may place it"
+            )
 
 
 def _pinned(planned: Model, made: Mapping[str, Any]) -> list[int]:

@@ -20,7 +20,7 @@ from diagmem.networks.provenance import measured_on, said
 from diagmem.networks.structure import Structure, structure_of
 from diagmem.shell import command
 
-_APART = " from those where nothing overlaps"
+_ITSELF = " in the model itself from where nothing overlaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,9 @@ def verify_network(
         f"TFLM does not run the planned model: {together.refused}"
         if together.refused
         else undetermined(model, apart.runs)
-        or difference(model, alone.runs, together.runs, masks)
-        # Of a model that comes with a plan, too, nothing is taken for right.
-        or ("" if apart.refused else difference(model, alone.runs, apart.runs, masks, _APART))
+        or difference(model, (alone if apart.refused else apart).runs, together.runs, masks)
+        # Nothing is taken for right of what the model itself does: it may come with a plan.
+        or ("" if apart.refused else difference(model, alone.runs, apart.runs, masks, _ITSELF))
     )
     inside = _Inside() if found else _inside(model, watched, apart, compared)
     predicted = made.get("arena_bytes")
