@@ -98,6 +98,7 @@ def _notes(model: Model, plan: NetworkPlan, arena: Arena) -> list[str]:
         )
     if plan.overlaps == "measured":
         notes.append("these overlaps hold for the kernels they were measured on, and no others")
+    notes += [f"limited by {limit}" for limit in plan.limits]
     straight = sum(meeting.source == "straight" for meeting in arena.meetings)
     if straight:
         notes.append(
