@@ -140,7 +140,9 @@ class UnderValgrind:
     def why_stopped(self, received: Received, log: Path, *, late: bool) -> str:
         if late:
             return f"{self._program}: still running after {self._request.time_limit_seconds:g} s"
-        return ""
+        # Of a child that it gave up on the end would be there all the same.
+        why = "" if received.ended else gave_up(log)
+        return f"{self._program}: {why}" if why else ""
 
     def why_no_window(self, received: Received, run: Run) -> str:
         program, exit_code = self._program, run.exit_code
@@ -194,10 +196,33 @@ def _noted(fifo: Path, what: str) -> list[str]:
     return list(dict.fromkeys(path.read_text(encoding="utf-8", errors="replace").splitlines()))
 
 
+def gave_up(log: Path) -> str:
+    """Why Valgrind itself ended a program, and what helps; empty where it did not."""
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if "debuginfo reader:" in said and "Giving up" in said:
+        forms = re.search(r"unhandled dwarf\w* \w+ form code 0x[0-9a-f]+", said)
+        image = re.search(r'Valgrind: +"([^"\n]+)"', said)
+        found = f" ({forms[0]})" if forms else ""
+        of = image[1] if image and image[1].isprintable() else "the program or a library of it"
+        return (
+            f"Valgrind cannot read the debug information of {of} and gave up{found}: compile with"
+            " -gdwarf-4 and without -gsplit-dwarf, or trace a copy without it, made by"
+            " strip --strip-debug"
+        )
+    if "the 'impossible' happened" in said or "Giving up" in said:
+        return f"Valgrind gave up: {_words(said)}"
+    return ""
+
+
+def _words(said: str) -> str:
+    """All of a log on one line, as far as that may be long."""
+    lines = [re.sub(r"^==\d+== ?", "", line).strip() for line in said.split("\n")]
+    return " ".join(line for line in lines if line)[:300]
+
+
 def last_words(log: Path, exit_code: int) -> str:
     """What a runner said last, on one line; its exit code where it said nothing."""
     if not log.exists():
         return f"exit code {exit_code}"
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    said = [re.sub(r"^==\d+== ?", "", line).strip() for line in lines]
-    return " ".join(s for s in said if s)[:300] or f"exit code {exit_code}"
+    said = log.read_text(encoding="utf-8", errors="replace")
+    return _words(said) or f"exit code {exit_code}"
