@@ -353,7 +353,8 @@ def record(
     """Run a program under the tool and open the trace of it.
 
     ``inputs``, ``outputs`` and ``buffers`` map names to places, as in
-    ``diagmem trace --input NAME=PLACE``; an existing ``output`` is replaced.
+    ``diagmem trace --input NAME=PLACE``; an existing ``output`` is replaced, except by a
+    recording that was cut, which goes beside it.
 
     Raises
     ------
@@ -376,8 +377,7 @@ def record(
         buffers=places,
         keep_when_interrupted=True,
     )
-    run(request, Path(output))
-    return Trace(output)
+    return Trace(run(request, Path(output)).path)
 
 
 def record_kernel(
@@ -397,5 +397,5 @@ def record_kernel(
     from diagmem.kernels.measure import trace_kernel
 
     overrides = {name: str(value) for name, value in parameters.items()}
-    trace_kernel(load(find(os.fspath(kernel)), overrides), Path(output), mode=mode, seed=seed)
-    return Trace(output)
+    described = load(find(os.fspath(kernel)), overrides)
+    return Trace(trace_kernel(described, Path(output), mode=mode, seed=seed).path)

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diagmem.api import open_trace
 from diagmem.errors import DiagmemError
 from diagmem.kernels.build import build
 from diagmem.kernels.cases import GUARD_BYTES, Case, Placement, layout, read_results, region_before
 from diagmem.kernels.description import with_parameters
+from diagmem.kernels.measure import trace_kernel
 from diagmem.kernels.model import Kernel
 from diagmem.kernels.run import RESULTS_FILE, KernelStoppedError, driver_command, run_native
 
@@ -318,3 +320,24 @@ argument = [
     assert float(y[40]) == (0.5 if dtype == "float16" else 1)
     assert np.isfinite(x.astype(float)).all()
     assert len(np.unique(x)) > (1 if dtype == "bool" else 10)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint", "aside"),
+    [
+        ("y[n] = 1;", r'wrote outside of its buffers near "y".* \(its trace is in .*\)$', "wrong"),
+        ("exit(3);", "the traced kernel did not finish", "wrong"),
+        ("y[0] = 1; abort();", "the traced kernel did not finish", "cut"),
+    ],
+)
+def test_a_run_that_is_wrong_replaces_no_trace(
+    body: str, complaint: str, aside: str, written: Writer, tmp_path: Path, valgrind_tool: object
+) -> None:
+    path = tmp_path / "t.dmt"
+    trace_kernel(written(COPY_TOML, copy_c=COPY_C), path)
+    older = path.read_bytes()
+    with pytest.raises(DiagmemError, match=complaint):
+        trace_kernel(broken(written, body), path)
+    assert path.read_bytes() == older
+    with open_trace(tmp_path / f"t.{aside}.dmt") as trace:
+        assert len(trace.windows) == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import diagmem
+from diagmem import api
 from diagmem.trace.validate import validate
 
 from .conftest import compile_c
@@ -174,15 +175,18 @@ def test_a_cut_recording_replaces_nothing(program: Path, tmp_path: Path) -> None
     code, said = running.end()
     aside = tmp_path / "t.cut.dmt"
     assert code == 1
-    assert f"warning: {path} is as it was: the cut recording is in {aside}\n" in said
+    assert f"warning: {path} is as it was: this recording is in {aside}\n" in said
     assert said.endswith(f"next: diagmem overlap {aside}\n")
     first_window_is_whole(aside)
     done = trace(program, path, "SIGSEGV")
     assert done.returncode == 1
     assert done.stdout.startswith(f"{tmp_path}/t.cut-2.dmt: 2 windows, ")
     assert path.read_bytes() == older
-    names = {file.name for file in tmp_path.iterdir()} - {"there"}
-    assert names == {"t.dmt", "t.cut.dmt", "t.cut-2.dmt"}
+    assert not list(tmp_path.glob(".*"))
+    words, places = [str(program), "SIGSEGV"], {"in": "symbol:in"}
+    with api.record(words, path, functions=["kernel"], inputs=places) as cut:
+        assert (cut.path, cut.complete) == (str(tmp_path / "t.cut-3.dmt"), False)
+    assert path.read_bytes() == older
     # A whole one does replace it.
     assert trace(program, path, "exit").returncode == 0
     assert path.read_bytes() != older

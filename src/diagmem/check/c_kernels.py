@@ -144,7 +144,7 @@ def _traced(built: Built, cases: Sequence[Case]) -> list[Traced]:
         if built.target:
             request = on_target(request, built, cases, directory)
         recorded = record(request, path)
-        with open_trace(path) as trace:
+        with open_trace(recorded.path) as trace:
             found = [Traced(window.pairs) for window in trace.overlaps(isolated=False)]
     if len(found) < len(cases) or recorded.exit_code:
         why = "; ".join(recorded.warnings) or f"exit code {recorded.exit_code}"

@@ -46,8 +46,8 @@ class TflmKernels:
     def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
         with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
             path = Path(name) / "layers.dmt"
-            _, outcomes = trace_layers([TflmCase(layer, seed) for layer in layers], path)
-            with open_trace(path) as trace:
+            recorded, outcomes = trace_layers([TflmCase(layer, seed) for layer in layers], path)
+            with open_trace(recorded.path) as trace:
                 windows = trace.overlaps(isolated=False)
         if len(windows) < len(layers) and not any(found.refused for found in outcomes):
             raise DiagmemError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from diagmem.errors import DiagmemError
@@ -14,6 +15,7 @@ from diagmem.kernels.model import Kernel
 from diagmem.kernels.run import RESULTS_FILE, driver_command
 from diagmem.kernels.target.kernel import on_target
 from diagmem.record.recorder import Mode, ProgramStoppedError, Recorded, Request, record
+from diagmem.record.run import exit_text
 
 
 class KernelDidNotFinishError(DiagmemError):
@@ -69,23 +71,38 @@ def trace_kernel(
         )
         if built.target:
             request = on_target(request, built, cases, Path(directory))
+        judge = partial(_judged, cases, Path(directory) / RESULTS_FILE)
         try:
-            recorded = record(request, output, progress=progress)
+            recorded = record(request, output, progress=progress, judge=judge)
         except ProgramStoppedError as error:
             if not built.target:
                 raise
             raise KernelDidNotFinishError(f"{kernel.name}: {error.why}", error.kept) from None
-        if recorded.windows > len(cases):
-            raise DiagmemError(
-                f'{kernel.file}: "{kernel.function}" was called {recorded.windows} times, expected'
-                f' {len(cases)}: does a function of "before" call it, too?'
-            )
-        if recorded.exit_code:
-            raise KernelDidNotFinishError(_crash(kernel, recorded), recorded.path)
-        # Overlapped, a kernel may well do damage: that is for others to judge.
-        if placement is None:
-            read_results(cases, Path(directory) / RESULTS_FILE)
+    if recorded.exit_code and recorded.windows <= len(cases):
+        raise KernelDidNotFinishError(_crash(kernel, recorded), recorded.path)
+    if recorded.wrong:
+        aside = f" (its trace is in {recorded.path})" if recorded.path != output else ""
+        raise DiagmemError(recorded.wrong + aside)
     return recorded
+
+
+def _judged(cases: Sequence[Case], results: Path, exit_code: int, windows: int) -> str:
+    """What is wrong with a run of a kernel, or empty."""
+    kernel = cases[0].kernel
+    if windows > len(cases):
+        return (
+            f'{kernel.file}: "{kernel.function}" was called {windows} times, expected'
+            f' {len(cases)}: does a function of "before" call it, too?'
+        )
+    if exit_code:
+        return f"the program ended with {exit_text(exit_code)}"
+    # Overlapped, a kernel may well do damage: that is for others to judge.
+    if cases[0].placement is None:
+        try:
+            read_results(cases, results)
+        except DiagmemError as error:
+            return str(error)
+    return ""
 
 
 def _crash(kernel: Kernel, recorded: Recorded) -> str:

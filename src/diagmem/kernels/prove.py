@@ -123,17 +123,16 @@ class _Traces:
         return self._trace("overlapped.dmt", Placement(*pair, displacement))
 
     def _trace(self, name: str, placement: Placement | None) -> Trace:
-        path = self._directory / name
-        trace_kernel(
+        recorded = trace_kernel(
             self._kernel,
-            path,
+            self._directory / name,
             # Nothing else can lie over anything.
             watch=[b.name for b in self._kernel.tensors],
             seed=self._seeds.start,
             inputs=len(self._seeds),
             placement=placement,
         )
-        return open_trace(path)
+        return open_trace(recorded.path)
 
 
 @dataclass(frozen=True, slots=True)

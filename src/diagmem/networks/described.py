@@ -198,10 +198,10 @@ def _evidence(kernel: Kernel, inputs: int) -> _Evidence:
     seeds = range(inputs)
     proofs = dict(zip(pairs, prove_pairs(kernel, pairs, inputs=inputs), strict=True))
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        path = Path(directory) / "kernel.dmt"
         watch = [b.name for b in kernel.tensors]
-        trace_kernel(kernel, path, mode="summary", watch=watch)
-        with open_trace(path) as trace:
+        path = Path(directory) / "kernel.dmt"
+        recorded = trace_kernel(kernel, path, mode="summary", watch=watch)
+        with open_trace(recorded.path) as trace:
             liveness = trace.liveness(0)
             window = trace.overlaps_of(0, liveness, isolated=False)
             by = {"valgrind": "Valgrind", "qemu": "QEMU"}

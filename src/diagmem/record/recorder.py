@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -98,6 +98,8 @@ class Recorded:
     cut: str
     """Why the recording is not complete, or empty."""
     warnings: tuple[str, ...]
+    wrong: str = ""
+    """What is wrong with the run, by whoever judged it, or empty."""
 
 
 def _header(request: Request, recorder: Recorder) -> dict[str, Any]:
@@ -149,14 +151,23 @@ def _recorder(request: Request) -> Recorder:
     return InQemu(request)
 
 
-def record(request: Request, output: Path, *, progress: bool = False) -> Recorded:
+def record(
+    request: Request,
+    output: Path,
+    *,
+    progress: bool = False,
+    judge: Callable[[int, int], str] = lambda exit_code, windows: "",
+) -> Recorded:
     """Run a program under the tool; write ``output``.
+
+    ``judge`` says of exit code and number of windows what is wrong with the run, or "".
 
     The file grows beside its final place as ``.NAME.RANDOM.part`` and is moved there
     at the end, so that an older file of that name is not lost to a run that fails;
-    if the recorder itself is killed, the part can be read.  A recording that was cut
-    replaces no file: where there is one it becomes ``NAME.cut.dmt`` (or ``NAME.cut-2.dmt``
-    and so on), and `Recorded.path` says so.
+    if the recorder itself is killed, the part can be read.  A recording that was cut, or
+    is of a run that is wrong, replaces no file: where there is one it becomes
+    ``NAME.cut.dmt`` or ``NAME.wrong.dmt`` (``NAME.cut-2.dmt`` and so on), and
+    `Recorded.path` says so.
 
     Raises
     ------
@@ -177,14 +188,15 @@ def record(request: Request, output: Path, *, progress: bool = False) -> Recorde
         received, cut = run.into(writer, Progress("recording") if progress else None)
         if received.windows == 0:
             raise ProgramStoppedError(recorder.why_no_window(received, run))
+        wrong = judge(run.exit_code, received.windows)
         path = output
-        if cut:
-            path = part.take_free(output, "cut")
+        if cut or wrong:
+            path = part.take_free(output, "cut" if cut else "wrong")
         else:
             part.take(output)
     if received.error:
         raise ProgramStoppedError(received.error, path)
     warnings = remarks(request, received, run.exit_code)
     if path != output:
-        warnings += (f"{output} is as it was: the cut recording is in {path}",)
-    return Recorded(path, received.windows, writer.events, run.exit_code, cut, warnings)
+        warnings += (f"{output} is as it was: this recording is in {path}",)
+    return Recorded(path, received.windows, writer.events, run.exit_code, cut, warnings, wrong)
