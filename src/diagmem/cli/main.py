@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from io import TextIOWrapper
 from types import FrameType
@@ -156,7 +156,9 @@ def _failed(verb: str, why: str, code: int) -> int:
         sys.stdout.flush()
     except OSError:
         _give_up_stdout()
-    print(f"diagmem {verb}: {why}", file=sys.stderr)
+    # Where nobody can be told, the exit code remains.
+    with suppress(OSError):
+        print(f"diagmem {verb}: {why}", file=sys.stderr)
     return code
 
 
