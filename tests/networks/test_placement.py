@@ -213,11 +213,15 @@ def test_a_file_that_does_not_say_where_its_kernels_are(
     model: Model, folder: Library_, tmp_path: Path
 ) -> None:
     measured = measure_described(model, Library(str(folder(KIND))))
-    for library in (None, 3, {"kernels": ["x"]}, {"kernels": "c", "parameters": {"a": 1}}):
+    words = {"kernels": "c", "parameters": {"flags": "\0", "compiler": "\x1b[1m", "": 3}}
+    names = [{"kernels": name} for name in (["x"], "\0x", "x" * 5000, "\ud800", "/dev/null", "")]
+    target = {"kernels": "c", "parameters": {}, "target": "vax"}
+    for library in (None, 3, *names, words, target, {"kernels": "c", "parameters": {"a": 1}}):
         about = {**measured.about, "library": library}
         found = proven_plan(model, replace(measured, about=about))
         assert found.placement is not None
         assert list(found.placement.not_run) == [0]
+        assert found.proven.isprintable()
     assert "measure again" in proven_plan(model, replace(measured, about={})).proven
 
 

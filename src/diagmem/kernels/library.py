@@ -86,7 +86,10 @@ class Library:
         self._words = words
         self._bundled = place == REFERENCE_KERNELS
         folder = LIBRARIES.get(place, Path(place))
-        files = [folder] if folder.is_file() else sorted(folder.glob("*.toml")) if place else []
+        try:
+            files = [folder] if folder.is_file() else sorted(folder.glob("*.toml")) if place else []
+        except (OSError, ValueError) as error:  # a name that cannot be one
+            raise DiagmemError(f"{place}: cannot be read as a folder: {error}") from None
         self._described = [found for path in files if (found := _described(path)) is not None]
         if not self._described:
             there = "an empty name" if not place else _found(folder, files)

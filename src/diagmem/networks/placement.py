@@ -76,7 +76,7 @@ def prove_placement(
         try:
             outcome = again.run(operator)
         except DiagmemError as error:
-            not_run[operator] = str(error)
+            not_run[operator] = " ".join(str(error).split())
         else:
             if outcome.holds:
                 held.append(operator)
@@ -160,13 +160,17 @@ def _recorded(measured: Measured) -> _Recorded:
     """Others may have written the file, so an entry may hold anything."""
     said = measured.about.get(LIBRARY)
     entries = said if isinstance(said, Mapping) else {}
-    place, words, target = (entries.get(key) for key in ("kernels", "parameters", "target"))
+    words = entries.get("parameters")
     texts = words.items() if isinstance(words, Mapping) else ()
     return _Recorded(
-        place if isinstance(place, str) else "",
-        {key: text for key, text in texts if isinstance(key, str) and isinstance(text, str)},
-        target if isinstance(target, str) else "",
+        _text(entries.get("kernels")),
+        {_text(key): _text(text) for key, text in texts if _text(key)},
+        _text(entries.get("target")),
     )
+
+
+def _text(found: object) -> str:
+    return found if isinstance(found, str) and found.isprintable() else ""
 
 
 def _alike(chosen: Chosen) -> dict[str, str]:
