@@ -375,7 +375,7 @@ def test_the_tools_own_functions_are_not_suggested(
     compile_text: Compile, trace: Trace, valgrind_tool: Tool
 ) -> None:
     program = compile_text("program", KERN + MAIN)
-    for wrong in ("memc", "dm_window", "vgplain", "kernel"):
+    for wrong in ("memc", "dm_window", "linux_kernel", "get_kernel"):
         with pytest.raises(DiagmemError) as error:
             trace(program, function=wrong)
         for name in os.listdir(valgrind_tool.libexec):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from diagmem.record.run import exit_text
 from diagmem.record.stream import Entry, Received
+from diagmem.shell import quoted
 
 if TYPE_CHECKING:
     from diagmem.record.recorder import Request
@@ -49,7 +50,7 @@ def _of_functions(received: Received) -> Iterator[str]:
     for name, found in by_name.items():
         if name and len(found) > 1:
             each = ", ".join(f"{e.place} (windows of {e.function})" for e in found)
-            choose = f"choose one: --function {found[0].place}"
+            choose = f"choose one: --function {quoted(found[0].place)}"
             yield f"{name} is {len(found)} functions: {each}; {choose}"
 
 

@@ -67,7 +67,7 @@ def similar_functions(name: str, program: Path, files: Sequence[Path]) -> list[s
     """Functions that the user may have meant by a name that was never called.
 
     Of the program's own those that hold the name (clones of it among them), short
-    ones first, or else those close to it; then those of libraries that hold it.
+    ones first, or else those close to it; then those of libraries that begin with it.
     """
     core = _core(name)
     holding: set[tuple[bool, int, str]] = set()
@@ -75,7 +75,7 @@ def similar_functions(name: str, program: Path, files: Sequence[Path]) -> list[s
     for file in files:
         is_own = file.resolve() == program.resolve()
         for raw, readable in functions(file, "" if is_own else core):
-            if core in raw:
+            if core in raw if is_own else re.search(rf"\b_*{re.escape(core)}", readable):
                 text = short(readable) + ("" if is_own else f" in {file.name}")
                 holding.add((not is_own, len(raw), text))
             elif is_own:
