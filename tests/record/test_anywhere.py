@@ -31,6 +31,8 @@ def test_paths_that_the_loader_would_split(
     (tmp_path / temporary).mkdir()
     monkeypatch.setenv(LIBEXEC_VARIABLE, str(tmp_path / tool))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / temporary))
+    # Somebody's own, with another tool in it.
+    monkeypatch.setenv("VALGRIND_LIB", "/nonexistent")
     # A heap block is known only if Valgrind's own library was loaded.
     heap = BufferPlace("input", Role.INPUT, "heap:1000#1+8,bytes:96")
     recorded = record(

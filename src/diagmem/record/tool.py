@@ -219,9 +219,16 @@ def find_launcher() -> Path:
 
 def launcher_version(launcher: Path) -> str:
     """What ``valgrind --version`` says, without its name: ``3.19.0``."""
+    # The answer comes from Valgrind's own default tool, so its own folder counts.
+    environment = {name: value for name, value in os.environ.items() if name != "VALGRIND_LIB"}
     try:
         done = subprocess.run(
-            [launcher, "--version"], capture_output=True, text=True, check=False, timeout=30
+            [launcher, "--version"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _bad_launcher(launcher, f"cannot be run: {error}") from error
