@@ -9,6 +9,8 @@ The names below are imported when first used, so that ``import diagmem`` (and
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from diagmem.errors import DiagmemError
@@ -40,6 +42,17 @@ _HOMES = {
     "record": "diagmem.api",
     "record_kernel": "diagmem.api",
 }
+
+
+class _Package(ModuleType):
+    """The function `record` stays, though a package of that name is imported, too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

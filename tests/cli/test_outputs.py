@@ -27,6 +27,12 @@ def trace(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs without a folder do not end up in the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
 def words_of(call: str, trace: str, net: Path) -> list[str]:
     return [{"TRACE": trace, "NET": str(net)}.get(word, word) for word in call.split()]
 
@@ -49,6 +55,7 @@ def words_of(call: str, trace: str, net: Path) -> list[str]:
         ("export TRACE -o new.dmt", ".parquet, .csv, .csv.gz, .json or .json.gz"),
     ],
 )
+@pytest.mark.usefixtures("elsewhere")
 def test_endings_of_another_format(
     call: str, expected: str, trace: str, small_net: Path, capsys: Capture
 ) -> None:
@@ -81,6 +88,7 @@ def test_an_ending_of_ones_own(trace: str, tmp_path: Path, capsys: Capture) -> N
         "export TRACE -o - --format parquet",
     ],
 )
+@pytest.mark.usefixtures("elsewhere")
 def test_what_does_not_go_to_standard_output(
     call: str, trace: str, small_net: Path, capsys: Capture
 ) -> None:
