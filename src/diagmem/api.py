@@ -7,62 +7,23 @@ trace.overlaps()
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-
-from diagmem import copy_notes
+from diagmem import windows
 from diagmem.errors import DiagmemError
-from diagmem.liveness import (
-    NEVER_FIRST,
-    BufferLiveness,
-    LivenessFold,
-    Lives,
-    LivesFold,
-)
-from diagmem.overlap import Overlap, apart, find_overlap, in_place
-from diagmem.trace.copies import is_copy
+from diagmem.liveness import BufferLiveness
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.model import Accesses, Buffer, Role, Site, Window
-from diagmem.trace.reader import TraceFile, WindowRecord
-from diagmem.trace.summary import read_summary
+from diagmem.trace.reader import TraceFile
+from diagmem.windows import WindowReader, check_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_CELL_BYTES = 64
-LIVES_PER_CELL = 2
-LIVES_AT_LEAST = 4_000_000
-"""How many lives of values are kept to answer exactly for a kernel that stores
-to its input; beyond, the answer is conservative."""
-
-_THREADS = (
-    "several threads touched the window's buffers: the order seen is one of many, so nothing"
-    " may overlap"
-)
-_UNTOUCHED = (
-    "the window touched neither of the two: these are not its buffers, so nothing can be said"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class WindowOverlaps:
-    """The overlaps of one window: one per pair of an input and an output."""
-
-    index: int
-    function: str
-    events: int
-    pairs: tuple[Overlap, ...]
-
-    def pair(self, input_: str, output: str) -> Overlap:
-        for pair in self.pairs:
-            if (pair.input, pair.output) == (input_, output):
-                return pair
-        raise DiagmemError(f"window {self.index} has no pair {input_!r}, {output!r}")
+WindowOverlaps = windows.WindowOverlaps
 
 
 class Trace:
@@ -75,6 +36,7 @@ class Trace:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = TraceFile(path)
         self._reader = EventReader(self._file)
+        self._windows = WindowReader(self._file, self._reader)
 
     @property
     def path(self) -> str:
@@ -131,20 +93,7 @@ class Trace:
 
     def liveness(self, window: int = 0) -> tuple[BufferLiveness, ...]:
         """The liveness of every buffer of a window, in the window's order."""
-        record = self._file.record(window)
-        if self.mode == "summary":
-            return tuple(
-                self._from_summary(record, number, buffer)
-                for number, buffer in enumerate(record.window.buffers)
-            )
-        buffers = record.window.buffers
-        folds = [
-            LivenessFold(b.name, b.role, b.size_bytes, min(alignment, MAX_CELL_BYTES))
-            for b, alignment in zip(buffers, self._reader.alignments(record, buffers), strict=True)
-        ]
-        for i, piece in self._reader.accesses(record, buffers, sites=False):
-            folds[i].take(piece)
-        return tuple(fold.result() for fold in folds)
+        return self._windows.liveness(self._file.record(window))
 
     def overlaps(
         self, window: int | None = None, *, isolated: bool = True
@@ -153,16 +102,33 @@ class Trace:
 
         ``isolated``: also look for safe displacements below D, which takes longer.
         """
-        indices = [w.index for w in self.windows] if window is None else [window]
-        return tuple(
-            self._window_overlaps(self._file.record(i), self.liveness(i), isolated) for i in indices
-        )
+        records = self._file.windows if window is None else [self._file.record(window)]
+        check_pairs(self.path, records)
+        # Windows are often all alike: what was found for one holds for the others.
+        known: dict[Hashable, WindowOverlaps] = {}
+        found = []
+        for record in records:
+            mark = self._windows.fingerprint(record) if len(records) > 1 else None
+            of = known.get(mark) if mark is not None else None
+            if of is None:
+                live = self._windows.liveness(record, sparse=True)
+                of = self._windows.overlaps(record, live, isolated=isolated)
+                if mark is not None:
+                    known[mark] = of
+            else:
+                window_ = record.window
+                of = WindowOverlaps(window_.index, window_.function, window_.events, of.pairs)
+                self._reader.advance(window_.events)
+            found.append(of)
+        return tuple(found)
 
     def overlaps_of(
         self, window: int, liveness: Sequence[BufferLiveness], *, isolated: bool = True
     ) -> WindowOverlaps:
         """The same for one window whose liveness is there already."""
-        return self._window_overlaps(self._file.record(window), liveness, isolated)
+        record = self._file.record(window)
+        check_pairs(self.path, [record])
+        return self._windows.overlaps(record, liveness, isolated=isolated)
 
     def to_pandas(self, window: int = 0) -> pd.DataFrame:
         """All events of a window as a table: tick, kind, address, size, buffer,
@@ -211,121 +177,6 @@ class Trace:
             raise DiagmemError(
                 f"{self.path}: a summary holds no {what}; trace again with --mode events"
             )
-
-    def _from_summary(self, record: WindowRecord, number: int, buffer: Buffer) -> BufferLiveness:
-        summary = read_summary(self._file, record.window.index, number)
-        if summary is None:
-            raise DiagmemError(
-                f"{self.path}: the summary of window {record.window.index}, buffer"
-                f" {buffer.name!r} is missing ({self.cut or 'the file is damaged'})"
-            )
-
-        def first(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            return np.where(column == 0, NEVER_FIRST, column - 1)
-
-        return BufferLiveness(
-            buffer.name,
-            buffer.role,
-            buffer.size_bytes,
-            summary.cell_bytes,
-            first(summary.first_load),
-            summary.last_load - 1,
-            first(summary.first_store),
-            summary.last_store - 1,
-        )
-
-    def _window_overlaps(
-        self, record: WindowRecord, liveness: Sequence[BufferLiveness], isolated: bool
-    ) -> WindowOverlaps:
-        window = record.window
-        live = dict(zip((b.name for b in window.buffers), liveness, strict=True))
-        inputs = [live[b.name] for b in window.buffers if b.role is Role.INPUT]
-        outputs = [live[b.name] for b in window.buffers if b.role is Role.OUTPUT]
-        notes = self._window_notes(record)
-        pairs = []
-        for input_ in inputs:
-            for output in outputs:
-                if not window.complete:
-                    pairs.append(apart(input_, output, f"the window did not finish: {window.end}"))
-                elif not (_touched(input_) or _touched(output)):
-                    pairs.append(apart(input_, output, _UNTOUCHED))
-                elif not output.stored.any():
-                    nothing = apart(input_, output, wrote_nothing(output.name))
-                    pairs.append(replace(nothing, notes=(*nothing.notes, *notes)))
-                elif window.several_threads:
-                    pairs.append(apart(input_, output, _THREADS))
-                else:
-                    a, b = self._lives(record, input_, output)
-                    pair = find_overlap(
-                        input_,
-                        output,
-                        input_lives=a,
-                        output_lives=b,
-                        notes=notes,
-                        isolated=isolated,
-                    )
-                    pairs.append(
-                        replace(pair, notes=(*pair.notes, *self._copies_that_decide(record, pair)))
-                    )
-        pairs += [_in_place(window, live[b.name]) for b in window.buffers if b.role is Role.INOUT]
-        return WindowOverlaps(window.index, window.function, window.events, tuple(pairs))
-
-    def _lives(
-        self, record: WindowRecord, input_: BufferLiveness, output: BufferLiveness
-    ) -> tuple[Lives | None, Lives | None]:
-        """All lives of both, where the kernel stores to its input and events tell."""
-        if self.mode == "summary" or not input_.stored.any():
-            return None, None
-        cell = min(input_.cell_bytes, output.cell_bytes)
-        buffers = [self._buffer(record.window.index, b.name) for b in (input_, output)]
-        limit = max(LIVES_AT_LEAST, LIVES_PER_CELL * (input_.cells + output.cells))
-        folds = [
-            LivesFold(b.size_bytes, cell, limit=limit, given=given)
-            for b, given in zip(buffers, (True, False), strict=True)
-        ]
-        for i, piece in self._reader.accesses(record, buffers, sites=False):
-            folds[i].take(piece)
-        return folds[0].result(needed_after=False), folds[1].result(needed_after=True)
-
-    def _copies_that_decide(self, record: WindowRecord, pair: Overlap) -> tuple[str, ...]:
-        if not any(is_copy(site) for site in self._file.sites):
-            return ()
-        if self.mode == "summary":
-            return copy_notes.in_summary(self._file.copies_in(record.window.index))
-        ticks = copy_notes.deciding_ticks(pair.limit)
-        sites = self._reader.sites_at(record, ticks)
-        return copy_notes.decided_by(self._file.sites[sites[tick]] for tick in ticks)
-
-    def _window_notes(self, record: WindowRecord) -> tuple[str, ...]:
-        notes = list(copy_notes.raw(self._file.sites))
-        if self.header.get("imported"):
-            notes.append(
-                f"imported from {self.header['imported']}, which names no functions: what a library"
-                " copied counts in this machine's order, and system calls and threads do not show"
-            )
-        if "valgrind" in self.header and any(s.pc == 0 for s in self._file.sites):
-            notes.append(
-                "more code ran than the tool can number: some events do not say where in the"
-                " program they come from, library copies among them"
-            )
-        return tuple(notes)
-
-
-def _in_place(window: Window, buffer: BufferLiveness) -> Overlap:
-    if not window.complete:
-        return apart(buffer, buffer, f"the window did not finish: {window.end}")
-    if not buffer.stored.any():
-        return apart(buffer, buffer, wrote_nothing(buffer.name))
-    return in_place(buffer)
-
-
-def wrote_nothing(output: str) -> str:
-    """What is said of a window that stored to no byte of an output."""
-    return f"the kernel wrote nothing to {output}: that says nothing of an overlap"
-
-
-def _touched(buffer: BufferLiveness) -> bool:
-    return bool(buffer.loaded.any() or buffer.stored.any())
 
 
 def open_trace(path: str | os.PathLike[str]) -> Trace:

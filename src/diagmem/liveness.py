@@ -3,22 +3,25 @@
 A trace and a loop nest both end here, in a `BufferLiveness`: four ticks for
 each cell.  A *cell* is a run of bytes that every access touches whole or not at
 all (4 for a float tensor read and written float by float), so cells lose
-nothing against bytes and cost a fraction.
+nothing against bytes and cost a fraction.  A buffer with far more cells than there
+are accesses is kept in *runs* of cells that are alike: untouched memory costs nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from diagmem import ranges
+from diagmem.ranges import Ranges
 from diagmem.trace.model import Accesses, Int64Array
 
-NEVER_FIRST = np.iinfo(np.int64).max
-"""First tick of what never happened: later than everything."""
-NEVER_LAST = -1
-"""Last tick of what never happened: before everything."""
+NEVER_FIRST = ranges.NEVER_FIRST
+NEVER_LAST = ranges.NEVER_LAST
+Columns = ranges.Columns
 
 BEFORE = -1
 """The start of a value's life that was there when the window opened."""
@@ -50,6 +53,9 @@ class BufferLiveness:
     ``first_*`` hold `NEVER_FIRST` and ``last_*`` hold `NEVER_LAST` where there
     was no such access.  The last cell may be shorter than the others, which
     makes a D found with it up to a cell too large; traces have no such cells.
+
+    ``starts`` is None, or an entry is a run of cells that are alike and this is the
+    first cell of each; the first is 0.
     """
 
     name: str
@@ -60,10 +66,19 @@ class BufferLiveness:
     last_load: Int64Array
     first_store: Int64Array
     last_store: Int64Array
+    starts: Int64Array | None = None
 
     @property
     def cells(self) -> int:
+        if self.starts is not None:
+            return -(-self.size_bytes // self.cell_bytes)
         return len(self.first_load)
+
+    def cells_in(self, which: npt.NDArray[np.bool_]) -> int:
+        """How many cells there are in these entries."""
+        if self.starts is None:
+            return int(np.count_nonzero(which))
+        return int(np.diff(self.starts, append=self.cells)[which].sum())
 
     @property
     def loaded(self) -> npt.NDArray[np.bool_]:
@@ -87,6 +102,8 @@ class BufferLiveness:
         each = self.cell_bytes // cell_bytes
         if each == 1:
             return self
+        if self.starts is not None:
+            return replace(self, cell_bytes=cell_bytes, starts=self.starts * each)
         cells = -(-self.size_bytes // cell_bytes)
         first_load, last_load, first_store, last_store = (
             np.repeat(column, each)[:cells]
@@ -106,14 +123,10 @@ class BufferLiveness:
     def __repr__(self) -> str:
         return (
             f"BufferLiveness({self.name!r}, {self.role}, {self.size_bytes} bytes in"
-            f" {self.cells} cells: {int(self.loaded.sum())} loaded,"
-            f" {int(self.stored.sum())} stored,"
-            f" {int(self.read_before_written.sum())} read before written)"
+            f" {self.cells} cells: {self.cells_in(self.loaded)} loaded,"
+            f" {self.cells_in(self.stored)} stored,"
+            f" {self.cells_in(self.read_before_written)} read before written)"
         )
-
-
-Columns = tuple[Int64Array, Int64Array]
-"""First and last tick, one entry per cell."""
 
 
 def never(cells: int) -> Columns:
@@ -124,27 +137,42 @@ def never(cells: int) -> Columns:
     )
 
 
-def _cells_of(
-    accesses: Accesses, size_bytes: int, cell_bytes: int
-) -> tuple[Int64Array, Int64Array, npt.NDArray[np.bool_]]:
-    """Cell, tick and kind of each cell touched, in program order.
+LONG_CELLS = 64
+"""An access to more cells than this is kept as a range."""
 
-    Accesses that begin before or end after the buffer are clipped to it.
-    """
-    shift = cell_bytes.bit_length() - 1
-    if _one_cell_each(accesses, size_bytes, cell_bytes):
-        return accesses.offset >> shift, accesses.tick, accesses.store
-    start = np.maximum(accesses.offset, 0)
-    end = np.minimum(accesses.offset + accesses.size, size_bytes)
-    first = start >> shift
-    count = ((end + (cell_bytes - 1)) >> shift) - first
-    total = np.cumsum(count)
-    within = np.arange(int(total[-1])) - np.repeat(total - count, count)
-    return (
-        np.repeat(first, count) + within,
-        np.repeat(accesses.tick, count),
-        np.repeat(accesses.store, count),
-    )
+
+@dataclass(frozen=True, slots=True)
+class _Touch:
+    """Accesses as ranges of cells ``[start, end)``, clipped to the buffer, in program
+    order."""
+
+    start: Int64Array
+    end: Int64Array
+    tick: Int64Array
+    store: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, accesses: Accesses, size_bytes: int, cell_bytes: int) -> _Touch:
+        shift = cell_bytes.bit_length() - 1
+        start = np.maximum(accesses.offset, 0) >> shift
+        end = np.minimum(accesses.offset + accesses.size, size_bytes) + (cell_bytes - 1) >> shift
+        return cls(start, end, accesses.tick, accesses.store)
+
+    def taken(self, which: npt.NDArray[np.bool_] | slice) -> _Touch:
+        return _Touch(self.start[which], self.end[which], self.tick[which], self.store[which])
+
+    def single(self) -> _Cells:
+        """Cell, tick and kind of each cell touched."""
+        count = self.end - self.start
+        within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        return (
+            np.repeat(self.start, count) + within,
+            np.repeat(self.tick, count),
+            np.repeat(self.store, count),
+        )
+
+
+_Cells = tuple[Int64Array, Int64Array, npt.NDArray[np.bool_]]
 
 
 def _one_cell_each(accesses: Accesses, size_bytes: int, cell_bytes: int) -> bool:
@@ -173,56 +201,79 @@ class LivenessFold:
 
     ``cell_bytes`` is a power of two that divides every offset and size (an
     access that is clipped at the buffer's edge counts as clipped).  Memory:
-    32 bytes per cell.
+    32 bytes per cell; with ``sparse``, whose result has runs, 100 per access.
     """
 
-    def __init__(self, name: str, role: str, size_bytes: int, cell_bytes: int) -> None:
+    def __init__(
+        self, name: str, role: str, size_bytes: int, cell_bytes: int, *, sparse: bool = False
+    ) -> None:
         self._what = (name, role, size_bytes, cell_bytes)
         self._cells = -(-size_bytes // cell_bytes)
-        self._loads: Columns | None = None
-        self._stores: Columns | None = None
+        self._sparse = sparse
+        # Loads, then stores.
+        self._columns: list[Columns | None] = [None, None]
+        self._ranges = (Ranges(), Ranges())
 
     def take(self, accesses: Accesses) -> None:
         """The next accesses; ticks go on rising from piece to piece."""
         _, _, size_bytes, cell_bytes = self._what
-        cell, tick, store = _cells_of(accesses, size_bytes, cell_bytes)
+        if not self._sparse and _one_cell_each(accesses, size_bytes, cell_bytes):
+            shift = cell_bytes.bit_length() - 1
+            self._note(accesses.offset >> shift, accesses.tick, accesses.store)
+            return
+        touch = _Touch.of(accesses, size_bytes, cell_bytes)
+        long = touch.end - touch.start > (0 if self._sparse else LONG_CELLS)
+        for kind, whole in enumerate(self._ranges):
+            of_kind = touch.taken(long & (touch.store == bool(kind)))
+            whole.add(of_kind.start, of_kind.end, of_kind.tick)
+        self._note(*touch.taken(~long).single())
+
+    def _note(self, cell: Int64Array, tick: Int64Array, store: npt.NDArray[np.bool_]) -> None:
         stores = int(np.count_nonzero(store))
-        if stores == len(store):
-            self._note_stores(cell, tick)
-        elif stores == 0:
-            self._note_loads(cell, tick)
-        else:
-            which = np.flatnonzero(store)
-            self._note_stores(cell[which], tick[which])
-            which = np.flatnonzero(~store)
-            self._note_loads(cell[which], tick[which])
-
-    def _note_loads(self, cell: Int64Array, tick: Int64Array) -> None:
-        if self._loads is None and len(cell):
-            self._loads = _written(never(self._cells))
-        if self._loads is not None:
-            _note(*self._loads, cell, tick)
-
-    def _note_stores(self, cell: Int64Array, tick: Int64Array) -> None:
-        if self._stores is None and len(cell):
-            self._stores = _written(never(self._cells))
-        if self._stores is not None:
-            _note(*self._stores, cell, tick)
+        for kind, n in ((0, len(store) - stores), (1, stores)):
+            if n:
+                which = slice(None) if n == len(store) else np.flatnonzero(store == bool(kind))
+                columns = self._columns[kind] or _written(never(self._cells))
+                self._columns[kind] = columns
+                _note(*columns, cell[which], tick[which])
 
     def result(self) -> BufferLiveness:
-        loads = self._loads or never(self._cells)
-        stores = self._stores or never(self._cells)
+        if self._sparse:
+            edges = [edge for whole in self._ranges for edge in whole.runs()[:2]]
+            starts = np.unique(np.concatenate([[0], *edges]))
+            starts = starts[starts < max(self._cells, 1)]
+            loads, stores = (whole.ticks_at(starts) for whole in self._ranges)
+            return BufferLiveness(*self._what, *loads, *stores, starts)
+        for kind, whole in enumerate(self._ranges):
+            if len(whole.runs()[0]):
+                self._columns[kind] = self._with_ranges(self._columns[kind], whole)
+        loads, stores = (columns or never(self._cells) for columns in self._columns)
         return BufferLiveness(*self._what, *loads, *stores)
+
+    def _with_ranges(self, columns: Columns | None, whole: Ranges) -> Columns:
+        start, end, _, _ = whole.runs()
+        edges = np.unique(np.concatenate([[0], start, end]))
+        width = np.diff(edges, append=self._cells)
+        first, last = (np.repeat(ticks, width) for ticks in whole.ticks_at(edges))
+        if columns is None:
+            return first, last
+        return np.minimum(first, columns[0], out=first), np.maximum(last, columns[1], out=last)
 
 
 def _written(columns: Columns) -> Columns:
     return columns[0].copy(), columns[1].copy()
 
 
+MAX_LOOKED_AT = 1 << 28
+"""Cells that accesses to several touch, all taken together."""
+CELLS_AT_ONCE = 1 << 20
+
+
 class LivesFold:
     """Folds the accesses to one buffer into the lives of all its values.
 
-    `result` gives None when there are more than ``limit`` of them.  ``given``:
+    `result` gives None when there are more than ``limit`` of them, or when finding
+    them means looking at too many cells (`MAX_LOOKED_AT`).  ``given``:
     what is in the buffer when the window opens was put there (an input), so that
     it is there for that moment even if nobody loads it.
     """
@@ -230,6 +281,7 @@ class LivesFold:
     def __init__(self, size_bytes: int, cell_bytes: int, *, limit: int, given: bool) -> None:
         self._what = (size_bytes, cell_bytes)
         self._room = limit
+        self._looks = MAX_LOOKED_AT
         self._given = given
         self._parts: list[Lives] = []
         # The value now in each cell: when it was made, and its last load so far.
@@ -241,7 +293,20 @@ class LivesFold:
         """The next accesses; ticks go on rising from piece to piece."""
         if self._room < 0 or len(accesses) == 0:
             return
-        cell, tick, store = _cells_of(accesses, *self._what)
+        touch = _Touch.of(accesses, *self._what)
+        total = np.cumsum(touch.end - touch.start)
+        if int(total[-1]) > self._looks:
+            self._room = -1
+            return
+        self._looks -= max(int(total[-1]) - len(accesses), 0)
+        # In parts of bounded size: one access may touch every cell.
+        part = np.searchsorted(total, np.arange(0, int(total[-1]), CELLS_AT_ONCE), "right")
+        edges = np.unique(np.append(part, len(accesses))).tolist()
+        for low, high in pairwise([0, *edges]):
+            if low < high:
+                self._take(*touch.taken(slice(low, high)).single())
+
+    def _take(self, cell: Int64Array, tick: Int64Array, store: npt.NDArray[np.bool_]) -> None:
         order = np.argsort(cell, kind="stable")
         cell, tick, store = cell[order], tick[order], store[order]
 

@@ -18,6 +18,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from diagmem.conflicts import (
+    Largest,
+    Side,
+    flipped,
+    largest_general,
+    largest_ordinary,
+    safe_general,
+    shift_is_safe,
+)
 from diagmem.liveness import BEFORE, BufferLiveness, Lives
 from diagmem.trace.model import Int64Array
 
@@ -29,9 +38,6 @@ DATA_DEPENDENT = "the kernel is data-dependent"
 """How the note begins where D differs between inputs."""
 ONLY_IN_PLACE = "of displacements below D only 0 (in place) was tried"
 IN_PLACE = "in place by construction: one buffer is input and output"
-PIECE_CELLS = 1 << 16
-_NO_CONFLICT = np.iinfo(np.int64).min // 4
-"""Less than every difference of two cells, and far from overflowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +117,6 @@ class Overlap(Figures):
         return not self.refused and not self.by_construction
 
 
-@dataclass(frozen=True, slots=True)
-class _Largest:
-    """The largest w - r, in cells, over all conflicting pairs, and such a pair."""
-
-    difference: int
-    input_cell: int
-    output_cell: int
-
-
 def needed_from(output: BufferLiveness) -> Int64Array:
     """The tick from which each output cell must keep what is in it.
 
@@ -131,119 +128,14 @@ def needed_from(output: BufferLiveness) -> Int64Array:
     return needed
 
 
-def _largest_ordinary(needed_until: Int64Array, from_tick: Int64Array) -> _Largest | None:
-    """Conflicts are pairs with from_tick[w] <= needed_until[r]; the largest w - r.
-
-    The largest such w for a tick is read off the suffix minimum of
-    ``from_tick``, and only those r matter that are needed longer than every
-    lower one, so all is linear but for one search in sorted needles.  Piece by
-    piece, so that temporaries stay in the cache.
-    """
-    if len(from_tick) == 0:
-        return None
-    earliest_above = np.minimum.accumulate(from_tick[::-1])[::-1]
-    best: _Largest | None = None
-    # What was there before is in every input cell, whether anybody reads it or not.
-    longest = np.int64(BEFORE - 1)
-    for start in range(0, len(needed_until), PIECE_CELLS):
-        piece = needed_until[start : start + PIECE_CELLS]
-        until = np.maximum.accumulate(np.concatenate([[longest], piece]))
-        rising = np.flatnonzero(until[1:] > until[:-1])
-        if len(rising) == 0:
-            continue
-        longest = until[-1]
-        needles = until[rising + 1]
-        low, high = np.searchsorted(earliest_above, needles[[0, -1]], side="right")
-        highest = low + np.searchsorted(earliest_above[low:high], needles, side="right") - 1
-        difference = np.where(highest >= 0, highest - (rising + start), _NO_CONFLICT)
-        at = int(np.argmax(difference))
-        if highest[at] >= 0 and (best is None or difference[at] > best.difference):
-            best = _Largest(int(difference[at]), int(rising[at]) + start, int(highest[at]))
-    return best
-
-
-def _covering_maximum(times: Int64Array, lives: Lives, value: Int64Array) -> Int64Array:
-    """For each time the largest value of a life that covers it.
-
-    Every life is laid down as two blocks of the largest power of two that fits
-    (a sparse table), and the blocks are split level by level: n log n.
-    """
-    start = np.searchsorted(times, lives.start, "left")
-    end = np.searchsorted(times, lives.end, "right")
-    covers = end > start
-    start, end, value = start[covers], end[covers], value[covers]
-    best = np.full(len(times), _NO_CONFLICT)
-    if len(start) == 0:
-        return best
-    level = np.frexp(end - start)[1] - 1
-    for k in range(int(level.max()), -1, -1):
-        here = level == k
-        np.maximum.at(best, start[here], value[here])
-        np.maximum.at(best, end[here] - (1 << k), value[here])
-        if k:
-            half = 1 << (k - 1)
-            split = best.copy()
-            np.maximum(split[half:], best[:-half], out=split[half:])
-            best = split
-    return best
-
-
-def _largest_general(inputs: Lives, outputs: Lives) -> _Largest | None:
-    """The largest w - r over all pairs of cells with lives that overlap in time.
-
-    Two lives overlap if both cover the start of one of them, so it is enough to
-    look at those ticks: there, the highest living output cell against the
-    lowest living input cell.
-    """
-    times = np.unique(np.concatenate([inputs.start, outputs.start]))
-    if len(times) == 0:
-        return None
-    highest = _covering_maximum(times, outputs, outputs.cell)
-    lowest = -_covering_maximum(times, inputs, -inputs.cell)
-    difference = highest - lowest
-    best = int(np.argmax(difference))
-    if highest[best] == _NO_CONFLICT or lowest[best] == -_NO_CONFLICT:
-        return None
-    return _Largest(int(difference[best]), int(lowest[best]), int(highest[best]))
-
-
-def _flipped(lives: Lives, cells: int) -> Lives:
-    return Lives(cells - 1 - lives.cell, lives.start, lives.end)
-
-
-def _shift_is_safe(shift: int, needed_until: Int64Array, from_tick: Int64Array) -> bool:
-    """Is the displacement of so many cells free of conflicts?"""
-    low = max(0, -shift)
-    high = min(len(needed_until), len(from_tick) - shift)
-    if low >= high:
-        return True
-    until = needed_until[low:high]
-    start = from_tick[low + shift : high + shift]
-    return not bool(np.any(start <= until))
-
-
 def _isolated(
-    needed_until: Int64Array, from_tick: Int64Array, mirror_cells: int, cells: int
+    needed_until: Side, from_tick: Side, mirror_cells: int, cells: int
 ) -> tuple[list[int], bool]:
     """Safe shifts strictly between -mirror and D, and whether all were tried."""
     shifts = range(-mirror_cells + 1, cells)
-    everything = len(shifts) * min(len(needed_until), len(from_tick)) <= ISOLATED_WORK
+    everything = len(shifts) * min(needed_until.cells, from_tick.cells) <= ISOLATED_WORK
     tried = shifts if everything else [s for s in (0,) if s in shifts]
-    return [s for s in tried if _shift_is_safe(s, needed_until, from_tick)], everything
-
-
-def _safe_general(shift: int, inputs: Lives, outputs: Lives) -> bool:
-    """Is the displacement free of conflicts between lives? (sort and sweep)"""
-    both = Lives(
-        np.concatenate([inputs.cell + shift, outputs.cell]),
-        np.concatenate([inputs.start, outputs.start]),
-        np.concatenate([inputs.end, outputs.end]),
-    )
-    order = np.lexsort((both.end, both.start, both.cell))
-    cell, start, end = both.cell[order], both.start[order], both.end[order]
-    # Lives of one byte are apart from each other, so a conflict shows between
-    # neighbours in the order of their starts.
-    return not bool(np.any((cell[1:] == cell[:-1]) & (start[1:] <= end[:-1])))
+    return [s for s in tried if shift_is_safe(s, needed_until, from_tick)], everything
 
 
 def is_safe(input_: BufferLiveness, output: BufferLiveness, displacement_bytes: int) -> bool:
@@ -252,10 +144,11 @@ def is_safe(input_: BufferLiveness, output: BufferLiveness, displacement_bytes: 
     cell = min(input_.cell_bytes, output.cell_bytes)
     while displacement_bytes % cell:
         cell //= 2
-    return _shift_is_safe(
+    fine_input, fine_output = input_.refined(cell), output.refined(cell)
+    return shift_is_safe(
         displacement_bytes // cell,
-        input_.refined(cell).last_load,
-        needed_from(output.refined(cell)),
+        Side.of(fine_input.last_load, fine_input),
+        Side.of(needed_from(fine_output), fine_output),
     )
 
 
@@ -280,18 +173,19 @@ def find_overlap(
     fine_input, fine_output = input_.refined(cell), output.refined(cell)
     writes_input = bool(fine_input.stored.any())
     general = writes_input and input_lives is not None and output_lives is not None
-    from_tick = needed_from(fine_output)
-    needed_until = fine_input.last_access if writes_input else fine_input.last_load
-    n_in, n_out = len(needed_until), len(from_tick)
+    from_tick = Side.of(needed_from(fine_output), fine_output)
+    until = fine_input.last_access if writes_input else fine_input.last_load
+    needed_until = Side.of(until, fine_input)
+    n_in, n_out = needed_until.cells, from_tick.cells
 
     if general:
         assert input_lives is not None
         assert output_lives is not None
-        up = _largest_general(input_lives, output_lives)
-        down = _largest_general(_flipped(input_lives, n_in), _flipped(output_lives, n_out))
+        up = largest_general(input_lives, output_lives)
+        down = largest_general(flipped(input_lives, n_in), flipped(output_lives, n_out))
     else:
-        up = _largest_ordinary(needed_until, from_tick)
-        down = _largest_ordinary(needed_until[::-1], from_tick[::-1])
+        up = largest_ordinary(needed_until, from_tick)
+        down = largest_ordinary(needed_until.flipped(), from_tick.flipped())
 
     d_cells = max(0, up.difference + 1) if up else 0
     mirror_cells = max(0, down.difference - (n_out - n_in) + 1) if down else 0
@@ -299,7 +193,7 @@ def find_overlap(
     if general:
         assert input_lives is not None
         assert output_lives is not None
-        in_place = -mirror_cells < 0 < d_cells and _safe_general(0, input_lives, output_lives)
+        in_place = -mirror_cells < 0 < d_cells and safe_general(0, input_lives, output_lives)
         found, complete = ([0] if in_place else []), False
     elif isolated:
         found, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells)
@@ -331,29 +225,27 @@ def find_overlap(
     )
 
 
-def _limit(
-    up: _Largest | None, cell: int, needed_until: Int64Array, from_tick: Int64Array
-) -> Limit | None:
+def _limit(up: Largest | None, cell: int, needed_until: Side, from_tick: Side) -> Limit | None:
     if up is None or up.difference < 0:
         return None
     return Limit(
         input_offset=up.input_cell * cell,
-        input_tick=int(needed_until[up.input_cell]),
+        input_tick=int(needed_until.at(np.array(up.input_cell))),
         output_offset=up.output_cell * cell,
-        output_tick=int(from_tick[up.output_cell]),
+        output_tick=int(from_tick.at(np.array(up.output_cell))),
     )
 
 
 def _remarks(output: BufferLiveness, cell: int) -> list[str]:
     """What about the output a reader of D should know."""
     remarks = []
-    unwritten = int(np.count_nonzero(~output.stored)) * cell
+    unwritten = output.cells_in(~output.stored) * cell
     if unwritten:
         remarks.append(
             f"{min(unwritten, output.size_bytes)} of the output's bytes are never written;"
             " they keep what was there and share with no input byte"
         )
-    accumulated = int(np.count_nonzero(output.read_before_written & output.stored)) * cell
+    accumulated = output.cells_in(output.read_before_written & output.stored) * cell
     if accumulated:
         remarks.append(
             f"{accumulated} of the output's bytes are read before they are written (an"

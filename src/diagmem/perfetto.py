@@ -26,7 +26,6 @@ from diagmem.files import STDOUT, replacing
 from diagmem.liveness import BufferLiveness
 from diagmem.overlap import IN_PLACE
 from diagmem.plot.lives import CellLives, lives_of
-from diagmem.plot.ranges import covered_bytes
 from diagmem.trace.model import Buffer, Int64Array, Role, Window
 
 ENDINGS = (".json", ".json.gz")
@@ -253,11 +252,23 @@ def _alive_in(lives: Iterable[Life], spans: Iterable[tuple[int, int]]) -> Iterat
 def _live_counter(lives: Sequence[Life]) -> Iterator[Event]:
     """The bytes that lie in any living buffer, wherever that changes."""
     counted = [life for life in lives if life.buffer.role not in NOT_COUNTED]
-    times = sorted({time for life in counted for time in (life.start, life.end)})
-    spans = ((time, time + 1) for time in times)
-    for time, alive in zip(times, _alive_in(lives, spans), strict=True):
-        covered = covered_bytes((life.low, life.high) for life in alive)
-        yield _event("C", "live bytes", time, args={"bytes": covered})
+    edges = np.unique([edge for life in counted for edge in (life.low, life.high)])
+    width = np.diff(edges)
+    held = np.zeros(len(width), np.int64)
+    places = np.searchsorted(edges, [(life.low, life.high) for life in counted]).tolist()
+    # What ends makes room before what begins at the same time.
+    changes = sorted(
+        (time, step, low, high)
+        for life, (low, high) in zip(counted, places, strict=True)
+        for time, step in ((life.start, 1), (life.end, -1))
+    )
+    covered = 0
+    for i, (time, step, low, high) in enumerate(changes):
+        part = held[low:high]
+        part += step
+        covered += step * int(width[low:high][part == max(step, 0)].sum())
+        if i + 1 == len(changes) or changes[i + 1][0] != time:
+            yield _event("C", "live bytes", time, args={"bytes": covered})
 
 
 def _needed_counter(placed: Sequence[_Placed], lives: Sequence[Life]) -> Iterator[Event]:

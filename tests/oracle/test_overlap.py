@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, example, find, given
 from hypothesis import strategies as st
 
+from diagmem import conflicts
 from diagmem import overlap as overlap_module
 from diagmem.liveness import (
     BEFORE,
@@ -87,7 +88,7 @@ def test_pieces_of_any_length_give_the_same(case: Case, at: list[int]) -> None:
 def test_buffers_of_many_pieces_give_the_same(case: Case, piece_cells: int) -> None:
     """`PIECE_CELLS` is far above the sizes that an oracle can do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlap_module, "PIECE_CELLS", piece_cells)
+        patch.setattr(conflicts, "PIECE_CELLS", piece_cells)
         assert_equal(from_events(case), verdict(case))
 
 

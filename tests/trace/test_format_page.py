@@ -71,7 +71,12 @@ def test_the_sizes_in_the_text() -> None:
         "A head of 40 bytes",
         f"no more than {SPAN_GAP} bytes behind",
         f"2^{WIDE_SPAN_BYTES.bit_length() - 1} bytes or more has differences of 8 bytes",
-        f"at most 2^{fmt.MAX_RAW_BYTES.bit_length() - 1}",
+        f"at most 2^{fmt.MAX_EVENTS.bit_length() - 1} events",
+        f"2^{fmt.MAX_SEGMENTS.bit_length() - 1} segments",
+        *(f"{t.name} 2^{n.bit_length() - 1}" for t, n in fmt.MAX_PLAIN_BYTES.items()),
+        f"at most 2^{fmt.MAX_RECORD_BYTES.bit_length() - 1} bytes",
+        f"2^{fmt.max_meta_bytes(0).bit_length() - 1} plus 256 times",
+        f"2^{fmt.max_records(0).bit_length() - 1} plus 2 for each byte",
         f"or {MAX_CELL_BYTES} |",
     ):
         assert sentence in TEXT

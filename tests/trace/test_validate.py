@@ -64,13 +64,13 @@ def test_a_wrong_plain_size_is_a_wrong_payload(events_trace: Path) -> None:
     head = np.frombuffer(data, fmt.BLOCK, 1, block.at).copy()
     stored = data[block.at + fmt.BLOCK.itemsize :][: int(head["stored_bytes"][0])]
     data[block.at : block.at + fmt.BLOCK.itemsize] = fmt.pack_block_header(
-        BlockType.EVENTS, bytes(stored), 1 << 39, *block.windows
+        BlockType.EVENTS, bytes(stored), 1 << 24, *block.windows
     )
     events_trace.write_bytes(data)
     report = validate(events_trace)
     assert report.broken == {"block-payload": 1}
     assert report.findings[0].byte == block.at
-    assert str(1 << 39) in report.findings[0].expected
+    assert str(1 << 24) in report.findings[0].expected
 
 
 def test_buffers_that_share_some_bytes(tmp_path: Path) -> None:

@@ -144,6 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away, as `| head` does; that is no error.
         _give_up_stdout()
         return 0
+    except MemoryError:
+        print(f"diagmem {args.verb}: there is not enough memory for this", file=sys.stderr)
+        return 2
     except OSError as error:
         # A full disk, a file that may not be read: the machine's, not a bug of ours.
         place = f"{error.filename}: " if error.filename else ""

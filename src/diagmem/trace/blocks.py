@@ -21,6 +21,9 @@ MAX_EXPANSION = 1 << 15
 """No zstd frame grows more than this: at most 128 KiB from a block of 4 bytes."""
 
 
+_TYPES = frozenset(map(int, BlockType))
+
+
 class BlockError(TraceError):
     """A block breaks an invariant of the format, which is named.
 
@@ -111,6 +114,7 @@ class BlockFile:
             If a header cannot be one, or bytes follow the end mark.
         """
         at = fmt.FILE_HEADER.size
+        meta_bytes = 0
         while at < self.size_bytes:
             payload_at = at + fmt.BLOCK.itemsize
             head = self._read(at, fmt.BLOCK.itemsize)
@@ -124,6 +128,12 @@ class BlockFile:
                     f" {self.size_bytes - payload_at} of {block.stored_bytes} bytes are there"
                 )
                 return
+            if block.type is BlockType.META:
+                meta_bytes += block.raw_bytes
+                if meta_bytes > fmt.max_meta_bytes(self.size_bytes):
+                    found = f"{meta_bytes} plain bytes of META in {self.size_bytes} of the file"
+                    most = f"at most {fmt.max_meta_bytes(self.size_bytes)}"
+                    raise BlockError(self.path, at, "block-header", found, most)
             yield block
             at = payload_at + block.stored_bytes
             if block.type is BlockType.END:
@@ -136,14 +146,15 @@ class BlockFile:
     def _header(self, head: bytes, at: int) -> BlockHeader:
         fields = np.frombuffer(head, fmt.BLOCK)[0]
         kind, raw_bytes = int(fields["type"]), int(fields["raw_bytes"])
-        if kind not in set(BlockType):
+        if kind not in _TYPES:
             known = ", ".join(f"{t.value} ({t.name})" for t in BlockType)
             raise BlockError(self.path, at, "block-header", f"type {kind}", f"one of {known}")
-        if raw_bytes > fmt.MAX_RAW_BYTES:
-            most = f"at most {fmt.MAX_RAW_BYTES}"
-            raise BlockError(self.path, at, "block-header", f"{raw_bytes} plain bytes", most)
+        type_ = BlockType(kind)
+        if raw_bytes > fmt.MAX_PLAIN_BYTES[type_]:
+            found, most = f"{raw_bytes} plain bytes", f"at most {fmt.MAX_PLAIN_BYTES[type_]}"
+            raise BlockError(self.path, at, "block-header", f"{found} of {type_.name}", most)
         return BlockHeader(
-            type=BlockType(kind),
+            type=type_,
             crc32=int(fields["crc32"]),
             stored_bytes=int(fields["stored_bytes"]),
             raw_bytes=raw_bytes,

@@ -75,14 +75,14 @@ class _Check:
     at: int
 
     def alignment(self, columns: Records, events: _Events) -> None:
-        for number, column in enumerate(columns):
-            here = np.flatnonzero(events.span == number)
-            bits = np.bitwise_or.reduce(events.offset[here] | events.size[here], initial=0)
-            # A distance may be negative; the file holds its two's complement.
-            expected = int(bits) % (1 << 64)
-            if int(column["alignment"]) != expected:
-                found = f"{int(column['alignment']):#x} of column {number}"
-                self.findings.add(Finding("alignment", found, f"{expected:#x}", byte=self.at))
+        # A distance may be negative; the file holds its two's complement.
+        bits = (events.offset | events.size).view(np.uint64)
+        expected = np.zeros(len(columns), np.uint64)
+        np.bitwise_or.at(expected, events.span, bits)
+        for number in np.flatnonzero(columns["alignment"] != expected).tolist():
+            found = f"{int(columns['alignment'][number]):#x} of column {number}"
+            said = f"{int(expected[number]):#x}"
+            self.findings.add(Finding("alignment", found, said, byte=self.at))
 
     def windows(self, block: BlockHeader, segments: Records) -> bool:
         """Are the header's windows those of the segments?  False if some are unknown."""
@@ -94,7 +94,7 @@ class _Check:
         if (low, high) != (block.window_start, block.window_end):
             found = f"windows [{block.window_start}, {block.window_end})"
             self.findings.add(Finding("block-windows", found, f"[{low}, {high})", byte=self.at))
-        unknown = sorted(set(windows.tolist()) - set(self.state.windows))
+        unknown = sorted(w for w in set(windows.tolist()) if w not in self.state.windows)
         for window in unknown:
             found, expected = f"window {window}", "one described before"
             self.findings.add(
@@ -116,7 +116,7 @@ class _Check:
         self.state.last_with_events = max(last, window.index)
         self._check_touches(window, events)
         if len(events):
-            window.threads.add(int(segment["thread"]))
+            window.note_thread(int(segment["thread"]))
         window.events += len(events)
         window.stores += int(np.count_nonzero(events.store))
 
@@ -137,8 +137,8 @@ class _Check:
         broken("event-buffer", outside, f"one of {len(window.spans)} spans")
         if self.state.everything or len(window.spans) == 0:
             return
-        starts = np.array([start for start, _ in window.spans], np.int64)
+        starts, touching = self.state.places(window)
         address = starts[np.where(outside, 0, events.span)] + events.offset
-        low, high = window.touching.spans(address, np.maximum(events.size, 1))
+        low, high = touching.spans(address, np.maximum(events.size, 1))
         touches = (low <= events.span) & (events.span < high)
         broken("event-buffer", ~outside & ~touches, "an access to a buffer there")

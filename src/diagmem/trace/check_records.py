@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +12,10 @@ import numpy.typing as npt
 from diagmem.trace.format import COPY_KINDS
 from diagmem.trace.invariants import Finding, Findings
 from diagmem.trace.layout import ADDRESS_END, Touching, in_order, spans_of
-from diagmem.trace.model import Buffer
+from diagmem.trace.model import Buffer, Int64Array
 from diagmem.trace.records import Record, buffer_of
 
+T = TypeVar("T")
 ClassTables = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
 """For each class its span, its size in bytes (0: varies), and if it stores."""
 
@@ -35,13 +38,17 @@ class WindowState:
     index: int
     buffers: tuple[Buffer, ...]
     spans: tuple[tuple[int, int], ...]
-    touching: Touching
     end: Record | None = None
     events: int = 0
     stores: int = 0
-    threads: set[int] = field(default_factory=set)
+    thread: int | None = None
+    several_threads: bool = False
     summaries: dict[int, Summarised] = field(default_factory=dict)
     """What of each buffer's summary came, by the buffer's position."""
+
+    def note_thread(self, thread: int) -> None:
+        self.several_threads |= self.thread not in (None, thread)
+        self.thread = thread
 
 
 class RecordChecker:
@@ -62,6 +69,8 @@ class RecordChecker:
         self._known: set[tuple[int, int]] = set()
         self._open: WindowState | None = None
         self._tables: ClassTables | None = None
+        self._places: tuple[WindowState, Int64Array, Touching] | None = None
+        self._same: dict[Any, Any] = {}
 
     @property
     def mode(self) -> str:
@@ -88,6 +97,18 @@ class RecordChecker:
                 np.array([store for _, store in kinds], bool),
             )
         return self._tables
+
+    def places(self, window: WindowState) -> tuple[Int64Array, Touching]:
+        """Where the window's spans start, and which of them accesses touch."""
+        if self._places is None or self._places[0] is not window:
+            starts = np.array([start for start, _ in window.spans], np.int64)
+            self._places = (window, starts, Touching.of(window.buffers, window.spans))
+        return self._places[1:]
+
+    def _once(self, value: T) -> T:
+        """Windows are mostly alike; what they share is kept once."""
+        same: T = self._same.setdefault(value, value)
+        return same
 
     def check_mode(self, needed: str, at: int) -> None:
         if self.mode in ("events", "summary") and self.mode != needed:
@@ -163,7 +184,7 @@ class RecordChecker:
         spans = tuple((low, high) for low, high in record["spans"])
         self._check_buffers(index, buffers)
         self._check_spans(index, buffers, spans)
-        state = WindowState(index, buffers, spans, Touching.of(buffers, spans))
+        state = WindowState(index, self._once(buffers), self._once(spans))
         self.windows[index] = self._open = state
 
     def _check_buffers(self, index: int, buffers: tuple[Buffer, ...]) -> None:
@@ -174,7 +195,7 @@ class RecordChecker:
                 self._broken("buffers", found, expected, index)
         names = [b.name for b in buffers]
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(names).most_common(1)[0][0]
             self._broken("buffers", f"two buffers named {twice!r}", "different names", index)
         if buffers != in_order(buffers):
             self._broken("buffers", ", ".join(names), "the order of their addresses", index)
@@ -256,7 +277,7 @@ class RecordChecker:
             "events": window.events,
             "loads": window.events - window.stores,
             "stores": window.stores,
-            "several_threads": int(len(window.threads) > 1),
+            "several_threads": int(window.several_threads),
         }
         for what, count in there.items():
             if int(end.get(what, count)) != count:

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from diagmem.files import replacing
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.format import KINDS
+from diagmem.trace.innermost import Innermost
 from diagmem.trace.model import Buffer, Int64Array
 from diagmem.trace.reader import TraceFile, WindowRecord
 from diagmem.trace.sinks import Codes, Rows, Sink, SomeKnown, sink_for, to_pandas
-from diagmem.trace.summary import read_summary
+from diagmem.trace.summary import read_summaries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +138,7 @@ class _EventRows:
         buffers = (b.name for r in records for b in r.window.buffers)
         self._buffers = tuple(dict.fromkeys(buffers))
         self._number = {name: i for i, name in enumerate(self._buffers)}
+        self._innermost_of: tuple[Sequence[Buffer], Innermost] | None = None
 
     def of_window(self, record: WindowRecord) -> Iterator[Rows]:
         for events in self._reader.events(record):
@@ -163,15 +165,13 @@ class _EventRows:
     ) -> tuple[npt.NDArray[np.int32], Int64Array]:
         """The smallest buffer that each event touches (-1: none), and how far
         from its start."""
-        number = np.full(len(events), -1, np.int32)
-        offset = np.zeros(len(events), np.int64)
-        for buffer in sorted(buffers, key=lambda b: -b.size_bytes):
-            touches = (events.address < buffer.end) & (
-                events.address + events.size > buffer.address
-            )
-            number[touches] = self._number[buffer.name]
-            offset[touches] = events.address[touches] - buffer.address
-        return number, offset
+        if self._innermost_of is None or self._innermost_of[0] is not buffers:
+            self._innermost_of = (buffers, Innermost(buffers))
+        which = self._innermost_of[1].touched(events.address, events.size)
+        # One more for the index -1.
+        number = np.array([*(self._number[b.name] for b in buffers), -1], np.int32)[which]
+        start = np.array([*(b.address for b in buffers), 0], np.int64)[which]
+        return number, np.where(which >= 0, events.address - start, 0)
 
 
 def _no_events() -> Events:
@@ -185,18 +185,17 @@ def _summary_rows(trace: TraceFile, records: Sequence[WindowRecord]) -> Iterator
     """A row per cell; of a window that was cut there is nothing to tell."""
     names = tuple(dict.fromkeys(b.name for r in records for b in r.window.buffers))
     yield _cells(0, 0, names, 1, [np.empty(0, np.int64)] * 4)
+    number_of = {name: i for i, name in enumerate(names)}
     for record in records:
-        for number, buffer in enumerate(record.window.buffers):
-            summary = read_summary(trace, record.window.index, number)
-            if summary is not None:
-                ticks = [
-                    summary.first_load,
-                    summary.last_load,
-                    summary.first_store,
-                    summary.last_store,
-                ]
-                name = names.index(buffer.name)
-                yield _cells(record.window.index, name, names, summary.cell_bytes, ticks)
+        for number, summary in read_summaries(trace, record.window.index):
+            ticks = [
+                summary.first_load,
+                summary.last_load,
+                summary.first_store,
+                summary.last_store,
+            ]
+            name = number_of[record.window.buffers[number].name]
+            yield _cells(record.window.index, name, names, summary.cell_bytes, ticks)
 
 
 def _cells(

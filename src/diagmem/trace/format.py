@@ -91,8 +91,33 @@ CLASS_DTYPES: dict[int, np.dtype[Any]] = {
 }
 DELTA_DTYPES: dict[int, np.dtype[Any]] = {4: np.dtype("<i4"), 8: np.dtype("<i8")}
 
-MAX_RAW_BYTES = 1 << 40
-"""A block that claims to hold more than this is corrupt."""
+MAX_EVENTS = 1 << 20
+MAX_SEGMENTS = 1 << 16
+"""Of one EVENTS block."""
+
+MAX_PLAIN_BYTES = {
+    BlockType.META: 1 << 26,
+    BlockType.EVENTS: 1 << 25,
+    BlockType.SUMMARY: 1 << 22,
+    BlockType.END: 1 << 20,
+}
+"""A block that claims to hold more than this is corrupt.  For events: a class, a
+difference and a size each, segments, and some 600,000 spans; for a summary: 65,536
+cells, four ticks of 8 bytes each."""
+
+MAX_RECORD_BYTES = 1 << 23
+"""Of one line of META: a window of some 100,000 buffers."""
+
+
+def max_meta_bytes(file_bytes: int) -> int:
+    """Plain bytes of all META blocks of a file; windows all alike compress 120 times."""
+    return (1 << 25) + 256 * file_bytes
+
+
+def max_records(file_bytes: int) -> int:
+    """META records of a file; windows all alike take 1.4 bytes each."""
+    return (1 << 17) + 2 * file_bytes
+
 
 COPY_KINDS = ("memcpy load", "memcpy store", "memmove load", "memmove store", "memset store")
 """Since version 2: a library's copy as a whole."""

@@ -66,6 +66,9 @@ class EventsFrame:
         """
         take = _Taker(raw)
         head = take.records(fmt.EVENTS_HEAD, 1)[0]
+        for what, most in (("events", fmt.MAX_EVENTS), ("segments", fmt.MAX_SEGMENTS)):
+            if head[what] > most:
+                raise FrameError(f"{head[what]} {what}", f"at most {most}")
         segments = take.records(fmt.SEGMENT, int(head["segments"]))
         columns = take.records(fmt.COLUMN, int(head["spans"]))
         classes = take.records(_width(fmt.CLASS_DTYPES, int(head["class_bytes"])), head["events"])
@@ -116,14 +119,16 @@ class EventsFrame:
     def offsets(self, span: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         """Each event's distance from the start of its span, in bytes."""
         segment = np.repeat(np.arange(len(self.segments)), self.segments["events"])
-        offset = np.zeros(len(span), np.int64)
-        for number, column in enumerate(self.deltas):
-            here = np.flatnonzero(span == number)
-            running = np.cumsum(column, dtype=np.int64)
-            # Deltas start anew in each segment: take off what ran up before it.
-            new = np.flatnonzero(np.diff(segment[here], prepend=-1) != 0)
-            before = np.append(np.int64(0), running)[new]
-            offset[here] = running - np.repeat(before, np.diff(np.append(new, len(here))))
+        # Column after column, as they are stored.
+        order = np.argsort(span, kind="stable")
+        running = np.cumsum(np.concatenate([*self.deltas, np.empty(0, np.int64)]), dtype=np.int64)
+        # Deltas start anew in each segment and column: take off what ran up before.
+        new = np.diff(segment[order], prepend=-1) != 0
+        new |= np.diff(span[order].astype(np.int64), prepend=-1) != 0
+        begin = np.flatnonzero(new)
+        before = np.append(np.int64(0), running)[begin]
+        offset = np.empty(len(span), np.int64)
+        offset[order] = running - np.repeat(before, np.diff(np.append(begin, len(order))))
         return offset
 
 

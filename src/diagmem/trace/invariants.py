@@ -11,15 +11,16 @@ import numpy.typing as npt
 
 INVARIANTS: dict[str, str] = {
     "file-header": "The file begins with the magic, a known version and a reserved 0.",
-    "block-header": "A block has a known type and at most 2^40 plain bytes; EVENTS and SUMMARY"
-    " blocks tell of at least one window, META and END blocks of none.",
+    "block-header": "A block has a known type and no more plain bytes than its type may have;"
+    " EVENTS and SUMMARY blocks tell of at least one window, META and END blocks of none.",
     "block-checksum": "A block's CRC-32 is that of its header and its stored payload.",
     "block-payload": "A payload is one zstd frame that states the block's plain size and holds"
     " as many bytes.",
     "block-order": "The first block is META; its first record is the header, which comes once.",
     "end-mark": "A complete file ends with an END block of one record, whose counts of blocks"
     " and events are those of the file; nothing follows it.",
-    "record": "A record is one line of JSON with the fields of its type.",
+    "record": "A record is one line of JSON with the fields of its type; there are no more of"
+    " them than a file of that size may have.",
     "mode": "The mode is events or summary; EVENTS blocks come only in the one, SUMMARY blocks"
     " only in the other.",
     "sites": "A site is described once.",
@@ -38,8 +39,8 @@ INVARIANTS: dict[str, str] = {
     " header says that the run was overlapped.",
     "spans": "A window's spans are what its buffers make where they are no more than 64 bytes"
     " apart; with everything recorded, one span holds all addresses.",
-    "block-shape": "An EVENTS block is as long as its counts say, and its events by segment, by"
-    " column and by class are as many.",
+    "block-shape": "An EVENTS block has at most 2^20 events and 2^16 segments, is as long as its"
+    " counts say, and its events by segment, by column and by class are as many.",
     "block-windows": "A block's header names the range of the windows that it tells of, each of"
     " them described before.",
     "ticks": "A window's segments join: the first begins at tick 0, each further one where the"

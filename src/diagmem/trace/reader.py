@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from diagmem.trace.blocks import BlockFile
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
 from diagmem.trace.model import Site, Window
 from diagmem.trace.records import Record, RecordError, buffer_of, parse, site_of
-from diagmem.trace.tally import Tallies, Tally
+from diagmem.trace.tally import Tallies, Tally, WindowEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,65 @@ class WindowRecord:
 
 @dataclass(slots=True)
 class _Meta:
-    """The META records of a file, sorted by what they tell."""
+    """The META records of a file, sorted by what they tell.
+
+    Each is made into what is kept of it at once: as JSON objects they take ten
+    times the room.
+    """
 
     header: Record = field(default_factory=dict)
-    windows: dict[int, Record] = field(default_factory=dict)
-    window_ends: dict[int, Record] = field(default_factory=dict)
-    sites: dict[int, Record] = field(default_factory=dict)
-    classes: list[tuple[int, int]] = field(default_factory=list)
+    windows: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    """Function, thread, buffers, spans and missing buffers, by index."""
+    ends: dict[int, WindowEnd] = field(default_factory=dict)
+    sites: dict[int, Site] = field(default_factory=dict)
+    class_site: array[int] = field(default_factory=lambda: array("I"))
+    class_span: array[int] = field(default_factory=lambda: array("I"))
     copies: list[tuple[int, int]] = field(default_factory=list)
     """Window and site."""
+    _same: dict[Any, Any] = field(default_factory=dict)
+    """Windows are mostly alike; what they share is kept once."""
+
+    def add_window(self, record: Record) -> None:
+        self.windows[record["index"]] = (
+            self._once(record["function"]),
+            record["thread"],
+            self._once(tuple(self._once(buffer_of(b)) for b in record["buffers"])),
+            self._once(tuple((low, high) for low, high in record["spans"])),
+            self._once(tuple((m["name"], m["reason"]) for m in record["missing"])),
+        )
+
+    def add_window_end(self, record: Record) -> None:
+        self.ends[record["index"]] = WindowEnd(
+            self._once(record["end"]),
+            record["events"],
+            record["loads"],
+            record["stores"],
+            bool(record.get("several_threads", False)),
+        )
+
+    def _once(self, value: Any) -> Any:
+        return self._same.setdefault(value, value)
+
+
+class _BlockIndex:
+    """Finds the blocks that tell of a window: neighbours, as windows follow one another."""
+
+    def __init__(self, blocks: list[BlockHeader]) -> None:
+        self._blocks = blocks
+        self._start = [block.window_start for block in blocks]
+        self._end = [block.window_end for block in blocks]
+
+    def disorder(self) -> BlockHeader | None:
+        """A block that tells of no window, or of one before the last of the block before."""
+        before = 0
+        for block in self._blocks:
+            if not before <= block.window_start < block.window_end:
+                return block
+            before = block.window_end - 1
+        return None
+
+    def of(self, window: int) -> list[BlockHeader]:
+        return self._blocks[bisect_right(self._end, window) : bisect_right(self._start, window)]
 
 
 class TraceFile:
@@ -65,8 +118,14 @@ class TraceFile:
         self.size_bytes = self._file.size_bytes
         self.version = self._file.version
         self.blocks = list(self._file.scan())
-        windows = [(block.window_start, block.window_end) for block in self.blocks]
-        self._block_windows = np.array(windows, np.int64).reshape(-1, 2)
+        self._block_index = {
+            kind: _BlockIndex([block for block in self.blocks if block.type is kind])
+            for kind in (BlockType.EVENTS, BlockType.SUMMARY)
+        }
+        for index in self._block_index.values():
+            if (block := index.disorder()) is not None:
+                windows = f"windows [{block.window_start}, {block.window_end})"
+                raise TraceError(f"{self.place(block)}: {windows}, expected them in order")
         meta = self._read_meta()
         self.header = meta.header
         self.end = self._end_mark()
@@ -77,8 +136,8 @@ class TraceFile:
         self._number_sites(meta)
         tallies = self._tallies() if self.cut else None
         self.windows = [
-            self._window(record, meta.window_ends.get(index), tallies)
-            for index, record in sorted(meta.windows.items())
+            self._window(index, meta.windows.pop(index), meta.ends.pop(index, None), tallies)
+            for index in sorted(meta.windows)
         ]
         self._by_index = {record.window.index: record for record in self.windows}
 
@@ -115,12 +174,9 @@ class TraceFile:
         in a file that does not say."""
         return self._copies.get(window, ()) if self._copies else self.sites
 
-    def blocks_of(self, kind: BlockType, window: int) -> Iterator[BlockHeader]:
-        """The blocks that tell of a window, in file order."""
-        here = (self._block_windows[:, 0] <= window) & (window < self._block_windows[:, 1])
-        for number in np.flatnonzero(here).tolist():
-            if self.blocks[number].type is kind:
-                yield self.blocks[number]
+    def blocks_of(self, kind: BlockType, window: int) -> list[BlockHeader]:
+        """The blocks of events or of a summary that tell of a window, in file order."""
+        return self._block_index[kind].of(window)
 
     def place(self, block: BlockHeader) -> str:
         """Where a block is, for messages."""
@@ -142,19 +198,26 @@ class TraceFile:
 
     def _read_meta(self) -> _Meta:
         meta = _Meta()
+        most, count = fmt.max_records(self.size_bytes), 0
         for block in self.blocks:
             if block.type is not BlockType.META:
                 continue
             for record in self._records(block):
+                count += 1
+                if count > most:
+                    raise TraceError(
+                        f"{self.place(block)}: more than {most} records in a file of"
+                        f" {self.size_bytes} bytes; the file is corrupt"
+                    )
                 match record["type"]:
                     case "header":
                         meta.header = record
                     case "window":
-                        meta.windows[record["index"]] = record
+                        meta.add_window(record)
                     case "window end":
-                        meta.window_ends[record["index"]] = record
+                        meta.add_window_end(record)
                     case "site":
-                        meta.sites[record["site"]] = record
+                        meta.sites[record["site"]] = site_of(record)
                     case "class":
                         self._add_class(meta, record, block)
                     case "copy":
@@ -162,20 +225,22 @@ class TraceFile:
         return meta
 
     def _add_class(self, meta: _Meta, record: Record, block: BlockHeader) -> None:
-        if record["class"] != len(meta.classes):
+        if record["class"] != len(meta.class_site):
             raise TraceError(
-                f"{self.place(block)}: class number {record['class']}, expected {len(meta.classes)}"
+                f"{self.place(block)}: class number {record['class']}, expected"
+                f" {len(meta.class_site)}"
             )
-        meta.classes.append((record["site"], record["span"]))
+        meta.class_site.append(record["site"])
+        meta.class_span.append(record["span"])
 
     def _number_sites(self, meta: _Meta) -> None:
         number = {site: i for i, site in enumerate(meta.sites)}
-        self.sites = [site_of(record) for record in meta.sites.values()]
+        self.sites = list(meta.sites.values())
         try:
-            self.class_site = np.array([number[s] for s, _ in meta.classes], np.uint32)
+            self.class_site = np.array([number[s] for s in meta.class_site], np.uint32)
         except KeyError as error:
             raise TraceError(f"{self.path}: a class names the unknown site {error}") from None
-        self.class_span = np.array([span for _, span in meta.classes], np.uint32)
+        self.class_span = np.array(meta.class_span, np.uint32)
         self._copies: dict[int, list[Site]] = {}
         for window, site in meta.copies:
             if site in number:
@@ -189,29 +254,28 @@ class TraceFile:
                 tallies.add_block(self._file.stored(block), block.raw_bytes, self.place(block))
         return tallies
 
-    def _window(self, record: Record, end: Record | None, tallies: Tallies | None) -> WindowRecord:
+    def _window(
+        self, index: int, begun: tuple[Any, ...], end: WindowEnd | None, tallies: Tallies | None
+    ) -> WindowRecord:
         """A window; of a cut trace's windows only what is really there counts.
 
         A window of a summary without an end tells nothing: 0 events.
         """
+        function, thread, buffers, spans, missing = begun
         if tallies is not None and self.mode != "summary":
-            tally = tallies.of(record["index"])
-            if end is None or end["events"] != tally.events:
-                end = tally.as_end_record()
-        end = end or Tally().as_end_record()
+            tally = tallies.of(index)
+            if end is None or end.events != tally.events:
+                end = tally.as_end()
+        end = end or Tally().as_end()
         window = Window(
-            index=record["index"],
-            function=record["function"],
-            thread=record["thread"],
-            buffers=tuple(buffer_of(b) for b in record["buffers"]),
-            events=end["events"],
-            loads=end["loads"],
-            stores=end["stores"],
-            end=end["end"],
-            several_threads=bool(end.get("several_threads", False)),
+            index=index,
+            function=function,
+            thread=thread,
+            buffers=buffers,
+            events=end.events,
+            loads=end.loads,
+            stores=end.stores,
+            end=end.end,
+            several_threads=end.several_threads,
         )
-        return WindowRecord(
-            window,
-            spans=tuple((low, high) for low, high in record["spans"]),
-            missing=tuple((m["name"], m["reason"]) for m in record["missing"]),
-        )
+        return WindowRecord(window, spans, missing)

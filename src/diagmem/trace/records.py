@@ -110,7 +110,9 @@ def parse(raw: bytes) -> Iterator[Record]:
         At the first line that is not what `RECORDS` says.  Records of other
         types and other fields are for newer readers and pass.
     """
-    for line in raw.split(b"\n"):
+    for line in _lines(raw):
+        if len(line) > fmt.MAX_RECORD_BYTES:
+            raise RecordError(f"a line of {len(line)} bytes", f"at most {fmt.MAX_RECORD_BYTES}")
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -122,6 +124,15 @@ def parse(raw: bytes) -> Iterator[Record]:
         yield record
 
 
+def _lines(raw: bytes) -> Iterator[bytes]:
+    """One at a time: a list of millions would take far more room than they do."""
+    at = 0
+    while (end := raw.find(b"\n", at)) >= 0:
+        yield raw[at:end]
+        at = end + 1
+    yield raw[at:]
+
+
 def check_fields(name: str, record: Any) -> None:
     """Refuse a record without a required field, or with one of another kind."""
     if name == "span":
@@ -131,20 +142,26 @@ def check_fields(name: str, record: Any) -> None:
     if not isinstance(record, dict):
         raise RecordError(f"the {name} {record!r:.60}", "a JSON object")
     for key, field in RECORDS[name].items():
-        if key not in record:
+        value = record.get(key, _ABSENT)
+        if value is _ABSENT:
             if field.required:
                 raise RecordError(f"a {name!r} record without {key!r}", f"a {field.kind}")
-            continue
-        value = record[key]
-        if not _KINDS[field.kind](value):
+        elif not _KINDS[field.kind](value):
             raise RecordError(f"{key!r} of a {name!r} record is {value!r:.60}", f"a {field.kind}")
-        if field.of:
+        elif field.of:
             for item in value:
                 check_fields(field.of, item)
-    if name == "buffer" and record["role"] not in set(Role):
+    if name == "window" and len(record["spans"]) > len(record["buffers"]) + 1:
+        found = f"{len(record['spans'])} spans of {len(record['buffers'])} buffers"
+        raise RecordError(found, "at most one each, or one for all addresses")
+    if name == "buffer" and record["role"] not in _ROLES:
         raise RecordError(f"the role {record['role']!r:.60}", f"one of {', '.join(Role)}")
     if name == "site" and record["kind"] not in fmt.KINDS:
         raise RecordError(f"the kind {record['kind']!r:.60}", f"one of {', '.join(fmt.KINDS)}")
+
+
+_ABSENT = object()
+_ROLES = frozenset(map(str, Role))
 
 
 def _is_number(value: object, end: int = MAX_NUMBER) -> bool:

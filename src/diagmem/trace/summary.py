@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from diagmem.memory import require_memory
 from diagmem.trace import format as fmt
 from diagmem.trace.format import BlockType, TraceError
 from diagmem.trace.model import Int64Array
 from diagmem.trace.reader import TraceFile
+
+BYTES_PER_CELL = 64
+"""Its columns, and as much again while they are put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,10 @@ class BufferSummary:
     last_load: Int64Array
     first_store: Int64Array
     last_store: Int64Array
+
+    @property
+    def cells(self) -> int:
+        return len(self.first_load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +78,65 @@ def decode_part(raw: bytes) -> SummaryPart:
     return SummaryPart(**fields, columns=columns.astype(np.int64))
 
 
-def read_summary(trace: TraceFile, window: int, buffer: int) -> BufferSummary | None:
-    """The summary of a window's buffer (by position), None if the file was cut
-    before its end.
+def read_summaries(trace: TraceFile, window: int) -> Iterator[tuple[int, BufferSummary]]:
+    """The summaries of a window's buffers, each with the buffer's position, as they come
+    in the file.  Where that was cut, some are missing.
 
     Raises
     ------
-    TraceError
-        If a block of it is damaged.
+    DiagmemError
+        If a block is damaged, or there is not enough memory.
     """
-    size_bytes = trace.record(window).window.buffers[buffer].size_bytes
-    found: list[Int64Array] = []
-    cell_bytes, done = 1, 0
+    buffers = trace.record(window).window.buffers
+    parts: list[SummaryPart] = []
     for header in trace.blocks_of(BlockType.SUMMARY, window):
         place = trace.place(header)
         try:
             part = decode_part(trace.payload(header))
         except ValueError as error:
             raise TraceError(f"{place}: {error}") from None
-        if (part.window, part.buffer) != (window, buffer):
-            continue
-        if part.cell_bytes.bit_count() != 1 or part.cells * part.cell_bytes != size_bytes:
-            raise TraceError(
-                f"{place}: {part.cells} cells of {part.cell_bytes} bytes, expected the buffer's"
-                f" {size_bytes}"
-            )
-        if part.first_cell != done or done + part.count > part.cells:
-            raise TraceError(f"{place}: cells from {part.first_cell} on, expected from {done}")
-        if not found:
-            found, cell_bytes = [np.zeros(part.cells, np.int64) for _ in range(4)], part.cell_bytes
-        kinds = [kind for kind in range(2) if part.kinds >> kind & 1]
-        for kind, (first, last) in zip(kinds, part.columns, strict=True):
-            found[2 * kind][done : done + part.count] = first
-            found[2 * kind + 1][done : done + part.count] = last
-        done += part.count
-        if part.kinds == 0 or done == part.cells:
-            return BufferSummary(cell_bytes, *found)
-    return None
+        if part.window != window or part.buffer >= len(buffers):
+            raise TraceError(f"{place}: buffer {part.buffer} of window {part.window}")
+        if parts and parts[-1].buffer != part.buffer:
+            parts = []
+        _check_next(part, parts, buffers[part.buffer].size_bytes, place)
+        if not parts:
+            what = f"{trace.path}: window {window}: all {part.cells:,} cells of a buffer"
+            require_memory(BYTES_PER_CELL * part.cells, what)
+        parts.append(part)
+        if part.kinds == 0 or part.first_cell + part.count == part.cells:
+            yield part.buffer, _joined(parts)
+            parts = []
+
+
+def read_summary(trace: TraceFile, window: int, buffer: int) -> BufferSummary | None:
+    """The summary of a window's buffer (by position), None if the file was cut
+    before its end.  Raises as `read_summaries` does."""
+    return dict(read_summaries(trace, window)).get(buffer)
+
+
+def _check_next(part: SummaryPart, before: list[SummaryPart], size_bytes: int, place: str) -> None:
+    if part.cell_bytes.bit_count() != 1 or part.cells * part.cell_bytes != size_bytes:
+        raise TraceError(
+            f"{place}: {part.cells} cells of {part.cell_bytes} bytes, expected the buffer's"
+            f" {size_bytes}"
+        )
+    done = before[-1].first_cell + before[-1].count if before else 0
+    if part.first_cell != done or done + part.count > part.cells:
+        raise TraceError(f"{place}: cells from {part.first_cell} on, expected from {done}")
+    if before and (part.cell_bytes, part.kinds) != (before[-1].cell_bytes, before[-1].kinds):
+        raise TraceError(f"{place}: other cells or kinds than in the block before")
+
+
+def _joined(parts: list[SummaryPart]) -> BufferSummary:
+    """One buffer's columns; a kind that was not there takes no memory."""
+    first = parts[0]
+    columns: list[Int64Array] = []
+    row = 0
+    for kind in range(2):
+        if first.kinds >> kind & 1:
+            columns += [np.concatenate([part.columns[row, i] for part in parts]) for i in range(2)]
+            row += 1
+        else:
+            columns += [np.broadcast_to(np.int64(0), first.cells)] * 2
+    return BufferSummary(first.cell_bytes, *columns)

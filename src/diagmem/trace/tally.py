@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,16 @@ import zstandard
 
 from diagmem.trace import format as fmt
 from diagmem.trace.format import TraceError
-from diagmem.trace.records import Record
+
+
+class WindowEnd(NamedTuple):
+    """How a window ended, and the counts of its events."""
+
+    end: str
+    events: int
+    loads: int
+    stores: int
+    several_threads: bool
 
 
 @dataclass(slots=True)
@@ -26,14 +36,9 @@ class Tally:
     stores: int = 0
     threads: set[int] = field(default_factory=set)
 
-    def as_end_record(self) -> Record:
-        return {
-            "end": "cut",
-            "events": self.events,
-            "loads": self.events - self.stores,
-            "stores": self.stores,
-            "several_threads": len(self.threads) > 1,
-        }
+    def as_end(self) -> WindowEnd:
+        several = len(self.threads) > 1
+        return WindowEnd("cut", self.events, self.events - self.stores, self.stores, several)
 
 
 class Tallies:
@@ -55,12 +60,13 @@ class Tallies:
             stored_by = stores[end] - stores[end - segments["events"]]
         except (ValueError, IndexError, KeyError, zstandard.ZstdError):
             raise TraceError(f"{place}: its counts do not fit its contents") from None
-        for segment, n_stores in zip(segments, stored_by.tolist(), strict=True):
-            if segment["events"]:
-                tally = self._windows[int(segment["window"])]
-                tally.events += int(segment["events"])
+        columns = (segments[name].tolist() for name in ("window", "thread", "events"))
+        for window, thread, events, n_stores in zip(*columns, stored_by.tolist(), strict=True):
+            if events:
+                tally = self._windows[window]
+                tally.events += events
                 tally.stores += n_stores
-                tally.threads.add(int(segment["thread"]))
+                tally.threads.add(thread)
 
 
 def _front(
@@ -71,6 +77,8 @@ def _front(
     with zstandard.ZstdDecompressor().stream_reader(stored) as stream:
         head = np.frombuffer(stream.read(head_bytes), fmt.EVENTS_HEAD)[0]
         n_segments, n_events = int(head["segments"]), int(head["events"])
+        if n_segments > fmt.MAX_SEGMENTS or n_events > fmt.MAX_EVENTS:
+            raise ValueError
         width = fmt.CLASS_DTYPES[int(head["class_bytes"])]
         classes_at = n_segments * fmt.SEGMENT.itemsize + int(head["spans"]) * fmt.COLUMN.itemsize
         front_bytes = classes_at + n_events * width.itemsize

@@ -150,6 +150,9 @@ class _Validation:
     def _take_records(self, raw: bytes, at: int) -> bool:
         try:
             for record in parse(raw):
+                if self._state.records == fmt.max_records(self._file.size_bytes):
+                    found, most = f"{self._state.records + 1} records", f"{self._state.records}"
+                    raise RecordError(found, f"at most {most} in a file of that size")
                 self._state.take(record, at)
         except RecordError as error:
             self._findings.add(
