@@ -72,11 +72,11 @@ def said(
 def test_outputs_that_hardly_vary() -> None:
     values = np.linspace(-1, 1, 120, dtype=np.float32)
     few, many = values.copy(), values.copy()
-    few[:11] += 1
-    many[:12] += 1
+    few[:2] += 1
+    many[:3] += 1
     assert said(model(), [values, many]) == ()
     assert said(model(), [values, few]) == (
-        "output 't1' hardly varies: 11 of 120 elements differ between runs",
+        "output 't1' hardly varies: 2 of 120 elements differ between runs",
     )
 
 
@@ -84,9 +84,10 @@ def test_outputs_of_one_input() -> None:
     """Of several runs on one input nothing varies, whatever the kernels do."""
     values = np.linspace(-1, 1, 120, dtype=np.float32)
     assert said(model(), [values, values], same=True) == ()
-    saturated = np.minimum(values, np.float32(-0.85))
+    assert said(model(), [np.minimum(values, values[3])], same=True) == ()
+    saturated = np.minimum(values, values[1])
     assert said(model(), [saturated], same=True) == (
-        "output 't1' hardly varies: 111 of 120 elements are the same",
+        "output 't1' hardly varies: 119 of 120 elements are the same",
     )
 
 

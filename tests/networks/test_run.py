@@ -19,6 +19,8 @@ from diagmem.networks import measure as measuring
 from diagmem.networks.measure import measure
 from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
+from diagmem.networks.probes import probe_inputs
+from diagmem.networks.structure import structure_of
 from diagmem.networks.verify import verify_network
 from tests.model.build import Draft
 from tests.networks.executed import planned_and_run
@@ -151,6 +153,28 @@ def test_random_models_run_in_every_plan(
     seed: int, solvers: tuple[str, ...], tflm: None, tmp_path: Path
 ) -> None:
     assert set(planned_and_run(random_model(seed), tmp_path, solvers)) == {""}
+
+
+@pytest.mark.parametrize(
+    "seed", [3, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 40))]
+)
+def test_tampered_plans_that_pass_run_identically(seed: int, tflm: None, tmp_path: Path) -> None:
+    """Tensors moved by words: what the structure lets pass must not show in values."""
+    model, random = read_model(random_model(seed), "random.tflite"), np.random.default_rng(seed)
+    placed = plan_network(model, "exact").plan.offsets
+    for _ in range(200):
+        offsets = dict(placed)
+        for tensor in random.choice(sorted(offsets), random.integers(1, 4)).tolist():
+            offsets[tensor] = max(0, offsets[tensor] + 4 * int(random.integers(-12, 13)))
+        write_planned(
+            model, [offsets.get(t.index, -1) for t in model.tensors], tmp_path / "moved.tflite"
+        )
+        moved = read_model(tmp_path / "moved.tflite")
+        if offsets != placed and not structure_of(moved, {}).faults:
+            verdict = verify_network(model, moved, probe_inputs(model, 2, seed))
+            assert (verdict.difference, verdict.not_compared) == ("", "")
+            return
+    raise AssertionError("no tampered plan is safe")
 
 
 @pytest.mark.slow

@@ -22,8 +22,9 @@ FLOAT_SCALES = (1.0, 8.0, 0.0625)
 """Of the values from -1 to 1 in one run after the other."""
 EDGES, NARROW = 1, 2
 """Which of three runs has integers at the ends of their range, or close to zero."""
-HARDLY = 0.1
-"""Of an output's elements: fewer that vary than this are few."""
+HARDLY = 0.02
+"""Of an output's elements: fewer that vary than this are few.  In an int8 softmax of many
+classes more do."""
 LISTED = 3
 CONSTANT = ("SHAPE", "RANK", "ZEROS_LIKE")
 """Operators whose outputs no value steers."""
