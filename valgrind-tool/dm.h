@@ -96,8 +96,11 @@ typedef struct {
 } DmCall;
 
 extern DmCall dm_call;
-/* A window by function call may end when the stack pointer rises above this. */
+/* A call that is watched (a window, a copy, an IFUNC) may be over when the stack
+ * pointer rises above this; another thread's may make it low for nothing. */
 extern Addr dm_exit_sp;
+/* Such a call has begun, or is over. */
+void dm_watch_exits(void);
 
 void dm_window_init(void);
 void dm_window_buffer_declared(const HChar* name, UWord role, Addr start, SizeT size);
@@ -120,6 +123,7 @@ typedef struct DmCopyFunction DmCopyFunction;
 
 /* The window's thread is inside a copy: its accesses do not count. */
 extern Bool dm_copying;
+extern Addr dm_copy_sp; /* at its entry */
 const DmCopyFunction* dm_copy_function(Addr pc); /* NULL: not the entry of one */
 void dm_copy_over(void);
 Bool dm_copy_goes_on(ThreadId tid, Addr sp, Addr target);

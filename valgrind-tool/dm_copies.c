@@ -47,10 +47,8 @@ static const DmCopyFunction functions[] = {
 
 Bool dm_copying;
 
-static struct {
-   Addr sp, link;
-   Addr outer_exit_sp;
-} call;
+Addr dm_copy_sp;
+static Addr copy_link;
 
 /* ---- by name ---- */
 
@@ -114,7 +112,7 @@ static Bool mapped(Addr addr, SizeT size, UInt protection)
 static Addr asked_at(Addr entry, Addr sp)
 {
    Bool tail_call = !dm_call.by_request && sp == dm_call.entry_sp;
-   return tail_call ? entry : call.link - 1;
+   return tail_call ? entry : copy_link - 1;
 }
 
 VG_REGPARM(2) void dm_copy_enter(Addr entry, const DmCopyFunction* f)
@@ -132,8 +130,8 @@ VG_REGPARM(2) void dm_copy_enter(Addr entry, const DmCopyFunction* f)
       return;
 
    dm_drain();
-   call.sp = sp;
-   call.link = dm_return_address(tid, sp);
+   dm_copy_sp = sp;
+   copy_link = dm_return_address(tid, sp);
    pc = asked_at(entry, sp);
    switch (f->store) {
       case DM_MEMCPY_STORE:
@@ -146,8 +144,7 @@ VG_REGPARM(2) void dm_copy_enter(Addr entry, const DmCopyFunction* f)
       default: dm_bulk_at(pc, f->store, to, bytes);
    }
    dm_copying = True;
-   call.outer_exit_sp = dm_exit_sp;
-   dm_exit_sp = sp - 1;
+   dm_watch_exits();
 }
 
 /* What was recorded inside goes; from here on accesses count again. */
@@ -156,14 +153,15 @@ void dm_copy_over(void)
    if (!dm_copying) return;
    dm_drain();
    dm_copying = False;
-   dm_exit_sp = call.outer_exit_sp;
+   dm_watch_exits();
 }
 
 Bool dm_copy_goes_on(ThreadId tid, Addr sp, Addr target)
 {
-   Bool back = (target & ~(Addr)1) == (call.link & ~(Addr)1);
+   Bool back = (target & ~(Addr)1) == (copy_link & ~(Addr)1);
    if (!dm_copying || tid != dm_window.tid) return False;
-   if (!back && (sp == call.sp || dm_on_other_stack(tid, sp, call.sp))) return True;
+   if (sp < dm_copy_sp) return True;
+   if (!back && (sp == dm_copy_sp || dm_on_other_stack(tid, sp, dm_copy_sp))) return True;
    dm_copy_over();
    return False;
 }

@@ -33,7 +33,6 @@ static struct {
    const DmEntry* by; /* NULL: none is being called */
    ThreadId tid;
    Addr sp, link;
-   Addr outer_exit_sp;
 } picking;
 
 void dm_window_init(void)
@@ -63,9 +62,18 @@ void dm_window_opened(void)
    if (dm_asked.values) dm_values_window_opened();
 }
 
+void dm_watch_exits(void)
+{
+   Addr sp = NO_EXIT;
+   if (dm_window.open && !dm_call.by_request) sp = dm_call.entry_sp - 1;
+   if (picking.by && picking.sp - 1 < sp) sp = picking.sp - 1;
+   if (dm_copying && dm_copy_sp - 1 < sp) sp = dm_copy_sp - 1;
+   dm_exit_sp = sp;
+}
+
 void dm_window_closed(void)
 {
-   dm_exit_sp = NO_EXIT;
+   dm_watch_exits();
    if (dm_asked.values) dm_values_window_closed();
 }
 
@@ -127,8 +135,7 @@ static void begin_picking(ThreadId tid, Addr sp, const DmEntry* by)
    picking.tid = tid;
    picking.sp = sp;
    picking.link = dm_return_address(tid, sp);
-   picking.outer_exit_sp = dm_exit_sp;
-   dm_exit_sp = sp - 1;
+   dm_watch_exits();
 }
 
 /* The call is over, with its result where the calling convention puts it. */
@@ -136,7 +143,7 @@ static void end_picking(Bool returned)
 {
    const DmEntry* by = picking.by;
    picking.by = NULL;
-   dm_exit_sp = picking.outer_exit_sp;
+   dm_watch_exits();
    if (returned) dm_function_picked(by, dm_result(picking.tid));
 }
 
@@ -180,8 +187,7 @@ VG_REGPARM(1) void dm_window_enter(DmEntry* entry)
    dm_call.by_request = False;
    dm_call.entry_sp = sp;
    dm_call.entry_link = dm_return_address(tid, sp);
-   /* With a link register the stack pointer only comes back to where it was. */
-   dm_exit_sp = sp - 1;
+   dm_watch_exits();
 }
 
 VG_REGPARM(1) void dm_window_run_into(const DmEntry* entry)
@@ -195,10 +201,13 @@ VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target)
 {
    ThreadId tid = VG_(get_running_tid)();
    Bool back = (target & ~(Addr)1) == (dm_call.entry_link & ~(Addr)1);
-   if (dm_copy_goes_on(tid, sp, target) || sp <= dm_exit_sp) return;
-   if (picking.by && tid == picking.tid && !dm_on_other_stack(tid, sp, picking.sp))
+   if (dm_copy_goes_on(tid, sp, target)) return;
+   if (picking.by && tid == picking.tid && sp >= picking.sp
+       && !dm_on_other_stack(tid, sp, picking.sp))
       end_picking((target & ~(Addr)1) == (picking.link & ~(Addr)1));
    if (!dm_window.open || dm_call.by_request || tid != dm_window.tid) return;
+   /* With a link register the stack pointer only comes back to where it was. */
+   if (sp < dm_call.entry_sp) return;
    if (!back
        && (sp == dm_call.entry_sp || dm_on_other_stack(tid, sp, dm_call.entry_sp)))
       return;

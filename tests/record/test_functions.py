@@ -23,6 +23,7 @@ from diagmem.trace.model import Role
 pytestmark = pytest.mark.usefixtures("valgrind_tool")
 
 BY_ARGUMENT = ("arg:0,bytes:12", "arg:1,bytes:12")
+ROLES = {"in": Role.INPUT, "out": Role.OUTPUT}
 EVENTS = 6  # three loads, three stores
 
 KERNEL = """
@@ -106,6 +107,30 @@ def test_an_ifunc_means_the_function_that_it_picks(
     assert windows(recorded) == [("fast", EVENTS), ("fast", EVENTS)]
     (warning,) = recorded.warnings
     assert warning.startswith("kern is picked at run time (an IFUNC): these are calls of fast")
+
+
+def test_an_ifunc_that_is_picked_inside_a_window(
+    compile_text: Compile, trace: Trace, tmp_path: Path
+) -> None:
+    """Bound at its first call, which is the window's; the window goes on."""
+    compile_text("libkern.so", PICKED, flags=["-shared", "-fPIC"])
+    outer = """
+    __attribute__((noinline, noclone)) void outer(void)
+    {
+       *(volatile int *)out = *(volatile int *)in;
+       kern(in, out);
+       *(volatile int *)out = *(volatile int *)in;
+    }
+    int main(void) { outer(); kern(in, out); return 0; }
+    """
+    linked = [f"-L{tmp_path}", "-l:libkern.so", f"-Wl,-rpath,{tmp_path}", "-Wl,-z,lazy"]
+    program = compile_text("program", BUFFERS + CALLED + outer, flags=linked)
+    buffers = [BufferPlace(n, r, f"symbol:{n}@{program}") for n, r in ROLES.items()]
+    request = Request([str(program)], functions=["outer", "kern"], buffers=buffers)
+    recorded = record(request, tmp_path / "t.dmt")
+    assert windows(recorded) == [("outer", 4 + EVENTS), ("fast", EVENTS)]
+    with diagmem.open_trace(recorded.path) as opened:
+        assert [window.end for window in opened.windows] == ["returned"] * 2
 
 
 def test_an_ifunc_of_a_library_that_is_loaded_later(

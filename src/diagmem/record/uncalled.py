@@ -53,7 +53,9 @@ def why_uncalled(function: str, program: Path, loaded: Sequence[str]) -> str:
         return f"; did you mean {', '.join(similar)}?"
     if not is_elf(program):
         return f"; {program.name} is a script, and nothing it loaded has a function so named"
-    return "; if the function is there, it may have been inlined: compile it noinline"
+    return (
+        "; nothing loaded shows a function so named; it may have been inlined: compile it noinline"
+    )
 
 
 def has_function(file: Path, pattern: str) -> bool:
