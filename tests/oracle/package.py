@@ -55,9 +55,11 @@ def legal_cells(case: Case, place: Place, *, short_last: bool = False) -> list[i
     return [c for c in cells if all(edge % c == 0 for edge in edges)]
 
 
-def liveness(case: Case, role: str, cell_bytes: int, cuts: Sequence[int] = ()) -> BufferLiveness:
+def liveness(
+    case: Case, role: str, cell_bytes: int, cuts: Sequence[int] = (), *, sparse: bool = False
+) -> BufferLiveness:
     place = case.input if role == "input" else case.output
-    fold = LivenessFold(role, role, place.size, cell_bytes)
+    fold = LivenessFold(role, role, place.size, cell_bytes, sparse=sparse)
     for piece in pieces(accesses_to(case, place), cuts):
         fold.take(piece)
     return fold.result()
@@ -90,6 +92,11 @@ def from_events(
     )
 
 
-def from_summary(case: Case, cell_in: int = 1, cell_out: int = 1) -> Overlap:
-    """As the package does it for a summary: there are no lives."""
-    return find_overlap(liveness(case, "input", cell_in), liveness(case, "output", cell_out))
+def from_summary(
+    case: Case, cell_in: int = 1, cell_out: int = 1, *, sparse: tuple[bool, bool] = (False, False)
+) -> Overlap:
+    """As the package does it for a summary, or for buffers in runs: there are no lives."""
+    return find_overlap(
+        liveness(case, "input", cell_in, sparse=sparse[0]),
+        liveness(case, "output", cell_out, sparse=sparse[1]),
+    )

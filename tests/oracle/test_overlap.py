@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, example, find, given
 from hypothesis import strategies as st
 
-from diagmem import conflicts
+from diagmem import conflicts, ranges
+from diagmem import liveness as liveness_module
 from diagmem import overlap as overlap_module
 from diagmem.liveness import (
     BEFORE,
@@ -90,6 +91,30 @@ def test_buffers_of_many_pieces_give_the_same(case: Case, piece_cells: int) -> N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conflicts, "PIECE_CELLS", piece_cells)
         assert_equal(from_events(case), verdict(case))
+
+
+@few
+@given(cases(), st.sampled_from([(True, True), (True, False), (False, True)]), st.integers(0, 3))
+def test_runs_of_cells_give_the_same(case: Case, sparse: tuple[bool, bool], waiting: int) -> None:
+    """Buffers of which little is touched; `WAITING_RANGES` is far above an oracle's sizes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "WAITING_RANGES", waiting)
+        for cell_in, cell_out in cell_pairs(case):
+            dense = from_summary(case, cell_in, cell_out)
+            assert from_summary(case, cell_in, cell_out, sparse=sparse) == dense
+
+
+@few
+@given(cases(), cuts(), st.integers(0, 2), st.integers(0, 3))
+def test_accesses_to_many_cells_are_kept_as_ranges(
+    case: Case, at: list[int], long: int, waiting: int
+) -> None:
+    whole = [from_events(case), from_summary(case)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(liveness_module, "LONG_CELLS", long)
+        patch.setattr(liveness_module, "CELLS_AT_ONCE", long + 1)
+        patch.setattr(ranges, "WAITING_RANGES", waiting)
+        assert [from_events(case, cuts=at), from_summary(case)] == whole
 
 
 def later(ticks: Int64Array) -> Int64Array:

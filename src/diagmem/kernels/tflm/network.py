@@ -3,13 +3,16 @@ operator's call."""
 
 from __future__ import annotations
 
+import lzma
 import pickle
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +46,15 @@ BYTES_PER_OPERATOR = 8 << 10
 Array = npt.NDArray[Any]
 Inputs = Sequence[Array]
 """One array for each of a model's inputs."""
+
+NAMES_LISTED = 20
+"""Of arrays in a file, where the right one is not there."""
+
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError),
+    *(BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What zipfile and numpy raise for archives that are damaged, encrypted or odd."""
 
 _ROLES = {"input": 0, "output": 1, "weights": 2, "scratch": 3}
 """`DiagmemRole` in diagmem.h."""
@@ -125,24 +137,35 @@ def read_inputs(model: Model, path: Path) -> list[Array]:
     """
     refuse_other(path, FileType.ARRAYS)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in file.files} if hasattr(file, "files") else {}
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DiagmemError(f"{path}: is one array without a name, expected an .npz file")
+            return [_read_input(file, path, model.tensors[index]) for index in model.inputs]
+    except _UNREADABLE as error:
         raise DiagmemError(f"{path}: cannot be read as .npz: {error}") from None
-    found = []
-    for index in model.inputs:
-        tensor = model.tensors[index]
-        if tensor.name not in held:
-            names = ", ".join(held) or "none"
-            raise DiagmemError(f"{path}: found {names}, expected an array {tensor.name!r}")
-        array = held[tensor.name]
-        if array.shape != tensor.shape or array.dtype.name != tensor.dtype:
-            raise DiagmemError(
-                f"{path}: {tensor.name!r} is {array.dtype.name} {array.shape},"
-                f" expected {tensor.dtype} {tensor.shape}"
-            )
-        found.append(array)
-    return found
+
+
+def _read_input(file: np.lib.npyio.NpzFile, path: Path, tensor: ModelTensor) -> Array:
+    """One array; its header is looked at before it is loaded, as it may claim any size."""
+    if tensor.name not in file.files:
+        names = ", ".join(file.files[:NAMES_LISTED]) or "none"
+        raise DiagmemError(f"{path}: found {names}, expected an array {tensor.name!r}")
+    assert file.zip is not None
+    member = f"{tensor.name}.npy"
+    with file.zip.open(member if member in file.zip.namelist() else tensor.name) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0
+        shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(
+            stream
+        )
+    if shape != tensor.shape or dtype.name != tensor.dtype:
+        raise DiagmemError(
+            f"{path}: {tensor.name!r} is {dtype.name} {shape},"
+            f" expected {tensor.dtype} {tensor.shape}"
+        )
+    array: Array = file[tensor.name]
+    return array
 
 
 def run_network(
