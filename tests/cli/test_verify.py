@@ -180,7 +180,7 @@ def test_overlaps_that_are_given(small_net: Path, planned: Path, capsys: Capture
     )
     assert main([*words, "none"]) == 1
     assert "  held against no overlap at all\n" in capsys.readouterr().out
-    assert "cannot be read as overlaps" in fails([*words[1:], str(small_net)], capsys)
+    assert "is a network, expected measured overlaps" in fails([*words[1:], str(small_net)], capsys)
 
 
 def test_a_plan_that_leaves_a_tensor_to_the_runtime(
@@ -255,7 +255,7 @@ def test_inputs_of_a_file(small_net: Path, planned: Path, tmp_path: Path, capsys
     assert "found image, expected an array 'picture'" in fails([*words, str(named)], capsys)
     assert "expected float32 (1, 5, 7, 3)" in fails([*words, str(shaped)], capsys)
     assert "'picture' is float64" in fails([*words, str(typed)], capsys)
-    assert "cannot be read as .npz" in fails([*words, str(small_net)], capsys)
+    assert "is a network, expected arrays (.npz)" in fails([*words, str(small_net)], capsys)
     assert "cannot be read as .npz" in fails([*words, str(tmp_path / "none")], capsys)
 
 

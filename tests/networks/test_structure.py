@@ -212,3 +212,16 @@ def test_what_works_in_place_stays_together(tmp_path: Path) -> None:
         found = held(planned(model, offsets, tmp_path, {**made, "arena_bytes": 4096}))
         assert fault in "; ".join(found.faults)
         assert bool(found.faults) == bool(fault)
+
+
+def test_a_kernel_that_needs_aligned_displacements_gets_them(tmp_path: Path) -> None:
+    model = read_model(small().file(), "small.tflite")
+    measured = as_measured(model)
+    first, *others = measured.operators
+    (pair,) = first.pairs
+    whole = replace(pair, unit_bytes=8)
+    overlaps = replace(measured, operators=(replace(first, pairs=(whole,)), *others))
+    apart = {t.index: 2048 * (1 + n) for n, t in enumerate(model.activations)}
+    for displacement, faults in ((8, 0), (4, 1), (0, 0)):
+        offsets = {**apart, pair.output: 0, pair.input: displacement}
+        assert len(held(planned(model, offsets, tmp_path), overlaps).faults) == faults

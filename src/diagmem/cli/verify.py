@@ -246,7 +246,7 @@ def _made(verdict: Verdict) -> list[str]:
 
     made = verdict.provenance
     if not made:
-        return ["  the file does not say how its plan was made"]
+        return ["  the file does not say how its plan was made, or says it of other offsets"]
     kernels = measured_on(made)
     where = f" on {in_words(kernels)}" if kernels else ""
     return [

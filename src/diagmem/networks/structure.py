@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import lcm
+from math import gcd, lcm
 from typing import Any
 
 from diagmem.arena import Claim, Permission, Step, verify
@@ -129,7 +129,8 @@ def _allowed(
 ) -> tuple[str, list[Permission]]:
     """Which overlaps there may be, and where they come from."""
     if isinstance(overlaps, Measured):
-        align_bytes = _count(made.get("align_bytes")) or ALIGN_BYTES
+        # A kernel may need this of displacements, so it goes by what all offsets keep.
+        align_bytes = gcd(*(offset for offset in planned.plan or () if offset > 0)) or ALIGN_BYTES
         return "measured", permissions_of(planned, overlaps, align_bytes)
     if overlaps is not None:
         return overlaps, permissions_of(planned, overlaps) if overlaps in FORMULAS else []
