@@ -13,6 +13,7 @@ import pytest
 
 import diagmem
 from diagmem.errors import DiagmemError
+from diagmem.record import debug_files
 from diagmem.record.elf import symbols
 from diagmem.record.names import matches, short
 from diagmem.record.places import BufferPlace
@@ -217,14 +218,14 @@ def test_a_function_of_one_object(two_objects: Path, trace: Trace, tmp_path: Pat
     recorded = trace(two_objects, function="kern")
     in_library = f"kern@libb.so+0x{offset(tmp_path / 'libb.so', 'kern'):x}"
     assert windows(recorded) == [("kern", EVENTS), (in_library, EVENTS)]
-    for file in ("libb.so", "libb.so.1", str(tmp_path / "libb.so"), "program"):
-        for name in ("kern", "k*n"):
-            recorded = trace(two_objects, function=f"{file}:{name}")
-            assert windows(recorded) == [("kern", EVENTS)]
-            assert recorded.warnings == ()
-            with diagmem.open_trace(recorded.path) as opened:
-                objects = {site.object for site in opened.sites}
-            assert objects == {"program" if file == "program" else "libb.so"}
+    library = str(tmp_path / "libb.so")
+    for asked in ("libb.so:k*n", "libb.so.1:kern", f"{library}:kern", "program:kern"):
+        recorded = trace(two_objects, function=asked)
+        assert windows(recorded) == [("kern", EVENTS)]
+        assert recorded.warnings == ()
+        with diagmem.open_trace(recorded.path) as opened:
+            objects = {site.object for site in opened.sites}
+        assert objects == {"program" if asked == "program:kern" else "libb.so"}
     with pytest.raises(DiagmemError, match=r"never called: no object libc\.so was loaded"):
         trace(two_objects, function="libc.so:kern")
 
@@ -400,7 +401,7 @@ def test_the_tools_own_functions_are_not_suggested(
     compile_text: Compile, trace: Trace, valgrind_tool: Tool
 ) -> None:
     program = compile_text("program", KERN + MAIN)
-    for wrong in ("memc", "dm_window", "linux_kernel", "get_kernel"):
+    for wrong in ("memc", "linux_kernel"):
         with pytest.raises(DiagmemError) as error:
             trace(program, function=wrong)
         for name in os.listdir(valgrind_tool.libexec):
@@ -447,21 +448,32 @@ def test_a_debug_link_is_followed(compile_text: Compile, trace: Trace, tmp_path:
     subprocess.run(["objcopy", "--add-gnu-debuglink=p.debug", "program"], check=True, cwd=tmp_path)
     by_symbol = ("symbol:in", "symbol:out")
     assert windows(trace(program, function="kern", places=by_symbol)) == [("kern", EVENTS)] * 2
-    # Elsewhere, gone, or of another program.
-    (tmp_path / ".debug").mkdir()
-    (tmp_path / "p.debug").rename(tmp_path / ".debug/p.debug")
-    assert windows(trace(program, function="kern", places=by_symbol)) == [("kern", EVENTS)] * 2
+    # Gone, or of another program.
     other = compile_text("other", BUFFERS + KERNEL.format("", "kern", 3) + MAIN)
-    shutil.move(tmp_path / ".debug/p.debug", tmp_path / "kept")
+    (tmp_path / "p.debug").unlink()
     for _ in range(2):
         with pytest.raises(DiagmemError) as error:
             trace(program, function="kern", places=by_symbol)
-        assert "no data symbol 'in' (it is stripped; the file that has its symbols, p.debug" in str(
-            error.value
-        )
+        assert "(it is stripped; the file that has its symbols, p.debug" in str(error.value)
         with pytest.raises(DiagmemError, match=r"its names \(they are in p.debug, which was not"):
             trace(program, function="kern")
         shutil.copy(other, tmp_path / "p.debug")
+
+
+def test_a_debug_file_is_found_by_build_id(
+    compile_text: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian's debugging packages have them."""
+    program = compile_text("program", KERN + MAIN, flags=["-Wl,--build-id=0xabcdef01"])
+    at = offset(program, "kern")
+    place = tmp_path / ".build-id/ab/cdef01.debug"
+    place.parent.mkdir(parents=True)
+    subprocess.run(["objcopy", "--only-keep-debug", program, place], check=True)
+    subprocess.run(["strip", program], check=True)
+    monkeypatch.setattr(debug_files, "ROOT", tmp_path)
+    assert offset(program, "kern") == at
+    place.unlink()
+    assert debug_files.debug_file(program) is None
 
 
 def test_a_symbol_of_a_library_that_is_loaded_later(compile_text: Compile, trace: Trace) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import subprocess
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from elftools.elf.sections import SymbolTableSection
 from elftools.elf.segments import InterpSegment
 
 from diagmem.errors import DiagmemError
+from diagmem.record.debug_files import debug_file, debug_folders, debug_link
 
 _PLATFORMS = {
     ("EM_X86_64", 64): "amd64-linux",
@@ -70,7 +70,7 @@ def platform_of(path: Path) -> str:
 
 def symbols(path: Path) -> Iterator[Symbol]:
     """The defined functions and data of a file, from both of its symbol tables, or of
-    a stripped one from the file that its debug link names."""
+    a stripped one from the file that has them now."""
     seen = set()
     for file in dict.fromkeys([path, debug_file(path) or path]):
         for symbol in _entries(file):
@@ -88,55 +88,6 @@ def _entries(path: Path) -> Iterator[Any]:  # pyelftools has no types
                     yield from section.iter_symbols()
     except (ELFError, OSError, ValueError, UnicodeError) as error:
         raise DiagmemError(f"{path}: cannot read its symbols: {error}") from None
-
-
-def debug_link(path: Path) -> str:
-    """The name of the file that a stripped one's debugging information went to, or empty."""
-    return _debug_link(path)[0]
-
-
-def debug_folders(path: Path) -> list[Path]:
-    """Where that file is looked for, as gdb and Valgrind do."""
-    folder = path.resolve().parent
-    return [folder, folder / ".debug", Path("/usr/lib/debug") / folder.relative_to("/")]
-
-
-def debug_file(path: Path) -> Path | None:
-    """That file, if it is there and fits."""
-    name, checksum = _debug_link(path)
-    for folder in debug_folders(path) if name else ():
-        file = folder / name
-        if file.is_file() and _checksum(file) == checksum:
-            return file
-    return None
-
-
-def _debug_link(path: Path) -> tuple[str, int]:
-    try:
-        with path.open("rb") as stream:
-            file = ELFFile(stream)
-            section = file.get_section_by_name(".gnu_debuglink")
-            stripped = file.get_section_by_name(".symtab") is None
-            data = section.data() if section is not None and stripped else b""
-    # A damaged file makes pyelftools fail in many ways; who reads its symbols says how.
-    except Exception:
-        return "", 0
-    name = data.partition(b"\0")[0].decode("utf-8", "replace")
-    # Name and checksum, each padded to four bytes.
-    if len(data) < 4 or not name or "/" in name:
-        return "", 0
-    return name, int.from_bytes(data[-4:], "little")
-
-
-def _checksum(path: Path) -> int:
-    value = 0
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                value = zlib.crc32(piece, value)
-    except OSError:
-        return -1
-    return value
 
 
 def _symbol(path: Path, symbol: Any) -> Symbol | None:  # pyelftools has no types
