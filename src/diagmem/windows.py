@@ -14,6 +14,7 @@ from diagmem.errors import DiagmemError
 from diagmem.liveness import NEVER_FIRST, BufferLiveness, LivenessFold, Lives, LivesFold
 from diagmem.memory import require_memory
 from diagmem.overlap import Overlap, apart, find_overlap, in_place
+from diagmem.text import printable
 from diagmem.trace.copies import is_copy
 from diagmem.trace.events import EventReader
 from diagmem.trace.format import BlockType
@@ -242,8 +243,9 @@ class WindowReader:
         notes = list(copy_notes.raw(sites))
         if header.get("imported"):
             notes.append(
-                f"imported from {header['imported']}, which names no functions: what a library"
-                " copied counts in this machine's order, and system calls and threads do not show"
+                f"imported from {printable(str(header['imported']))}, which names no functions:"
+                " what a library copied counts in this machine's order, and system calls and"
+                " threads do not show"
             )
         if "valgrind" in header and any(s.pc == 0 for s in sites):
             notes.append(
@@ -263,6 +265,12 @@ def check_pairs(path: str, records: Sequence[WindowRecord]) -> None:
     """
     total = 0
     for record in records:
+        names = {buffer.name for buffer in record.window.buffers}
+        if len(names) < len(record.window.buffers):
+            raise DiagmemError(
+                f"{path}: window {record.window.index}: two buffers of one name, expected different"
+                " ones"
+            )
         roles = [buffer.role for buffer in record.window.buffers]
         here = roles.count(Role.INPUT) * roles.count(Role.OUTPUT)
         total += here

@@ -121,7 +121,7 @@ def test_places_that_are_none(text: str) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "picture.csv"
     path.write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(DiagmemError, match="cannot be read as results"):
+    with pytest.raises(DiagmemError, match="expected results"):
         read_question(f"{path}:1")
 
 

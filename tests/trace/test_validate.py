@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diagmem.errors import DiagmemError
 from diagmem.record.tool import Tool
 from diagmem.trace import format as fmt
 from diagmem.trace.compose import compose
-from diagmem.trace.format import BlockType, TraceError
+from diagmem.trace.format import BlockType
 from diagmem.trace.invariants import INVARIANTS, LISTED
 from diagmem.trace.model import Buffer, Role
 from diagmem.trace.validate import validate
@@ -132,7 +133,7 @@ def test_a_recording_that_was_cut_says_why(tmp_path: Path) -> None:
 def test_what_is_no_trace_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "t.dmt"
     path.write_bytes(content)
-    with pytest.raises(TraceError, match=r"t\.dmt"):
+    with pytest.raises(DiagmemError, match=r"t\.dmt"):
         validate(path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diagmem.errors import DiagmemError
 from diagmem.filetypes import FileType, refuse_other
+from diagmem.text import printable
 
 COLUMNS = (
     "name",
@@ -147,13 +148,13 @@ def _board(row: Mapping[str, str], where: str) -> Board:
     flash = row.get("flash_bytes", "")
     return Board(
         name=name,
-        vendor=row.get("vendor", ""),
-        core=row.get("core", ""),
+        vendor=printable(row.get("vendor", "")),
+        core=printable(row.get("core", "")),
         sram_bytes=sram_bytes,
         largest_block_bytes=block_bytes,
         flash_bytes=_bytes(flash, f"{where}: column flash_bytes") if flash else None,
-        source=row.get("source", ""),
-        note=row.get("note", ""),
+        source=printable(row.get("source", "")),
+        note=printable(row.get("note", "")),
     )
 
 

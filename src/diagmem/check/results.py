@@ -18,6 +18,7 @@ from diagmem.files import replacing
 from diagmem.filetypes import FileType, refuse_other
 from diagmem.ops import find_operator
 from diagmem.ops.attributes import parse_words
+from diagmem.text import cell
 
 MAX_REPLAYED_BYTES = 1 << 28
 COLUMNS = [field.name for field in dataclasses.fields(Finding)]
@@ -139,7 +140,7 @@ def write_csv(findings: Sequence[Finding], path: Path) -> None:
     writer.writerow(COLUMNS)
     for finding in findings:
         values = (getattr(finding, name) for name in COLUMNS)
-        writer.writerow("" if value is None else value for value in values)
+        writer.writerow(cell(v) if isinstance(v, str) else "" if v is None else v for v in values)
     with replacing(path) as file:
         file.write(text.getvalue().encode())
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from diagmem.errors import DiagmemError
 from diagmem.files import STDOUT, expect_new
 from diagmem.shell import command
+from diagmem.text import printable_lines
 
 if TYPE_CHECKING:
     from diagmem.record.places import BufferPlace
@@ -140,4 +141,4 @@ def positive(text: str) -> int:
 def say(text: str) -> None:
     """A line for people, behind the results so far also where both go to one file."""
     sys.stdout.flush()
-    print(text, file=sys.stderr)
+    print(printable_lines(text), file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.cli.common import add_json, hint, print_json
+from diagmem.text import printable
 
 if TYPE_CHECKING:
     from diagmem.trace.model import Window
@@ -120,7 +121,7 @@ def _lines(trace: TraceFile) -> list[str]:
         ("sites", _sites(trace)),
     ]
     lines = [str(trace.path)]
-    lines += [f"  {name:<12} {value}" for name, value in facts if value]
+    lines += [f"  {printable(name):<12} {printable(value)}" for name, value in facts if value]
     lines += _table(*_window_table(trace.windows))
     lines += _table(*_buffer_table(trace.windows))
     missing = Counter(pair for record in trace.windows for pair in record.missing)

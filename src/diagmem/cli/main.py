@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from diagmem import __version__
 from diagmem.errors import DiagmemError
+from diagmem.text import printable_lines
 
 VERBS: dict[str, str] = {
     "trace": "run a kernel or a program under Valgrind or QEMU and record its loads and stores",
@@ -145,8 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_stdout()
         return 0
     except MemoryError:
-        print(f"diagmem {args.verb}: there is not enough memory for this", file=sys.stderr)
-        return 2
+        return _failed(args.verb, "there is not enough memory for this", 2)
     except OSError as error:
         # A full disk, a file that may not be read: the machine's, not a bug of ours.
         place = f"{error.filename}: " if error.filename else ""
@@ -161,7 +161,7 @@ def _failed(verb: str, why: str, code: int) -> int:
         _give_up_stdout()
     # Where nobody can be told, the exit code remains.
     with suppress(OSError):
-        print(f"diagmem {verb}: {why}", file=sys.stderr)
+        print(f"diagmem {verb}: {printable_lines(why)}", file=sys.stderr)
     return code
 
 

@@ -24,6 +24,7 @@ from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.steering import steering
 from diagmem.overlap import DATA_DEPENDENT
+from diagmem.text import printable
 
 FORMAT = "diagmem-overlaps"
 VERSION = 1
@@ -243,7 +244,10 @@ def _operator(entry: Mapping[str, Any]) -> MeasuredOperator:
 
 
 def _pair(entry: Mapping[str, Any]) -> MeasuredPair:
-    listed = {name: tuple(entry[name]) for name in ("notes", "written", "needed")}
+    listed = {name: tuple(entry[name]) for name in ("written", "needed")}
+    listed["notes"] = tuple(
+        printable(note) if isinstance(note, str) else note for note in entry["notes"]
+    )
     return MeasuredPair(**_values(MeasuredPair, {**entry, **listed}))
 
 

@@ -99,7 +99,9 @@ const fileName = (text, extension) =>
   `${text.replace(/[^\w.-]+/g, "_").slice(0, 80) || "diagmem"}.${extension}`;
 
 function csvField(value) {
-  const text = value === null ? "" : String(value);
+  let text = value === null ? "" : String(value);
+  // A spreadsheet takes what begins so for a formula.
+  if (/^[=+\-@\t]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

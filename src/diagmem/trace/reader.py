@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from diagmem.text import printable
 from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockFile
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
@@ -51,16 +52,18 @@ class _Meta:
 
     def add_window(self, record: Record) -> None:
         self.windows[record["index"]] = (
-            self._once(record["function"]),
+            self._once(printable(record["function"])),
             record["thread"],
             self._once(tuple(self._once(buffer_of(b)) for b in record["buffers"])),
             self._once(tuple((low, high) for low, high in record["spans"])),
-            self._once(tuple((m["name"], m["reason"]) for m in record["missing"])),
+            self._once(
+                tuple((printable(m["name"]), printable(m["reason"])) for m in record["missing"])
+            ),
         )
 
     def add_window_end(self, record: Record) -> None:
         self.ends[record["index"]] = WindowEnd(
-            self._once(record["end"]),
+            self._once(printable(record["end"])),
             record["events"],
             record["loads"],
             record["stores"],
@@ -132,7 +135,7 @@ class TraceFile:
         if self.end is None:
             self.cut = self._file.cut
         else:
-            self.cut = "" if self.end["complete"] else self.end["reason"] or "it was cut"
+            self.cut = "" if self.end["complete"] else printable(self.end["reason"]) or "it was cut"
         self._number_sites(meta)
         tallies = self._tallies() if self.cut else None
         self.windows = [

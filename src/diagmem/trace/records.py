@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from diagmem.text import printable
 from diagmem.trace import format as fmt
 from diagmem.trace.model import Buffer, Role, Site
 
@@ -183,17 +184,17 @@ def site_of(record: Record) -> Site:
         kind=record["kind"],
         size_bytes=record["size"],
         pc=record["pc"],
-        function=record.get("function", ""),
-        object=record.get("object", ""),
+        function=printable(record.get("function", "")),
+        object=printable(record.get("object", "")),
         offset=record.get("offset", 0),
-        file=record.get("file", ""),
+        file=printable(record.get("file", "")),
         line=record.get("line", 0),
     )
 
 
 def buffer_of(record: Record) -> Buffer:
     return Buffer(
-        name=record["name"],
+        name=printable(record["name"]),
         role=Role(record["role"]),
         address=record["address"],
         size_bytes=record["size"],

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from diagmem.errors import DiagmemError
 from diagmem.files import STDOUT
 from diagmem.installing import package_command
+from diagmem.text import cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,17 @@ def to_pandas(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def _cells(column: npt.NDArray[Any] | Codes | SomeKnown) -> npt.NDArray[Any] | Codes | SomeKnown:
+    """Names such that no spreadsheet takes one for a formula."""
+    if not isinstance(column, Codes):
+        return column
+    cells = [cell(name) for name in column.names]
+    number = {name: i for i, name in enumerate(dict.fromkeys(cells))}
+    # One more for the code -1, which is missing.
+    codes = np.array([*(number[name] for name in cells), -1], np.int32)[column.codes]
+    return Codes(codes, tuple(number))
+
+
 class _Csv:
     """Text by pandas: a few hundred thousand rows a second."""
 
@@ -96,7 +108,7 @@ class _Csv:
         self._begun = False
 
     def write(self, rows: Rows) -> None:
-        table = to_pandas(rows)
+        table = to_pandas({name: _cells(column) for name, column in rows.items()})
         text = table.to_csv(header=not self._begun, index=False, lineterminator="\n").encode()
         self._file.write(self._gzip.compress(text) if self._gzip else text)
         self._begun = True

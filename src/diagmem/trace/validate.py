@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from diagmem.text import printable
 from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockError, BlockFile
 from diagmem.trace.check_events import check_events
@@ -118,7 +119,7 @@ class _Validation:
     def _why_cut(self) -> str:
         if self._end is None:
             return self._file.cut
-        return "" if self._end["complete"] else self._end["reason"] or "it was cut"
+        return "" if self._end["complete"] else printable(self._end["reason"]) or "it was cut"
 
     def _check_header(self, block: BlockHeader, at: int) -> None:
         tells = block.type in (BlockType.EVENTS, BlockType.SUMMARY)
