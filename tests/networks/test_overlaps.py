@@ -227,6 +227,20 @@ def test_copies_are_noted_where_they_were_made(tflm: None) -> None:
     assert copies == [0, 2, 0]
 
 
+def custom(options: bytes) -> Model:
+    draft = Draft()
+    source, made = draft.tensor((4,)), draft.tensor((4,))
+    draft.operator("CUSTOM:mine", [source], [made])
+    draft.graph.operators[-1].customOptions = np.frombuffer(options, np.uint8)
+    return read_model(draft.io([source], [made]).file())
+
+
+def test_other_options_of_a_custom_operator_are_another_graph() -> None:
+    """Only its kernel can read them."""
+    hashes = {identity(custom(options))["graph_sha256"] for options in (b"", b"\1", b"\2")}
+    assert len(hashes) == 3
+
+
 def filter_of(scales: int) -> Model:
     draft = Draft()
     source = draft.tensor((1, 8), "int8", scale=[0.1])
@@ -236,16 +250,10 @@ def filter_of(scales: int) -> Model:
     return read_model(draft.io([source], [made]).file())
 
 
-def custom(options: bytes) -> Model:
-    draft = Draft()
-    source, made = draft.tensor((4,)), draft.tensor((4,))
-    draft.operator("CUSTOM:mine", [source], [made])
-    draft.graph.operators[-1].customOptions = np.frombuffer(options, np.uint8)
-    return read_model(draft.io([source], [made]).file())
-
-
-def test_what_another_kernel_would_run_is_another_graph() -> None:
-    """A filter with a scale for each row, and options that only a custom kernel reads."""
-    graphs = [filter_of(1), filter_of(4), custom(b""), custom(b"\1"), custom(b"\2")]
-    assert len({identity(graph)["graph_sha256"] for graph in graphs}) == 5
-    assert identity(filter_of(4)) == identity(filter_of(4))
+def test_overlaps_of_the_wheels_kernels_are_for_those_it_picks(tflm: None, tmp_path: Path) -> None:
+    """A filter with a scale for each row has another kernel, in the same graph."""
+    path = tmp_path / "overlaps.json"
+    write_overlaps(measure(filter_of(1), random_inputs(filter_of(1), 0)), path)
+    assert read_overlaps(path, filter_of(1)).operators
+    with pytest.raises(DiagmemError, match=r"per_channel=false .*expected .*per_channel=true"):
+        read_overlaps(path, filter_of(4))

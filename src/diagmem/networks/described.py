@@ -29,7 +29,6 @@ from diagmem.kernels.prove import all_pairs, prove_pairs
 from diagmem.kernels.target.kernel import check_tools
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ModelOperator
-from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.apart import ALIASING
 from diagmem.networks.chosen import NO_KERNEL, Chosen, choose
@@ -271,7 +270,6 @@ def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -
     return replace(
         measured_operator(model, moment, whole),
         pairs=pairs,
-        facts=in_words(facts_of(model, moment.operator)),
         other_compilers=kernel.other_compilers,
         build=evidence.built.identity,
         call=call_identity(kernel),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from diagmem.liveness import BufferLiveness
 from diagmem.model.elements import ModelOperator
+from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model, lifetimes
 from diagmem.networks.apart import aliases
 from diagmem.networks.formulas import ClosedForm, closed_forms
@@ -82,6 +83,7 @@ def measured_operator(model: Model, moment: Moment, call: OperatorCall) -> Measu
         needed_bytes=bytes_of(model, moment.kept) + max(moment.aliased_bytes, needed),
         pairs=tuple(_pair(overlap, moment, call) for overlap in call.overlaps),
         kernel=call.kernel,
+        facts=in_words(facts_of(model, operator)),
     )
 
 

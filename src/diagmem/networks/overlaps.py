@@ -19,7 +19,6 @@ from typing import Any
 from diagmem.errors import DiagmemError
 from diagmem.files import replacing
 from diagmem.filetypes import FileType, refuse_other
-from diagmem.model.elements import ModelOperator
 from diagmem.model.facts import facts_of, in_words
 from diagmem.model.graph import Model
 from diagmem.networks.steering import steering
@@ -162,9 +161,6 @@ def identity(model: Model) -> dict[str, Any]:
         hashed.update(repr((operator.name, operator.inputs, operator.outputs, options)).encode())
         for number in steering(operator):
             hashed.update(model.constant_data(model.tensors[number]))
-        # Runtimes have another kernel for it; of other operators one kernel does both.
-        if operator.name == "FULLY_CONNECTED" and _per_channel(model, operator):
-            hashed.update(b"per channel")
     hashed.update(repr((model.inputs, model.outputs)).encode())
     return {
         "name": Path(model.path).name,
@@ -172,11 +168,6 @@ def identity(model: Model) -> dict[str, Any]:
         "tensors": len(model.tensors),
         "operators": len(model.operators),
     }
-
-
-def _per_channel(model: Model, operator: ModelOperator) -> bool:
-    """Has the filter a scale for each of its rows?"""
-    return len(operator.inputs) > 1 and len(model.tensors[operator.inputs[1]].scale) > 1
 
 
 def write_overlaps(measured: Measured, path: Path) -> None:
