@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from diagmem.kernels.proof import Proof
 from diagmem.kernels.prove import all_pairs, prove_pairs
 from diagmem.kernels.target.kernel import check_tools
 from diagmem.liveness import BufferLiveness
-from diagmem.model.elements import ModelOperator
 from diagmem.model.graph import Model
 from diagmem.networks.apart import ALIASING
 from diagmem.networks.chosen import NO_KERNEL, Chosen, choose
@@ -40,7 +39,6 @@ from diagmem.networks.operators import (
     name_of,
 )
 from diagmem.networks.overlaps import (
-    FRONTIER_SAMPLES,
     SAMPLED,
     Measured,
     MeasuredOperator,
@@ -48,6 +46,7 @@ from diagmem.networks.overlaps import (
     identity,
 )
 from diagmem.networks.problem import ALIGN_BYTES
+from diagmem.networks.unmeasured import no_overlap, operator_apart, pairs_of
 from diagmem.overlap import IN_PLACE, Overlap
 from diagmem.trace.model import Role
 
@@ -173,7 +172,7 @@ def _operator(
     try:
         chosen = choose(model, moment.operator, library, target)
         if isinstance(chosen, str):
-            return _apart(model, moment, chosen)
+            return operator_apart(model, moment, chosen)
         kernel = chosen.kernel
         key = repr((kernel.document.file, sorted(kernel.parameters.items())))
         if key not in known:
@@ -185,7 +184,8 @@ def _operator(
         proof = proofs[buffer.name, buffer.name]
         if not proof.proven:
             # In place or not at all: there is no plan that makes it right.
-            return _apart(model, moment, f"{NO_KERNEL}: {kernel.name} is not proven: {proof.why}")
+            why = f"{NO_KERNEL}: {kernel.name} is not proven: {proof.why}"
+            return operator_apart(model, moment, why)
     return _judged(model, moment, chosen, known[key])
 
 
@@ -264,8 +264,8 @@ def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -
         kernel=Path(kernel.document.file).stem,
     )
     pairs = tuple(
-        _of_all(judged[both]) if both in judged else _no_overlap(model, moment, *both, "not traced")
-        for both in _pairs(model, moment.operator)
+        _of_all(judged[both]) if both in judged else no_overlap(model, moment, *both, "not traced")
+        for both in pairs_of(model, moment.operator)
     )
     return replace(
         measured_operator(model, moment, whole),
@@ -319,46 +319,3 @@ def _of_all(pairs: Sequence[MeasuredPair]) -> MeasuredPair:
     # Units are powers of two.
     unit = max(pair.unit_bytes for pair in pairs)
     return replace(worst, in_place=all(pair.in_place for pair in pairs), unit_bytes=unit)
-
-
-# ---- no kernel, no overlap
-
-
-def _apart(model: Model, moment: Moment, why: str) -> MeasuredOperator:
-    return replace(
-        measured_operator(model, moment, OperatorCall({}, (), 0)),
-        needed_bytes=sum(model.tensors[tensor].size_bytes for tensor in moment.alive),
-        pairs=tuple(
-            _no_overlap(model, moment, source, target, why)
-            for source, target in _pairs(model, moment.operator)
-        ),
-    )
-
-
-def _pairs(model: Model, operator: ModelOperator) -> Iterator[tuple[int, int]]:
-    there = {tensor.index for tensor in model.activations if tensor.size_bytes}
-    for source in dict.fromkeys(operator.inputs):
-        for target in dict.fromkeys(operator.outputs):
-            if {source, target} <= there and target not in operator.inputs:
-                yield source, target
-
-
-def _no_overlap(model: Model, moment: Moment, source: int, target: int, why: str) -> MeasuredPair:
-    sizes = model.tensors[source].size_bytes, model.tensors[target].size_bytes
-    formula = moment.form.displacements.get((source, target))
-    return MeasuredPair(
-        input=source,
-        output=target,
-        dies=source in moment.dying,
-        input_bytes=sizes[0],
-        output_bytes=sizes[1],
-        min_displacement_bytes=sizes[1],
-        mirror_displacement_bytes=sizes[0],
-        in_place=False,
-        safe_overlap_bytes=0,
-        formula_displacement_bytes=formula,
-        formula_says=NO_KERNEL,
-        notes=(why,),
-        written=(sizes[1],) * FRONTIER_SAMPLES,
-        needed=(0,) * FRONTIER_SAMPLES,
-    )
