@@ -20,6 +20,7 @@ from diagmem.kernels.measure import trace_kernel
 from diagmem.plot.heatmap import Picture, draw
 from diagmem.plot.paint import LOAD, STORE
 from diagmem.record.tool import Tool
+from diagmem.text import printable
 from diagmem.trace.model import Role
 from tests.plot.conftest import PAIR, Access, MakeTrace, copying
 
@@ -144,9 +145,9 @@ def test_names_are_no_markup(make_trace: MakeTrace, tmp_path: Path, suffix: str,
     rows = [(name + "i", 0, 4, False), (name + "o", 0, 4, True)]
     trace = make_trace(buffers, rows, function=name * 40)
     picture = draw_file(trace, tmp_path / f"a{suffix}")
-    assert picture.function == name * 40
+    assert picture.function == printable(name) * 40
     titled = draw_file(trace, tmp_path / f"b{suffix}", title=name)
-    assert titled.buffers == (name + "i", name + "o")
+    assert titled.buffers == (printable(name) + "i", printable(name) + "o")
 
 
 def test_svg_is_well_formed(make_trace: MakeTrace, tmp_path: Path) -> None:
