@@ -14,8 +14,11 @@ from diagmem.api import open_trace
 from diagmem.cli.main import main
 from diagmem.errors import DiagmemError
 from diagmem.liveness import BufferLiveness
+from diagmem.trace import format as fmt
+from diagmem.trace import writer
 from diagmem.trace.compose import Mode, SyntheticWindow, compose
 from diagmem.trace.model import Buffer, Role
+from diagmem.trace.validate import validate
 
 GIB = 1 << 30
 
@@ -147,3 +150,28 @@ def test_progress_counts_each_event_once(tmp_path: Path) -> None:
         trace.report_progress(counts.append)
         trace.overlaps()
     assert sum(counts) == 30 * 16
+
+
+def test_records_without_events_fill_blocks_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block of META has a limit, and there may be any number of windows before an event."""
+    monkeypatch.setattr(writer, "META_BYTES", 1000)
+    path = tmp_path / "t.dmt"
+    none = np.empty(0, np.int64)
+    compose(path, [SyntheticWindow("k", pair(32), none, none, none) for _ in range(100)])
+    report = validate(path)
+    assert report.valid
+    assert report.blocks > 10
+    with open_trace(path) as trace:
+        assert len(trace.windows) == len(trace.overlaps()) == 100
+
+
+def test_a_record_that_no_reader_takes_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fmt, "MAX_RECORD_BYTES", 1000)
+    buffers = [Buffer("b" * 500 + str(i), Role.OTHER, 4096 + i, 1) for i in range(2)]
+    window = SyntheticWindow("k", buffers, [], [], [])
+    with pytest.raises(DiagmemError, match="a window of"):
+        compose(tmp_path / "t.dmt", [window])

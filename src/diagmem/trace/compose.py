@@ -19,6 +19,7 @@ import numpy.typing as npt
 from diagmem import __version__
 from diagmem.errors import DiagmemError
 from diagmem.trace.cells import BufferCells
+from diagmem.trace.format import MAX_EVENTS
 from diagmem.trace.gather import EventBlocks, Piece, SiteTable
 from diagmem.trace.layout import ADDRESS_END, Touching, in_order, spans_of
 from diagmem.trace.model import Buffer, Site
@@ -123,8 +124,10 @@ class Composer:
     ) -> None:
         if everything and mode == "summary":
             raise DiagmemError(f"{path}: everything goes with events, not with a summary")
-        if block_events < 1:
-            raise DiagmemError(f"{path}: blocks of {block_events} events, expected at least 1")
+        if not 1 <= block_events <= MAX_EVENTS:
+            raise DiagmemError(
+                f"{path}: blocks of {block_events} events, expected 1 to {MAX_EVENTS:,}"
+            )
         facts = {"diagmem": __version__, "mode": mode, "everything": everything}
         try:
             file = file or path.open("wb")

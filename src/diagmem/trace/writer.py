@@ -9,12 +9,15 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import zstandard
 
+from diagmem.errors import DiagmemError
 from diagmem.trace import format as fmt
 
 _UNITS = {"address": "bytes", "offset": "bytes", "size": "bytes", "tick": "events"}
 
 EVENTS_LEVEL = 1
 META_LEVEL = 9
+META_BYTES = 1 << 22
+"""So many bytes of records are written as a block, though no events follow yet."""
 
 
 class TraceWriter:
@@ -27,14 +30,31 @@ class TraceWriter:
         self._file = file
         self._compress = zstandard.ZstdCompressor(level=EVENTS_LEVEL).compress
         self._compress_meta = zstandard.ZstdCompressor(level=META_LEVEL).compress
-        self._meta: list[dict[str, Any]] = [{"type": "header", "units": _UNITS, **header}]
+        self._meta: list[str] = []
+        self._meta_bytes = 0
         self._blocks = 0
         self.events = 0
         self._file.write(fmt.FILE_HEADER.pack(fmt.MAGIC, fmt.VERSION, 0))
+        self.add_meta({"type": "header", "units": _UNITS, **header})
 
     def add_meta(self, record: dict[str, Any]) -> None:
-        """Keep one JSON object; it is written before the next block of events."""
-        self._meta.append(record)
+        """Keep one JSON object; it is written before the next block of events.
+
+        Raises
+        ------
+        DiagmemError
+            It is larger than a record may be.
+        """
+        line = json.dumps(record, separators=(",", ":"))
+        if len(line) > fmt.MAX_RECORD_BYTES:
+            raise DiagmemError(
+                f"a {record['type']} of {len(line):,} bytes, expected at most"
+                f" {fmt.MAX_RECORD_BYTES:,}: fewer buffers, or shorter names"
+            )
+        self._meta.append(line)
+        self._meta_bytes += len(line)
+        if self._meta_bytes > META_BYTES:
+            self._flush_meta()
 
     def add_events(self, payload: bytes | bytearray | memoryview) -> None:
         """One EVENTS frame as the tool sends it, stored compressed."""
@@ -84,8 +104,9 @@ class TraceWriter:
 
     def _flush_meta(self) -> None:
         if self._meta:
-            text = "\n".join(json.dumps(record, separators=(",", ":")) for record in self._meta)
+            text = "\n".join(self._meta)
             self._meta.clear()
+            self._meta_bytes = 0
             self._block(fmt.BlockType.META, text.encode(), 0, 0)
 
     def _block(
