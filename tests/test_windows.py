@@ -14,6 +14,7 @@ from diagmem.api import open_trace
 from diagmem.cli.main import main
 from diagmem.errors import DiagmemError
 from diagmem.liveness import BufferLiveness
+from diagmem.overlap import ONLY_IN_PLACE
 from diagmem.trace import format as fmt
 from diagmem.trace import writer
 from diagmem.trace.compose import Mode, SyntheticWindow, compose
@@ -175,3 +176,17 @@ def test_a_record_that_no_reader_takes_is_not_written(
     window = SyntheticWindow("k", buffers, [], [], [])
     with pytest.raises(DiagmemError, match="a window of"):
         compose(tmp_path / "t.dmt", [window])
+
+
+def test_many_pairs_share_the_time_for_isolated_displacements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = alike(tmp_path / "t.dmt", 8)
+    with open_trace(path) as trace:
+        assert not any(ONLY_IN_PLACE in p.notes for w in trace.overlaps() for p in w.pairs)
+        monkeypatch.setattr(windows_module, "ISOLATED_TOGETHER", 8 * 1000)
+        (backwards,) = trace.overlaps(7)
+        assert ONLY_IN_PLACE not in backwards.pairs[0].notes
+        together = trace.overlaps()[7].pairs[0]
+    assert ONLY_IN_PLACE in together.notes
+    assert together.min_displacement_bytes == backwards.pairs[0].min_displacement_bytes

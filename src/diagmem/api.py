@@ -112,7 +112,7 @@ class Trace:
             of = known.get(mark) if mark is not None else None
             if of is None:
                 live = self._windows.liveness(record, sparse=True)
-                of = self._windows.overlaps(record, live, isolated=isolated)
+                of = self._windows.overlaps(record, live, isolated=isolated, windows=len(records))
                 if mark is not None:
                     known[mark] = of
             else:

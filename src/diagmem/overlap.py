@@ -33,6 +33,8 @@ from diagmem.trace.model import Int64Array
 ISOLATED_WORK = 1 << 26
 """Cell comparisons spent on looking for isolated safe displacements; beyond,
 only 0 (in place) is tried."""
+SHIFT_WORK = 256
+"""What trying a displacement costs besides, as comparisons."""
 ISOLATED_LISTED = 100
 DATA_DEPENDENT = "the kernel is data-dependent"
 """How the note begins where D differs between inputs."""
@@ -129,11 +131,12 @@ def needed_from(output: BufferLiveness) -> Int64Array:
 
 
 def _isolated(
-    needed_until: Side, from_tick: Side, mirror_cells: int, cells: int
+    needed_until: Side, from_tick: Side, mirror_cells: int, cells: int, work: int
 ) -> tuple[list[int], bool]:
     """Safe shifts strictly between -mirror and D, and whether all were tried."""
     shifts = range(-mirror_cells + 1, cells)
-    everything = len(shifts) * min(needed_until.cells, from_tick.cells) <= ISOLATED_WORK
+    each = min(needed_until.cells, from_tick.cells) + SHIFT_WORK
+    everything = len(shifts) * each <= min(work, ISOLATED_WORK)
     tried = shifts if everything else [s for s in (0,) if s in shifts]
     return [s for s in tried if shift_is_safe(s, needed_until, from_tick)], everything
 
@@ -160,6 +163,7 @@ def find_overlap(
     output_lives: Lives | None = None,
     notes: tuple[str, ...] = (),
     isolated: bool = True,
+    isolated_work: int = ISOLATED_WORK,
 ) -> Overlap:
     """D, O_s and their mirror image from the liveness of an input and an output.
 
@@ -167,7 +171,7 @@ def find_overlap(
     output.  One that does needs all lives of both (in cells of the smaller of
     both cell sizes); without them the safe side is taken: the input is needed
     up to its last access.  ``isolated``: also look for safe displacements below D,
-    which takes longer than all the rest.
+    which takes longer than all the rest; at most so many comparisons of cells are spent.
     """
     cell = min(input_.cell_bytes, output.cell_bytes)
     fine_input, fine_output = input_.refined(cell), output.refined(cell)
@@ -196,7 +200,7 @@ def find_overlap(
         in_place = -mirror_cells < 0 < d_cells and safe_general(0, input_lives, output_lives)
         found, complete = ([0] if in_place else []), False
     elif isolated:
-        found, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells)
+        found, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells, isolated_work)
     else:
         found, complete = [], True
     if not complete and d_cells + mirror_cells > 1:

@@ -37,8 +37,10 @@ CELLS_PER_EVENT = 8
 DENSE_BYTES = 48
 """Memory for a cell: its ticks, and what finding an overlap takes for a while."""
 
-MAX_PAIRS = 1 << 14
+MAX_PAIRS = 1 << 16
 """Of inputs and outputs of one window."""
+ISOLATED_TOGETHER = 1 << 33
+"""Comparisons for isolated displacements of all pairs of all windows, some ten seconds."""
 MAX_ALL_PAIRS = 1 << 20
 
 _THREADS = (
@@ -108,9 +110,15 @@ class WindowReader:
         return tuple(fold.result() for fold in folds)
 
     def overlaps(
-        self, record: WindowRecord, liveness: Sequence[BufferLiveness], *, isolated: bool
+        self,
+        record: WindowRecord,
+        liveness: Sequence[BufferLiveness],
+        *,
+        isolated: bool,
+        windows: int = 1,
     ) -> WindowOverlaps:
-        """Of every pair of an input and an output, from the liveness of all buffers."""
+        """Of every pair of an input and an output, from the liveness of all buffers;
+        ``windows`` are to be answered one after the other."""
         window = record.window
         inputs = [live for live in liveness if live.role is Role.INPUT]
         outputs = [live for live in liveness if live.role is Role.OUTPUT]
@@ -132,6 +140,7 @@ class WindowReader:
                     output_lives=output_lives,
                     notes=self._notes,
                     isolated=isolated,
+                    isolated_work=ISOLATED_TOGETHER // (windows * len(pairs)),
                 )
             )
         found = [*self._with_copies(record, found), *_in_place(window, liveness)]
