@@ -124,7 +124,7 @@ def many_buffers(n: int = 2000) -> list[bytes]:
     return [meta([begin, *SITES, *classes([0, 0]), end]), events(of, [EVENTS], deltas.tobytes())]
 
 
-def many_spans(n: int = 500) -> list[bytes]:
+def many_spans(n: int = 400) -> list[bytes]:
     held = [buffer(i, "other", BASE + 128 * i, 8) for i in range(n)]
     held[0]["role"], held[1]["role"] = "input", "output"
     spans = [[b["address"], b["address"] + 8] for b in held]
@@ -134,7 +134,7 @@ def many_spans(n: int = 500) -> list[bytes]:
     columns = np.bincount(of, minlength=n).tolist()
     return [
         meta([begin, *SITES, *classes(range(n)), end]),
-        events(of, columns, bytes(4 * EVENTS), segments=1 << 10),
+        events(of, columns, bytes(4 * EVENTS), segments=1 << 3),
     ]
 
 
