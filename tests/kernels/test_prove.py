@@ -133,6 +133,17 @@ def test_crash_under_overlap_is_a_no(written: Writer) -> None:
     assert "SIGABRT" in apart.stopped_below
 
 
+def test_another_value_returned_under_overlap_is_a_no(written: Writer) -> None:
+    """No description has to say which value is success."""
+    code = "int f(const char *x, char *w, char *y, int n)\n{ int met = x < y + n && y < x + n;"
+    code += f" (void)w; {LOOP} y[i] = x[i] / 2; return met ? -1 : 0; }}\n"
+    kernel = written('returns = "int32"\n' + TOML.replace("uint8", "int8"), f_c=code)
+    proof = prove(kernel, displacement_bytes=0)
+    assert not proof.proven
+    assert proof.stopped.endswith('function "f" returned -1, and 0 in another run')
+    assert prove(kernel).min_displacement_bytes == 64
+
+
 @pytest.mark.parametrize("unit", [4, 8, 16])
 def test_stopped_at_odd_displacements(written: Writer, unit: int) -> None:
     """What a plan can use decides: D = 5 of the trace becomes the next multiple."""

@@ -101,8 +101,8 @@ class Results:
     """The right results of a kernel on seeded inputs, and how runs with its buffers
     placed otherwise compare.
 
-    Outputs, inputs and weights are compared bit by bit; scratch memory and inputs that
-    are spared are free to differ.
+    Outputs, inputs, weights and what the call returns are compared bit by bit; scratch
+    memory and inputs that are spared are free to differ.
 
     Parameters
     ----------
@@ -148,6 +148,9 @@ class Results:
         before = _children_seconds()
         results = run_native(self._built, [self.case(number, None) for number in numbers])
         seconds = (_children_seconds() - before) / len(numbers)
+        other = self._other_value(results[0], results[-1])
+        if other:
+            raise DiagmemError(f"{other} for one input, expected a function of its arguments")
         again = self._difference(results[0], results[-1], self._seeds[0], spared=())
         if again is not None:
             raise DiagmemError(
@@ -175,9 +178,19 @@ class Results:
                     # It ran apart, so this is the overlap's doing: an answer, not an error.
                     outcomes[i] = Outcome(None, str(result))
                 else:
-                    wrong = self._difference(self._expected[number], result, seed, spared=spared)
-                    outcomes[i] = Outcome(wrong, "")
+                    right = self._expected[number]
+                    wrong = self._difference(right, result, seed, spared=spared)
+                    outcomes[i] = Outcome(wrong, self._other_value(right, result))
         return outcomes
+
+    def _other_value(self, expected: Result, found: Result) -> str:
+        """What the call returned, where that is not what it returned apart; else empty."""
+        if found.status == expected.status:
+            return ""
+        return (
+            f'{self.kernel.file}: function "{self.kernel.function}" returned {found.status}, and'
+            f" {expected.status} in another run"
+        )
 
     def _difference(
         self, expected: Result, found: Result, seed: int, *, spared: Collection[str]
