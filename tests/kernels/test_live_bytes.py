@@ -74,6 +74,13 @@ def test_an_input_that_is_read_behind_them_is_found(written: Writer) -> None:
     assert not proof.proven or proof.min_displacement_bytes > 10
 
 
+@pytest.mark.parametrize("bit", [1, 8])
+def test_one_bit_read_behind_them_is_enough(written: Writer, bit: int) -> None:
+    """What lies there differs in every bit from placement to placement."""
+    kernel = made(written, f"for (int i = 0; i < n; i++) y[i] = x[i] / 2 + (x[n + 3] & {bit});")
+    assert not prove(kernel).proven
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [

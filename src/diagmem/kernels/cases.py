@@ -164,9 +164,9 @@ def region_before(case: Case, placed: Layout) -> UInt8Array:
 
 
 def _canaries(size_bytes: int, seed: int) -> UInt8Array:
-    # No period that a power of two divides, so that shifted copies do not match; other
-    # bytes for each seed, so that no constant matches always.
-    pattern = (np.arange(251) * 167 + 13 + seed * 89).astype(np.uint8)
+    # No period that a power of two divides, and no order in any bit, so that shifted copies
+    # do not match; other bytes for each seed, so that no constant matches always.
+    pattern = np.random.default_rng(seed).integers(0, 256, 251, np.uint8)
     return np.resize(pattern, size_bytes)
 
 
