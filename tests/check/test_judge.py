@@ -11,13 +11,14 @@ import pytest
 from diagmem.check import judge as judge_module
 from diagmem.check.judge import Finding, Question, draw_questions, judge
 from diagmem.check.results import count
-from diagmem.check.sets import Placed, Run, Traced
+from diagmem.check.sets import Placed, Run, Traced, kernel_set
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.layer import Layer
 from diagmem.ops.nest import Nest
 from diagmem.overlap import Overlap
 from tests.check.python_kernels import PythonKernels, execute
+from tests.tools import need_programs
 
 CASES = 10
 
@@ -166,3 +167,12 @@ def test_a_kernel_that_wrote_nothing_is_not_equal() -> None:
     [total] = count(found)
     assert (total.equal, total.overlapped_equal, total.tight) == (0, 0, 0)
     assert total.wrong
+
+
+@pytest.mark.usefixtures("valgrind_tool")
+@pytest.mark.parametrize("operator", ["CONV_2D", "SOFTMAX"])
+def test_kernels_that_clang_compiles(operator: str) -> None:
+    need_programs("clang", target="soak")
+    found = [one for _, one in judge(kernel_set("clang"), draw_questions(operator, 3, seed=4))]
+    assert found
+    assert not any(one.wrong or one.refused for one in found)

@@ -54,6 +54,7 @@ def test_a_layer_larger_than_the_board() -> None:
     ("name", "expected"),
     [
         ("tflm@cortex-m4", "the wheel's kernels are compiled for this machine"),
+        ("clang@cortex-m4", "clang compiles for this machine only"),
         ("c@cortex-m9", "'cortex-m9': expected one of cortex-m3"),
         ("d@cortex-m4", "unknown kernels 'd@cortex-m4'"),
     ],

@@ -35,6 +35,7 @@ class CKernels:
     flags: str
     loop_order: str
     target: str = ""
+    compiler: str = ""
     _kernels: dict[str, Kernel] = field(default_factory=dict)
     _built: dict[tuple[object, ...], Built] = field(default_factory=dict)
 
@@ -75,7 +76,9 @@ class CKernels:
     def _kernel(self, layer: Layer) -> Kernel:
         key = repr((layer.operator, layer.attributes))
         if key not in self._kernels:
-            kernel = reference_kernel(layer, flags=self.flags, order=self.loop_order)
+            kernel = reference_kernel(
+                layer, flags=self.flags, order=self.loop_order, compiler=self.compiler
+            )
             self._kernels[key] = for_target(kernel, self.target) if self.target else kernel
         return self._kernels[key]
 

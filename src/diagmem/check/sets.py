@@ -80,8 +80,9 @@ class KernelSet(Protocol):
         ...
 
 
-C_SETS = {"c": "-O2", "c-O0": "-O0", "c-O2": "-O2", "c-O3": "-O3"}
+C_SETS = {"c": "-O2", "c-O0": "-O0", "c-O2": "-O2", "c-O3": "-O3", "clang": "-O3"}
 C_ORDERS = {**dict.fromkeys(C_SETS, REFERENCE), "two-columns": "two-columns"}
+CLANG = "clang"
 SETS = (*C_ORDERS, "tflm")
 """All that `kernel_set` knows; of C sets also ``c@cortex-m4`` and the like."""
 
@@ -99,9 +100,13 @@ def kernel_set(name: str) -> KernelSet:
         from diagmem.check.c_kernels import CKernels
         from diagmem.kernels.target.kernel import check_tools
 
+        compiler = CLANG if compiled == CLANG else ""
+        if at and compiler:
+            raise DiagmemError(f"{name}: clang compiles for this machine only, expected {CLANG}")
         if at:
             check_tools(target)
-        return CKernels(name, C_SETS.get(compiled, "-O2"), C_ORDERS[compiled], target)
+        flags = C_SETS.get(compiled, "-O2")
+        return CKernels(name, flags, C_ORDERS[compiled], target, compiler)
     if compiled == "tflm" and at:
         raise DiagmemError(
             f"{name}: the wheel's kernels are compiled for this machine, expected C kernels with"

@@ -39,8 +39,9 @@ overlapped, at the largest D and one element below it.
   overlapped  at D every bit is that of a run apart; if not, the exit code is 1
   tight       one element less, and some bit is wrong
 
-kernels: c (our C kernels at -O2), c-O0, c-O3, two-columns (a convolution in another
-loop order), tflm (TensorFlow Lite Micro's, from the tflite-micro wheel).  With --target
+kernels: c (our C kernels at -O2), c-O0, c-O3, clang (at -O3), two-columns (a
+convolution in another loop order), tflm (TensorFlow Lite Micro's, from the
+tflite-micro wheel).  With --target
 each set of C kernels named is compiled for a Cortex-M, too, as c@cortex-m4, and traced
 and run there in QEMU; the last lines say for how many pairs D is the one of this machine.
 

@@ -25,11 +25,13 @@ MAX_PARTS = 4
 Parameters = dict[str, Any]
 
 
-def reference_kernel(layer: Layer, *, flags: str | None = None, order: str = REFERENCE) -> Kernel:
+def reference_kernel(
+    layer: Layer, *, flags: str | None = None, order: str = REFERENCE, compiler: str = ""
+) -> Kernel:
     """The kernel whose inputs and outputs, in their order, are the layer's.
 
     ``flags`` replace those of the description, apart from the C standard; ``order``
-    is the loop order that the kernel is to have.
+    is the loop order that the kernel is to have, ``compiler`` another than ``cc``.
 
     Raises
     ------
@@ -45,6 +47,8 @@ def reference_kernel(layer: Layer, *, flags: str | None = None, order: str = REF
     words = {key: _word(value) for key, value in parameters.items()}
     if flags is not None:
         words["flags"] = f"-std=c11 {flags}"
+    if compiler:
+        words["compiler"] = compiler
     return load(find(name), words)
 
 
