@@ -92,7 +92,9 @@ def test_a_full_disk_at_standard_output_says_so_once(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("words", ["formula NO 2> /dev/full", "formula > /dev/full 2>&1"])
+@pytest.mark.parametrize(
+    "words", ["formula NO 2> /dev/full", "formula > /dev/full 2>&1", "formula --no 2> /dev/full"]
+)
 def test_nobody_to_tell(words: str, tmp_path: Path) -> None:
     done = shell(f"diagmem {words}", tmp_path)
     assert (done.returncode, done.stdout + done.stderr) == (2, "")

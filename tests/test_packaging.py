@@ -223,7 +223,7 @@ def test_the_wheel_works_for_another_user_without_the_checkout(
         return subprocess.run(
             [environment / "bin" / "python", "-m", "diagmem", *words],
             cwd=open_directory,
-            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+            env={"PATH": os.environ["PATH"], "HOME": "/dev/null"},
             user=user,
             capture_output=True,
             text=True,

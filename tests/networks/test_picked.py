@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -48,7 +49,7 @@ def chain(path: Path, shape: tuple[int, ...], *, scales: int = 1) -> Model:
 
 
 def measured(model: Model) -> Measured:
-    words = {"checkout": str(CHECKOUT), "flags": f"-O1 -I{CHECKOUT / 'Include'}"}
+    words = {"checkout": str(CHECKOUT), "flags": shlex.join(["-O1", f"-I{CHECKOUT / 'Include'}"])}
     return measure_described(model, Library("cmsis-nn", words), inputs=1)
 
 

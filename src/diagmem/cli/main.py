@@ -15,11 +15,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import copy_context
 from io import TextIOWrapper
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from diagmem import __version__
 from diagmem.errors import DiagmemError
@@ -64,7 +64,7 @@ class OneLineParser(argparse.ArgumentParser):
     """A wrong call gets one line, like every other mistake."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        _complain(f"{self.prog}: {message}; see {self.prog} --help")
         sys.exit(2)
 
 
@@ -120,7 +120,7 @@ class _Ended(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not _have_streams():
-        print("diagmem: standard output is closed, expected it open", file=sys.stderr)
+        _complain("diagmem: standard output is closed, expected it open")
         return 2
     if not words or words[0] not in VERBS:
         parser = build_parser()
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(args.verb, f"ended by {ended.number.name}", 128 + ended.number)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does; that is no error.
-        _give_up_stdout()
+        _give_up(sys.stdout)
         return 0
     except MemoryError:
         return _failed(args.verb, "there is not enough memory for this", 2)
@@ -158,16 +158,23 @@ def _failed(verb: str, why: str, code: int) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        _give_up_stdout()
-    # Where nobody can be told, the exit code remains.
-    with suppress(OSError):
-        print(f"diagmem {verb}: {printable_lines(why)}", file=sys.stderr)
+        _give_up(sys.stdout)
+    _complain(f"diagmem {verb}: {printable_lines(why)}")
     return code
 
 
-def _give_up_stdout() -> None:
-    """What could not be written is not tried again, and complained about, at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _complain(line: str) -> None:
+    """Where nobody can be told, the exit code remains."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """What could not be written is not tried again, and complained about, at exit: since
+    Python 3.13 that would also change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _have_streams() -> bool:
