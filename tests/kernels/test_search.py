@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagmem.kernels import search
@@ -108,6 +108,19 @@ def test_where_a_kernel_is_stopped_at_odd_displacements(unit: int, seconds: floa
     whole.around(7)
     assert whole.tried.exhaustive
     assert whole.tried.possible == whole.tried.run == 400 // unit
+
+
+@given(st.integers(0, 19_999))
+@settings(max_examples=5)
+def test_what_a_plan_can_use_is_tried_first(start: int) -> None:
+    """All multiples of 16 from the figure in question on, where not everything can be."""
+    failing = 19_472
+    pretended = Pretended(20_000, 1, {failing})
+    found = search_of(pretended)
+    found.around(start)
+    assert set(range(-(-start // 16) * 16, 20_000, 16)) <= set(pretended.asked)
+    assert not found.tried.exhaustive
+    assert found.smallest_from(start) == (start if start > failing else failing + 1)
 
 
 def test_stopped_everywhere_is_no_unit() -> None:

@@ -117,7 +117,11 @@ class Search:
             return
         # Half of what is left is kept for narrowing down a failure.
         room = max(self._left // 2, 2 * NEAR_CELLS)
-        chosen = [d for d in self._likely(start, cell) if d in everything]
+        likely = [*self._likely(start, cell)]
+        usable = range(-(-start // LINE_BYTES) * LINE_BYTES, self._end, LINE_BYTES)
+        if len(usable) <= room // 2:
+            likely += usable
+        chosen = [d for d in likely if d in everything]
         chosen = list(dict.fromkeys(chosen))[:room]
         rng = np.random.default_rng(0)
         spread = rng.choice(len(everything), max(room - len(chosen), 0), replace=False)
