@@ -131,7 +131,7 @@ def _lines(kernel: Kernel, proof: Proof) -> list[str]:
     verdict = "proven" if proof.proven else "NOT proven"
     if in_place:
         lines = [f"{kernel.function}: {proof.input} {IN_PLACE}: {verdict}"]
-        lines.append(f"  {_inputs(proof)}; run at every alignment that a plan may give it")
+        lines.append(f"  {_inputs(proof)}; run at 0, 16, 32 and 48 modulo 64")
         if not proof.proven:
             lines.append(f"  {proof.why}: {_damage(proof.first_difference, proof.stopped)}")
         return lines + _warnings(proof)
