@@ -64,9 +64,13 @@ class Call:
             env={**os.environ, "TMPDIR": str(self.scratch)},
             start_new_session=True,
         )
-        pid = self.process.pid
-        until(lambda: len(descendants(pid)) >= started or not runs(pid), self.process)
-        self.children = descendants(pid)
+        self.children: list[int] = []
+        until(lambda: self._has_started(started), self.process)
+
+    def _has_started(self, wanted: int) -> bool:
+        """What is looked at once is kept: a process may end before a second look."""
+        self.children = descendants(self.process.pid)
+        return len(self.children) >= wanted or not runs(self.process.pid)
 
     def end(self, number: signal.Signals, *, everyone: bool = False) -> tuple[int, str]:
         """Exit code, and what it said last; ``everyone``: as a terminal's Ctrl-C does."""
