@@ -19,6 +19,7 @@ from diagmem.trace.export import export, to_frame
 from diagmem.trace.model import Buffer, Role, Site
 from diagmem.trace.reader import TraceFile, WindowRecord
 from diagmem.trace.summary import read_summary
+from tests.tools import need_package
 
 COLUMNS = "tick thread kind address size buffer offset function file line".split()
 
@@ -104,6 +105,7 @@ def test_what_is_unknown_is_missing(with_sites: Path) -> None:
 def test_parquet_and_csv_hold_all_windows(
     batch: int, events_trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    need_package("pyarrow", "pyarrow")
     monkeypatch.setattr(module, "BATCH_ROWS", batch)
     trace = TraceFile(events_trace)
     expected = [
@@ -120,6 +122,7 @@ def test_parquet_and_csv_hold_all_windows(
 
 
 def test_the_same_rows_give_the_same_bytes(events_trace: Path, tmp_path: Path) -> None:
+    need_package("pyarrow", "pyarrow")
     trace = TraceFile(events_trace)
     for ending in (".parquet", ".csv.gz"):
         one, two = tmp_path / f"one{ending}", tmp_path / f"two{ending}"
@@ -154,6 +157,7 @@ def test_a_summary_gives_a_row_per_cell(summary_trace: Path, tmp_path: Path) -> 
 
 
 def test_an_empty_table_has_its_columns(tmp_path: Path, with_sites: Path) -> None:
+    need_package("pyarrow", "pyarrow")
     trace = TraceFile(with_sites)
     for name, read in (("t.csv", pd.read_csv), ("t.parquet", pd.read_parquet)):
         path = tmp_path / name
