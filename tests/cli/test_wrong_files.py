@@ -18,6 +18,7 @@ from diagmem.networks.overlaps import Measured, write_overlaps
 from diagmem.trace.compose import compose
 from tests.cli.conftest import Capture, wrong_call
 from tests.model.build import small
+from tests.tools import need_programs
 
 PACKAGE = Path(sys.modules["diagmem"].__file__ or "").parent
 KINDS = {
@@ -124,8 +125,8 @@ CALLS = [
 def test_every_verb_says_what_it_was_given(
     call: str, expected: list[FileType], folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    if "--target" in call and shutil.which("qemu-system-arm") is None:
-        pytest.skip("qemu-system-arm is not installed")
+    if "--target" in call:
+        need_programs("qemu-system-arm", target="cortex-m")
     for name, (known, use) in KINDS.items():
         if known in expected:
             continue

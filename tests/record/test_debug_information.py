@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from diagmem.record.places import BufferPlace
 from diagmem.record.recorder import Recorded, Request, record
 from diagmem.record.valgrind import gave_up
 from diagmem.trace.model import Role
+from tests.tools import need_programs
 
 pytestmark = pytest.mark.usefixtures("valgrind_tool")
 
@@ -66,8 +66,7 @@ def folder(tmp_path: Path) -> Path:
 
 def compiled(folder: Path, compiler: str, *flags: str) -> Path:
     """Each file by itself, so that there are three units of debug information."""
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
+    need_programs(compiler, target="soak")
     objects = []
     for name in ("scale", "other", "main"):
         made = folder / f"{name}.o"
@@ -116,8 +115,7 @@ def test_what_valgrind_gave_up_on_is_said(folder: Path, compiler: str, flag: str
 def test_described_kernels_are_compiled_so_that_it_can(
     folder: Path, compiler: str, flags: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
+    need_programs(compiler, target="soak")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     proof = prove(load(folder / "two.toml", {"compiler": compiler, "flags": flags}), inputs=1)
     assert proof.proven
