@@ -6,15 +6,16 @@ import shutil
 from pathlib import Path
 
 from bench.rows import Row, quietly, seconds
-from diagmem.api import open_trace
+from diagmem.analysis.trace import open_trace
 from diagmem.kernels.build import build
 from diagmem.kernels.cases import Case
 from diagmem.kernels.catalog import find
+from diagmem.kernels.cortex_m.on_target import for_target, on_target
 from diagmem.kernels.description import load
-from diagmem.kernels.run import driver_command
-from diagmem.kernels.target.kernel import for_target, on_target
+from diagmem.kernels.native import driver_command
 from diagmem.record.qemu import image_command
-from diagmem.record.recorder import Mode, Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Mode, Request
 
 TARGET = "cortex-m4"
 SHAPE = {"in_h": "112", "in_w": "112", "in_c": "32", "out_c": "64"}

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from bench.qemu import qemu_rows
 from bench.rows import Row, quietly, seconds
-from diagmem.api import open_trace
+from diagmem.analysis.trace import open_trace
 from diagmem.kernels.build import build
 from diagmem.kernels.cases import Case
 from diagmem.kernels.catalog import find
 from diagmem.kernels.description import load
-from diagmem.kernels.run import driver_command
-from diagmem.record.recorder import Mode, Request, record
+from diagmem.kernels.native import driver_command
+from diagmem.record.recorder import record
+from diagmem.record.request import Mode, Request
 
 LARGE = {"in_h": "224", "in_w": "224", "in_c": "96"}
 SMALL = {"in_h": "112", "in_w": "112", "in_c": "32"}
@@ -74,7 +75,7 @@ def analysis(trace: Path) -> tuple[float, int]:
             raise RuntimeError(f"analysis of {trace} failed")
         return time.perf_counter() - start, usage.ru_maxrss * 1024
 
-    importing, _ = run("import diagmem.api, diagmem.trace.events")
+    importing, _ = run("import diagmem.analysis.trace, diagmem.trace.events")
     whole, peak = run(ANALYSE)
     return whole - importing, peak
 
@@ -152,9 +153,9 @@ def network_rows(directory: Path) -> list[Row]:
     """Whole networks: ``diagmem measure``, once each, and the same inference under none."""
     if importlib.util.find_spec("tflite_micro") is None:
         return [Row("networks", "not installed: make install does it", "", True)]
-    from diagmem.kernels.tflm.network import network_job, random_inputs
-    from diagmem.model.graph import read_model
-    from diagmem.model.zoo import write_filled
+    from diagmem.tflite.graph import read_model
+    from diagmem.tflite.zoo import write_filled
+    from diagmem.tflm.network import network_job, random_inputs
 
     program = str(Path(sys.executable).with_name("diagmem"))
     rows = []

@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from targets import ROOT, TARGETS, seeds
 
 READERS = (
-    "diagmem.api",
+    "diagmem.analysis.trace",
     "diagmem.boards.table",
     "diagmem.kernels.description",
-    "diagmem.model.graph",
+    "diagmem.tflite.graph",
     "diagmem.networks.planning",
     "diagmem.record.dwarf",
     "diagmem.record.elf",

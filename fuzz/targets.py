@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 
 if TYPE_CHECKING:
-    from diagmem.model.graph import Model
+    from diagmem.tflite.graph import Model
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_BUFFER_BYTES = 1 << 20
@@ -35,7 +35,7 @@ def _file(name: str, data: bytes) -> Path:
 
 def trace(data: bytes) -> None:
     """The reader, and the validator, which shares little with it."""
-    from diagmem.api import open_trace
+    from diagmem.analysis.trace import open_trace
     from diagmem.trace.validate import validate
 
     path = _file("t.dmt", data)
@@ -122,8 +122,8 @@ def lackey(data: bytes) -> None:
 def model(data: bytes) -> None:
     """A ``.tflite``: its graph, its formulas, a plan, and the plan written and read."""
     from diagmem.arena import Options
-    from diagmem.model.graph import read_model
     from diagmem.networks.planning import plan_network, write_plan
+    from diagmem.tflite.graph import read_model
 
     with suppress(DiagmemError):
         plan = plan_network(
@@ -137,7 +137,7 @@ def model(data: bytes) -> None:
 
 def overlaps(data: bytes) -> None:
     """Measured overlaps of a network that is there."""
-    from diagmem.networks.overlaps import read_overlaps
+    from diagmem.networks.measured import read_overlaps
     from diagmem.networks.planning import plan_network
 
     with suppress(DiagmemError):
@@ -154,7 +154,7 @@ def boards(data: bytes) -> None:
 
 @cache
 def _network() -> Model:
-    from diagmem.model.zoo import open_zoo
+    from diagmem.tflite.zoo import open_zoo
 
     return open_zoo("mobilenet_v1_0.25_128_int8")
 
@@ -192,7 +192,7 @@ def seeds(target: str) -> list[bytes]:
 
 def _overlaps_of(network: Model) -> bytes:
     """Overlaps such as a measurement writes them: one operator with all it can have."""
-    from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair, identity
+    from diagmem.networks.measured import Measured, MeasuredOperator, MeasuredPair, identity
 
     operators = []
     for operator in network.operators:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from diagmem.base.progress import Progress
 from diagmem.cli.common import not_negative, positive
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import exact
@@ -23,7 +24,6 @@ from diagmem.ops.answer import by_loop_nest
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer
 from diagmem.ops.operator import REFERENCE
-from diagmem.progress import Progress
 
 CHUNK = 250
 """Layers to a task."""

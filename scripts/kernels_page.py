@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.progress import Progress
 from diagmem.check.judge import SEEDS, Finding
+from diagmem.check.kernel_set import Outcome, Placed, Run
 from diagmem.check.results import Count, count
-from diagmem.check.run import check
-from diagmem.check.sets import Outcome, Placed, Run, kernel_set
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.processes import kernels_name
+from diagmem.check.sets import kernel_set
+from diagmem.check.sweep import check
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import exact
 from diagmem.ops.attributes import parse_words
 from diagmem.ops.operator import REFERENCE
-from diagmem.progress import Progress
+from diagmem.tflm.processes import kernels_name
 from scripts.page_tables import DOCS, SEED, each, link, table
 
 KERNELS_PAGE = DOCS / "kernels.md"

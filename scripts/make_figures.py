@@ -11,12 +11,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from diagmem.api import open_trace
-from diagmem.model.zoo import open_zoo
+from diagmem.analysis.trace import open_trace
 from diagmem.networks.planning import NO_OVERLAPS, plan_network
 from diagmem.plot.compare import draw_side_by_side
 from diagmem.plot.heatmap import draw
 from diagmem.plot.profile import draw_profile
+from diagmem.tflite.zoo import open_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "docs" / "figures"

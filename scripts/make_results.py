@@ -21,16 +21,16 @@ from diagmem.arena import PLANNERS, Options, Step
 from diagmem.arena.baseline import first_fit
 from diagmem.boards.fit import judge, needs_of
 from diagmem.boards.table import shipped_boards
-from diagmem.kernels.tflm.network import random_inputs
-from diagmem.kernels.tflm.processes import kernels_name
-from diagmem.model.graph import Model, read_model
-from diagmem.model.zoo import NETWORKS, PAPER, open_zoo, write_filled
-from diagmem.networks.measure import measure
-from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
+from diagmem.networks.measured import Measured, read_overlaps, write_overlaps
+from diagmem.networks.on_tflm import measure
+from diagmem.networks.permissions import permissions_of, problem_of
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
-from diagmem.networks.problem import permissions_of, problem_of
 from diagmem.networks.verify import verify_network
 from diagmem.plot.arena import draw_arenas
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.zoo import NETWORKS, PAPER, open_zoo, write_filled
+from diagmem.tflm.network import random_inputs
+from diagmem.tflm.processes import kernels_name
 
 HERE = Path(__file__).resolve().parent.parent
 PAGE = HERE / "docs" / "results.md"

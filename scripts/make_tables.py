@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.common import positive
-from diagmem.errors import DiagmemError
 from scripts.kernels_page import make_kernels
 from scripts.operators_page import make_operators
 from scripts.targets_page import make_targets

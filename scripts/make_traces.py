@@ -13,13 +13,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from diagmem.api import open_trace
+from diagmem.analysis.trace import open_trace
 from diagmem.kernels.catalog import bundled, find
 from diagmem.kernels.description import load
-from diagmem.kernels.measure import trace_kernel
+from diagmem.kernels.tracing import trace_kernel
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Mode, Request, record
-from diagmem.trace.model import Role
+from diagmem.record.recorder import record
+from diagmem.record.request import Mode, Request
+from diagmem.trace.window import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACES = ROOT / "traces"

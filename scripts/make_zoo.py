@@ -1,4 +1,4 @@
-"""Make the networks of `diagmem.model.zoo` anew: build, convert, cut, compress.
+"""Make the networks of `diagmem.tflite.zoo` anew: build, convert, cut, compress.
 
     python scripts/make_zoo.py OUTPUT [NAME ...]
 

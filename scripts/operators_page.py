@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from diagmem.analysis.overlap import Overlap
+from diagmem.base.errors import DiagmemError
+from diagmem.base.progress import Progress
 from diagmem.check.sets import kernel_set
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.processes import kernels_name
-from diagmem.model.layers import NoRule, layer_of
-from diagmem.model.zoo import names, open_zoo
 from diagmem.ops import find_operator
 from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.answer import by_loop_nest
@@ -23,9 +22,10 @@ from diagmem.ops.attributes import parse_words
 from diagmem.ops.layer import Layer
 from diagmem.ops.operator import REFERENCE
 from diagmem.ops.paper import LINES, Published, bound
-from diagmem.overlap import Overlap
 from diagmem.plot.frontiers import draw
-from diagmem.progress import Progress
+from diagmem.tflite.layers import NoRule, layer_of
+from diagmem.tflite.zoo import names, open_zoo
+from diagmem.tflm.processes import kernels_name
 from scripts.page_tables import DOCS, SEED, each, percent, table
 
 OPERATORS_PAGE = DOCS / "operators.md"

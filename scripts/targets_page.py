@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.progress import Progress
 from diagmem.check.judge import Finding
 from diagmem.check.results import against_others
-from diagmem.check.run import check
-from diagmem.errors import DiagmemError
+from diagmem.check.sweep import check
 from diagmem.kernels.catalog import find
+from diagmem.kernels.cortex_m.on_target import for_target
 from diagmem.kernels.description import load
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.prove import all_pairs, prove_pairs
-from diagmem.kernels.target.kernel import for_target
+from diagmem.kernels.kernel import Kernel
 from diagmem.ops import OPERATORS
-from diagmem.progress import Progress
-from diagmem.trace.model import Role
+from diagmem.proof.prove import all_pairs, prove_pairs
+from diagmem.trace.window import Role
 from scripts.kernels_page import replaced
 from scripts.page_tables import DOCS, SEED, table
 

@@ -1,11 +1,12 @@
-"""``docs/design.md``: its layers are those of the code, and every arrow goes one way."""
+"""``docs/design.md``: its layers are the folders, and every import goes one way."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,100 +16,116 @@ PACKAGE = ROOT / "src" / "diagmem"
 CORE = ROOT / "valgrind-tool" / "core"
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A line of the table: its modules, the first one its name; the layers it uses."""
+FACADE = {"__init__", "__main__", "recording"}
+LOWEST = "base"
+"""Open to every layer, and in no row's imports."""
 
-    modules: tuple[str, ...]
-    uses: frozenset[str]
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One module of the package, without ``diagmem.``, imports another."""
+
+    source: str
+    target: str
 
     @property
-    def name(self) -> str:
-        return self.modules[0]
+    def layers(self) -> tuple[str, str]:
+        return self.source.split(".")[0], self.target.split(".")[0]
 
 
-def layers(page: str) -> list[Layer]:
-    """The table, the lowest layer first; everyone may use that one, and no line says so."""
+def table(page: str) -> dict[str, set[str]]:
+    """The layers of the page, the lowest first, each with those that it may import."""
     section = page.split("\n## Layers\n")[1].split("\n## ", maxsplit=1)[0]
     rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
-    return [Layer(tuple(names(modules)), frozenset(names(uses))) for modules, _, uses in rows]
+    return {name.strip(" `"): set(re.findall(r"`(\w+)`", uses)) for name, _, uses in rows}
 
 
-def names(cell: str) -> list[str]:
-    return re.findall(r"`([\w.]+)`", cell)
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
 
 
-def layer_of(module: str, table: list[Layer]) -> str | None:
-    """Of a module without ``diagmem.``: the layer that names it, or its package, closest."""
-    homes = {name: layer.name for layer in table for name in layer.modules}
-    parts = module.split(".")
-    fronts = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
-    return next((homes[front] for front in fronts if front in homes), None)
+def imports() -> list[Import]:
+    """All imports within the package, wherever in a file they are."""
+    known = modules()
+    return [
+        Import(module, target)
+        for module, path in known.items()
+        for target in imported(path)
+        if target in known and target != module
+    ]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Modules of the package that a file imports, wherever in it; ``diagmem`` itself, which
-    has the version, is none."""
+def imported(path: Path) -> Iterator[str]:
+    """Every dotted name that a file imports, without ``diagmem.``: the modules among them are
+    its imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        found = []
         if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            found = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in found:
-            if name.startswith("diagmem.") and exists(name.split(".")[1]):
-                yield name.removeprefix("diagmem.")
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names.append(str(node.module))
+        else:
+            continue
+        yield from (name.removeprefix("diagmem.") for name in names if name.startswith("diagmem."))
 
 
-def exists(module: str) -> bool:
-    return (PACKAGE / module).is_dir() or (PACKAGE / f"{module}.py").is_file()
+def backward(found: Iterable[Import], order: Sequence[str]) -> list[Import]:
+    """The imports from a layer that stands lower in the table."""
+    ranks = {layer: rank for rank, layer in enumerate(order)}
+    return [i for i in found if ranks[i.layers[0]] < ranks[i.layers[1]]]
 
 
-def arrows(table: list[Layer]) -> dict[tuple[str, str], str]:
-    """From which layer to which one there is an import, and one that is."""
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        module = ".".join(parts).removesuffix(".__init__")
-        if module == "__init__":
-            continue  # offers names of all layers, and imports each when it is first used
-        source = layer_of(module, table)
-        assert source is not None, f"docs/design.md: no layer has {module}"
-        for other in imports(path):
-            target = layer_of(other, table)
-            assert target is not None, f"docs/design.md: no layer has {other}"
-            found[source, target] = f"{module} imports {other}"
-    return found
+def circle(found: Iterable[Import]) -> tuple[str, ...]:
+    """Modules that import each other around a corner, or none."""
+    graph: dict[str, set[str]] = {}
+    for each in found:
+        graph.setdefault(each.source, set()).add(each.target)
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return tuple(error.args[1])
+    return ()
 
 
-def back(found: Mapping[tuple[str, str], str], table: list[Layer]) -> list[str]:
-    """The imports of a layer that stands higher."""
-    order = [layer.name for layer in table]
-    return [why for (a, b), why in found.items() if order.index(a) < order.index(b)]
+def layered() -> list[Import]:
+    return [i for i in imports() if i.source not in FACADE and i.target not in FACADE]
 
 
 @pytest.fixture(scope="module")
-def table() -> list[Layer]:
-    return layers((ROOT / "docs" / "design.md").read_text(encoding="utf-8"))
+def layers() -> dict[str, set[str]]:
+    return table((ROOT / "docs" / "design.md").read_text(encoding="utf-8"))
 
 
-def test_no_arrow_goes_back(table: list[Layer]) -> None:
-    assert len(table) > 10
-    assert back(arrows(table), table) == []
+def test_every_folder_is_a_layer(layers: dict[str, set[str]]) -> None:
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert set(layers) == folders
+    assert {path.stem for path in PACKAGE.glob("*.py")} == FACADE
 
 
-def test_the_table_names_every_arrow(table: list[Layer]) -> None:
-    lowest = table[0].name
-    seen = arrows(table)
-    for layer in table:
-        used = {b for a, b in seen if a == layer.name and b not in (layer.name, lowest)}
-        assert used == layer.uses, layer.name
+def test_no_import_goes_back(layers: dict[str, set[str]]) -> None:
+    assert len(layers) > 10
+    assert backward(layered(), list(layers)) == []
 
 
-def test_an_arrow_back_is_seen(table: list[Layer]) -> None:
-    backwards = {("liveness", "overlap"): "liveness imports overlap"}
-    assert back(backwards, table) == ["liveness imports overlap"]
+def test_the_table_names_every_import(layers: dict[str, set[str]]) -> None:
+    arrows = {i.layers for i in layered()}
+    for layer, uses in layers.items():
+        assert {b for a, b in arrows if a == layer} - {layer, LOWEST} == uses, layer
+
+
+def test_no_files_import_each_other() -> None:
+    assert circle(i for i in imports() if i.source != "__init__") == ()
+
+
+def test_an_import_back_and_a_circle_are_seen() -> None:
+    back = Import("trace.window", "analysis.liveness")
+    assert backward([back], ["base", "trace", "analysis"]) == [back]
+    around = [Import("a", "b"), Import("b", "c"), Import("c", "a"), Import("c", "d")]
+    assert set(circle(around)) == {"a", "b", "c"}
 
 
 def test_the_core_in_c_knows_no_recorder() -> None:

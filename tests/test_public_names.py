@@ -10,7 +10,9 @@ import pytest
 import diagmem
 
 
-@pytest.mark.parametrize("before", ["pass", "import diagmem.record.recorder", "import diagmem.api"])
+@pytest.mark.parametrize(
+    "before", ["pass", "import diagmem.record.recorder", "import diagmem.analysis.trace"]
+)
 def test_names_are_what_they_say(before: str) -> None:
     """`record` is a function, although its code lives in a package of that name."""
     program = f"""
@@ -28,4 +30,4 @@ print(*found, record.__module__, recorder.__name__)
     *kinds, function, module = done.stdout.split()
     assert "module" not in kinds, done.stderr
     assert len(kinds) == len(diagmem.__all__)
-    assert (function, module) == ("diagmem.api", "diagmem.record.recorder")
+    assert (function, module) == ("diagmem.recording", "diagmem.record.recorder")

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
+from diagmem.base.errors import DiagmemError
 from diagmem.check.judge import Finding
-from diagmem.check.run import check
-from diagmem.errors import DiagmemError
-from diagmem.model.zoo import names, open_zoo
+from diagmem.check.sweep import check
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import exact
 from diagmem.ops.answer import by_loop_nest
@@ -23,6 +22,7 @@ from diagmem.ops.attributes import parse_words
 from diagmem.ops.layer import Layer
 from diagmem.ops.paper import bound
 from diagmem.record.tool import Tool
+from diagmem.tflite.zoo import names, open_zoo
 from scripts.kernels_page import (
     CASES,
     KERNELS_PAGE,

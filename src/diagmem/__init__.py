@@ -13,12 +13,13 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 
 if TYPE_CHECKING:
-    from diagmem.api import Trace, open_trace, record, record_kernel
-    from diagmem.overlap import Overlap
-    from diagmem.union import Union, merge
+    from diagmem.analysis.overlap import Overlap
+    from diagmem.analysis.trace import Trace, open_trace
+    from diagmem.analysis.union import Union, merge
+    from diagmem.recording import record, record_kernel
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,13 +35,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Overlap": "diagmem.overlap",
-    "Trace": "diagmem.api",
-    "Union": "diagmem.union",
-    "merge": "diagmem.union",
-    "open_trace": "diagmem.api",
-    "record": "diagmem.api",
-    "record_kernel": "diagmem.api",
+    "Overlap": "diagmem.analysis.overlap",
+    "Trace": "diagmem.analysis.trace",
+    "Union": "diagmem.analysis.union",
+    "merge": "diagmem.analysis.union",
+    "open_trace": "diagmem.analysis.trace",
+    "record": "diagmem.recording",
+    "record_kernel": "diagmem.recording",
 }
 
 

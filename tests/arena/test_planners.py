@@ -24,8 +24,8 @@ from diagmem.arena import (
 )
 from diagmem.arena.baseline import without_overlap
 from diagmem.arena.exact import improved
-from diagmem.errors import DiagmemError
-from diagmem.installing import package_command
+from diagmem.base.errors import DiagmemError
+from diagmem.base.installing import package_command
 from tests.arena.rules import is_right, smallest_arena
 from tests.arena.strategies import problems
 

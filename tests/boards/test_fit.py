@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diagmem.base.errors import DiagmemError
 from diagmem.boards.fit import Needs, Verdict, judge, needs_of
 from diagmem.boards.runtime import EVAL_TENSOR, NODE, QUANTISATION, persistent_bytes
 from diagmem.boards.table import Board
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.network import run_network
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import write_planned
-from diagmem.model.zoo import filled, open_zoo
-from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair, identity
+from diagmem.networks.measured import Measured, MeasuredOperator, MeasuredPair, identity
 from diagmem.networks.planning import plan_network, write_plan
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import write_planned
+from diagmem.tflite.zoo import filled, open_zoo
+from diagmem.tflm.network import run_network
 
 SMALL = "mobilenet_v1_0.25_128_int8"
 NEEDS = Needs("net", 600, 900, 1000, 50, 30, 4000, 500, "exact", "by formula")

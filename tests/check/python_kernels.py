@@ -13,13 +13,13 @@ from itertools import product
 
 import numpy as np
 
-from diagmem.check.sets import Outcome, Placed, Run, Traced
+from diagmem.analysis.overlap import Overlap
+from diagmem.check.kernel_set import Outcome, Placed, Run, Traced
 from diagmem.ops import find_operator
 from diagmem.ops.answer import by_loop_nest
 from diagmem.ops.layer import Layer
 from diagmem.ops.nest import Access, Nest, duration
 from diagmem.ops.operator import REFERENCE
-from diagmem.overlap import Overlap
 from tests.ops.interpreter import places
 
 LARGEST_TICKS = 400

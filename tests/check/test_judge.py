@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from diagmem.analysis.overlap import Overlap
 from diagmem.check import judge as judge_module
 from diagmem.check.judge import Finding, Question, draw_questions, judge
+from diagmem.check.kernel_set import Placed, Run, Traced
 from diagmem.check.results import count
-from diagmem.check.sets import Placed, Run, Traced, kernel_set
+from diagmem.check.sets import kernel_set
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.layer import Layer
 from diagmem.ops.nest import Nest
-from diagmem.overlap import Overlap
 from tests.check.python_kernels import PythonKernels, execute
 from tests.tools import need_programs
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from diagmem.base.errors import DiagmemError
 from diagmem.check.judge import Finding, Question, draw_questions, judge
 from diagmem.check.results import (
     COLUMNS,
@@ -17,7 +18,6 @@ from diagmem.check.results import (
     read_question,
     write_csv,
 )
-from diagmem.errors import DiagmemError
 from diagmem.ops import OPERATORS
 from tests.check.python_kernels import PythonKernels
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.zoo import network_bytes
-from tests.model.build import small
+from diagmem.tflite.zoo import network_bytes
+from tests.tflite.build import small
 from tests.tools import need_package
 
 Capture = pytest.CaptureFixture[str]
@@ -56,11 +56,3 @@ def mobilenet(tmp_path: Path) -> Path:
     path = tmp_path / "a net.tflite"
     path.write_bytes(network_bytes("mobilenet_v1_0.25_128_int8"))
     return path
-
-
-@pytest.fixture(scope="module")
-def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nobody else's builds, and each kernel built once for all tests of a file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from diagmem.base.installing import package_command
 from diagmem.check import judge as judge_module
 from diagmem.check.judge import Finding
 from diagmem.check.results import COLUMNS
 from diagmem.cli.main import main
-from diagmem.installing import package_command
 from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.layer import Layer
 from diagmem.ops.nest import Nest

@@ -11,7 +11,7 @@ import pytest
 
 from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 
 BUFFERS = [Buffer("x", Role.INPUT, 4096, 64)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.graph import read_model
-from diagmem.networks.overlaps import write_overlaps
+from diagmem.networks.measured import write_overlaps
+from diagmem.tflite.graph import read_model
 from tests.cli.conftest import Capture, json_of, wrong_call
 from tests.networks.by_formula import as_measured
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from diagmem import files
+from diagmem.base import files
 from diagmem.cli.main import main
-from diagmem.networks.overlaps import Measured
+from diagmem.networks.measured import Measured
 from diagmem.trace.compose import SyntheticWindow, compose
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 from tests.cli.conftest import Capture, wrong_call
 
 LIMIT_BYTES = 64
@@ -88,9 +88,9 @@ def test_nothing_is_lost_and_nothing_is_left(
     # What takes long and is not about writing.
     kernels = {"kernels": "none", "target": "none"}
     nothing = Measured(model={}, kernels=kernels, about={}, operators=())
-    monkeypatch.setattr("diagmem.networks.measure.measure", lambda *_, **__: nothing)
-    monkeypatch.setattr("diagmem.check.run.check", lambda *_, **__: [])
-    monkeypatch.setattr("diagmem.model.zoo.filled", lambda *_: bytes(1000))
+    monkeypatch.setattr("diagmem.networks.on_tflm.measure", lambda *_, **__: nothing)
+    monkeypatch.setattr("diagmem.check.sweep.check", lambda *_, **__: [])
+    monkeypatch.setattr("diagmem.tflite.zoo.filled", lambda *_: bytes(1000))
     older = tmp_path / name
     older.write_bytes(b"older")
     before = {path.name for path in tmp_path.iterdir()}

@@ -14,8 +14,9 @@ import diagmem
 from diagmem.cli.main import main
 from diagmem.record.elf import symbols
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Request, record
-from diagmem.trace.model import Role
+from diagmem.record.recorder import record
+from diagmem.record.request import Request
+from diagmem.trace.window import Role
 
 SOURCE = Path(__file__).parents[1] / "record" / "programs" / "imported.c"
 LOG = " S 1000,4\n L 1000,4\nI  99,1\n M 2000,4\n"

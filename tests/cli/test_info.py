@@ -12,7 +12,7 @@ from diagmem.cli.info import ROWS
 from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.format import VERSION
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 
 BUFFERS = [Buffer("x", Role.INPUT, 4096, 64), Buffer("y", Role.OUTPUT, 8192, 32)]
 

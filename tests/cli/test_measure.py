@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagmem.api import open_trace
+from diagmem.analysis.trace import open_trace
 from diagmem.cli.main import main
-from diagmem.model.graph import read_model
-from diagmem.networks.overlaps import read_overlaps
+from diagmem.networks.measured import read_overlaps
+from diagmem.tflite.graph import read_model
 from tests.cli.conftest import Capture, wrong_call
-from tests.model.build import Draft, chain
+from tests.tflite.build import Draft, chain
 
 pytestmark = pytest.mark.usefixtures("valgrind_tool", "tflm")
 
@@ -60,7 +60,7 @@ def test_a_small_network(
         assert [window.function for window in opened.windows] == names
     for existing in (["-o", str(output)], ["--trace", str(trace)]):
         assert "exists already; give --force" in fails([str(small_net), *existing], capsys)
-    monkeypatch.setattr("diagmem.networks.measure.measure", lambda *_, **__: measured)
+    monkeypatch.setattr("diagmem.networks.on_tflm.measure", lambda *_, **__: measured)
     assert main(["measure", str(small_net), "--json"]) == 0
     out, err = capsys.readouterr()
     assert err.endswith(

@@ -12,7 +12,7 @@ import pytest
 
 from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 from tests.cli.conftest import wrong_call
 
 fails = partial(wrong_call, [])

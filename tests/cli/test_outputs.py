@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.graph import read_model
-from diagmem.networks.overlaps import Measured
+from diagmem.networks.measured import Measured
+from diagmem.tflite.graph import read_model
 from diagmem.trace.compose import SyntheticWindow, compose
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 from tests.cli.conftest import Capture, wrong_call
 
 BUFFERS = (Buffer("x", Role.INPUT, 0x1000, 64), Buffer("y", Role.OUTPUT, 0x2000, 64))
@@ -103,8 +103,8 @@ def test_text_to_standard_output(
     kernels = {"kernels": "none", "target": "none"}
     model = read_model(small_net)
     nothing = Measured(model={}, kernels=kernels, about={}, operators=())
-    monkeypatch.setattr("diagmem.networks.measure.measure", lambda *_, **__: nothing)
-    monkeypatch.setattr("diagmem.check.run.check", lambda *_, **__: [])
+    monkeypatch.setattr("diagmem.networks.on_tflm.measure", lambda *_, **__: nothing)
+    monkeypatch.setattr("diagmem.check.sweep.check", lambda *_, **__: [])
     for call, name in (
         ("export TRACE --format csv -o", "t.csv"),
         ("export TRACE --format perfetto -o", "t.json"),

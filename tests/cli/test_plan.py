@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.graph import read_model
-from diagmem.model.write import read_provenance, write_planned
-from diagmem.networks.overlaps import write_overlaps
+from diagmem.networks.measured import write_overlaps
+from diagmem.tflite.graph import read_model
+from diagmem.tflite.write import read_provenance, write_planned
 from tests.cli.conftest import Capture, json_of, wrong_call
-from tests.model.build import small
 from tests.networks.by_formula import as_measured
+from tests.tflite.build import small
 from tests.tools import need_package
 
 planned = partial(json_of, ["plan"])

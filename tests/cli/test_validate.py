@@ -11,7 +11,7 @@ from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.format import VERSION
 from diagmem.trace.invariants import INVARIANTS
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 
 
 @pytest.fixture

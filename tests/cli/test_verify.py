@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.kernels.tflm.compared import ComparedOutcome, run_compared
-from diagmem.kernels.tflm.network import run_network
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import read_provenance, write_planned
 from diagmem.networks import verify as verifying
-from diagmem.networks.overlaps import write_overlaps
+from diagmem.networks.measured import write_overlaps
 from diagmem.networks.planning import plan_network, write_plan
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import read_provenance, write_planned
+from diagmem.tflm.compared import ComparedOutcome, run_compared
+from diagmem.tflm.network import run_network
 from tests.cli.conftest import Capture, json_of, wrong_call
-from tests.model.build import Draft
 from tests.networks.by_formula import as_measured
 from tests.networks.odd_models import clip
 from tests.networks.test_unwritten import model as unwritten
+from tests.tflite.build import Draft
 
 pytestmark = pytest.mark.usefixtures("tflm")
 

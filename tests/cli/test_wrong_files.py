@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diagmem.base.filetypes import FileType, file_type
 from diagmem.check.results import write_csv
-from diagmem.filetypes import FileType, file_type
 from diagmem.kernels.catalog import find
-from diagmem.model.zoo import NETWORKS, network_bytes
-from diagmem.networks.overlaps import Measured, write_overlaps
+from diagmem.networks.measured import Measured, write_overlaps
+from diagmem.tflite.zoo import NETWORKS, network_bytes
 from diagmem.trace.compose import compose
 from tests.cli.conftest import Capture, wrong_call
-from tests.model.build import small
+from tests.tflite.build import small
 from tests.tools import need_programs
 
 PACKAGE = Path(sys.modules["diagmem"].__file__ or "").parent

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.graph import read_model
-from diagmem.model.zoo import NETWORKS, PAPER, filled, network_bytes
 from diagmem.networks.planning import plan_network
+from diagmem.tflite.graph import read_model
+from diagmem.tflite.zoo import NETWORKS, PAPER, filled, network_bytes
 from tests.cli.conftest import Capture, wrong_call
 
 fails = partial(wrong_call, ["zoo"])

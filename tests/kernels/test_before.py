@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.api import open_trace
-from diagmem.errors import DiagmemError
-from diagmem.kernels.measure import trace_kernel
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.prove import prove
+from diagmem.analysis.trace import open_trace
+from diagmem.base.errors import DiagmemError
+from diagmem.kernels.kernel import Kernel
+from diagmem.kernels.tracing import trace_kernel
+from diagmem.proof.prove import prove
 
 pytestmark = pytest.mark.usefixtures("valgrind_tool")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels import cache
 from diagmem.kernels.cache import CACHE_VARIABLE, cache_directory
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.build import build
 from diagmem.kernels.cases import Case
 from diagmem.kernels.catalog import LIBRARIES, find
 from diagmem.kernels.description import load
+from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.library import Library, NoKernel
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.run import run_native
+from diagmem.kernels.native import run_native
 from diagmem.ops import find_operator
 from diagmem.ops.layer import Value
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.catalog import DIRECTORY, bundled, find
 from diagmem.kernels.description import _resolve, load, with_parameters
 from diagmem.kernels.driver import pack
 from diagmem.kernels.fills import contents
-from diagmem.kernels.model import Document, Iota, Repeat, Uniform
+from diagmem.kernels.kernel import Document, Iota, Repeat, Uniform
 from diagmem.kernels.parameters import parse_overrides
 
 GOOD = """\

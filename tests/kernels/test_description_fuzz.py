@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.catalog import DIRECTORY, bundled
 from diagmem.kernels.description import load
 from diagmem.kernels.expressions import FUNCTIONS

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.catalog import LIBRARIES, find
 from diagmem.kernels.description import NotMeantError, load
 from diagmem.kernels.expressions import evaluate
+from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.library import Library, NoKernel
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.tables import read_toml
+from diagmem.kernels.toml_tables import read_toml
 from diagmem.ops import find_operator
 
 PAGE = Path(__file__).parents[2] / "docs" / "cortex-m.md"

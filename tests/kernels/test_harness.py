@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagmem.api import open_trace
-from diagmem.errors import DiagmemError
+from diagmem.analysis.trace import open_trace
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.build import build
 from diagmem.kernels.cases import GUARD_BYTES, Case, Placement, layout, read_results, region_before
 from diagmem.kernels.description import with_parameters
-from diagmem.kernels.measure import trace_kernel
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.run import RESULTS_FILE, KernelStoppedError, driver_command, run_native
+from diagmem.kernels.kernel import Kernel
+from diagmem.kernels.native import RESULTS_FILE, KernelStoppedError, driver_command, run_native
+from diagmem.kernels.tracing import trace_kernel
 
 Writer = Callable[..., Kernel]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.network import read_inputs
-from diagmem.model.zoo import open_zoo
+from diagmem.base.errors import DiagmemError
+from diagmem.tflite.zoo import open_zoo
+from diagmem.tflm.network import read_inputs
 from tests.memory import bounded_memory
 
 MODEL = open_zoo("mobilenet_v1_0.25_128_int8")

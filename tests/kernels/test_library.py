@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.catalog import LIBRARIES
+from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.library import Library, NoKernel
-from diagmem.kernels.model import Kernel
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 TENSORS = (Role.INPUT, Role.OUTPUT)
 CONV = """\

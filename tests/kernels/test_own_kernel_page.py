@@ -11,9 +11,9 @@ from diagmem.kernels.arguments import MAX_BUFFER_BYTES
 from diagmem.kernels.cases import GUARD_BYTES
 from diagmem.kernels.description import KEYS, load
 from diagmem.kernels.dtypes import DTYPES
-from diagmem.kernels.execute import Runs
 from diagmem.kernels.expressions import FUNCTIONS, MAX_CHARACTERS
-from diagmem.trace.model import Role
+from diagmem.proof.runs import Runs
+from diagmem.trace.window import Role
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-kernel.md").read_text(encoding="utf-8")
 

@@ -13,10 +13,10 @@ from diagmem.kernels.build import build
 from diagmem.kernels.cases import Case
 from diagmem.kernels.catalog import DIRECTORY, bundled, find
 from diagmem.kernels.description import load, with_parameters
-from diagmem.kernels.execute import Runs
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.run import run_native
-from diagmem.trace.model import Role
+from diagmem.kernels.kernel import Kernel
+from diagmem.kernels.native import run_native
+from diagmem.proof.runs import Runs
+from diagmem.trace.window import Role
 
 Array = npt.NDArray[Any]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diagmem.model.elements import ModelOperator
-from diagmem.model.graph import Model, lifetimes
 from diagmem.networks.formulas import ClosedForm, closed_forms
-from diagmem.networks.overlaps import (
+from diagmem.networks.measured import (
     FRONTIER_SAMPLES,
     Measured,
     MeasuredOperator,
     MeasuredPair,
     identity,
 )
+from diagmem.tflite.elements import ModelOperator
+from diagmem.tflite.graph import Model, lifetimes
 
 
 def as_measured(model: Model) -> Measured:

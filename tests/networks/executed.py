@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diagmem.arena import PLANNERS
-from diagmem.kernels.tflm.network import Arena, random_inputs
-from diagmem.model.graph import Model, read_model
-from diagmem.networks.measure import measure
+from diagmem.networks.on_tflm import measure
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.verify import verify_network
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflm.network import Arena, random_inputs
 
 FORMULAS = ("exact", "paper")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from diagmem.model.graph import Model, read_model
-from tests.model.build import Draft
+from diagmem.tflite.graph import Model, read_model
+from tests.tflite.build import Draft
 
 
 def odd() -> bytes:

@@ -10,7 +10,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from tests.model.build import Draft
+from tests.tflite.build import Draft
 
 Shape = tuple[int, ...]
 _LEVELS = 60

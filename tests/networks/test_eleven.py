@@ -10,9 +10,9 @@ import pytest
 
 from diagmem.arena import PLANNERS, Options, Step, verify_plan
 from diagmem.arena.baseline import first_fit
-from diagmem.model.zoo import PAPER, open_zoo
+from diagmem.networks.permissions import permissions_of, problem_of
 from diagmem.networks.planning import plan_network
-from diagmem.networks.problem import permissions_of, problem_of
+from diagmem.tflite.zoo import PAPER, open_zoo
 from tests.tools import need_package
 
 # Largest live sum, TFLM's greedy planner, optimum with all operators overlapping: KiB.

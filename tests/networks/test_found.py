@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.network import random_inputs
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import write_planned
-from diagmem.networks.measure import measure
-from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
+from diagmem.base.errors import DiagmemError
+from diagmem.networks.measured import Measured, read_overlaps, write_overlaps
+from diagmem.networks.on_tflm import measure
+from diagmem.networks.permissions import permissions_of
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
-from diagmem.networks.problem import permissions_of
 from diagmem.networks.verify import verify_network
-from tests.model.build import Draft
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import write_planned
+from diagmem.tflm.network import random_inputs
 from tests.networks.by_formula import as_measured
+from tests.tflite.build import Draft
 
 ROWS, PICKED, DEPTH = 64, 32, 8
 

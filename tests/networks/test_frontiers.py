@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagmem.liveness import BufferLiveness, LivenessFold
-from diagmem.networks.operators import most_needed, needed_from, written_by
-from diagmem.networks.overlaps import FRONTIER_SAMPLES
-from diagmem.trace.model import Accesses
+from diagmem.analysis.liveness import BufferLiveness, LivenessFold
+from diagmem.networks.measured import FRONTIER_SAMPLES
+from diagmem.networks.operator_calls import most_needed, needed_from, written_by
+from diagmem.trace.window import Accesses
 
 Step = tuple[int, int, bool]
 """Buffer, cell, store."""

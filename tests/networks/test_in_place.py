@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from diagmem.arena import PLANNERS, verify_plan
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.main import main
-from diagmem.errors import DiagmemError
 from diagmem.kernels.library import Library
-from diagmem.model.graph import Model, read_model
-from diagmem.networks.described import measure_described
-from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
-from diagmem.networks.placement import proven_plan
+from diagmem.networks.measured import Measured, read_overlaps, write_overlaps
+from diagmem.networks.on_described import measure_described
+from diagmem.networks.placement_proof import proven_plan
 from diagmem.networks.planning import NetworkPlan, plan_network
-from tests.model.build import Draft
+from diagmem.tflite.graph import Model, read_model
+from tests.tflite.build import Draft
 
 pytestmark = [pytest.mark.xdist_group("in_place"), pytest.mark.usefixtures("valgrind_tool")]
 

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm import network as running
-from diagmem.kernels.tflm.network import Call, network_job, random_inputs, trace_network
-from diagmem.kernels.tflm.processes import how_ended, read_records
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import write_planned
-from tests.model.build import small
+from diagmem.base.errors import DiagmemError
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import write_planned
+from diagmem.tflm import network as running
+from diagmem.tflm.network import Call, network_job, random_inputs, trace_network
+from diagmem.tflm.processes import how_ended, read_records
+from tests.tflite.build import small
 from tests.tools import need_package
 
 CALLS = [Call(name, ()) for name in ("DEPTHWISE_CONV_2D", "ADD", "SOFTMAX")]
 CHILDREN = ("network", "compared")
-GRAPH = "from diagmem.kernels.tflm.child import graph"
+GRAPH = "from diagmem.tflm.child import graph"
 OFFSETS = {0: 0, 3: 432, 4: 688, 5: 944}
 
 

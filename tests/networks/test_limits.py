@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import read_provenance
-from diagmem.networks.overlaps import Measured, write_overlaps
+from diagmem.networks.measured import Measured, write_overlaps
 from diagmem.networks.planning import PlacementProof, plan_network, write_plan
 from diagmem.networks.provenance import limits
-from tests.model.build import small
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import read_provenance
 from tests.networks.by_formula import as_measured
+from tests.tflite.build import small
 
 Said = Callable[..., str]
 HIDDEN = 'damage may stay hidden: 2.1% of "y" are at the ends of int8'

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.main import main
-from diagmem.errors import DiagmemError
 from diagmem.kernels.library import Library
-from diagmem.model.graph import Model, read_model
-from diagmem.networks.described import measure_described
-from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
+from diagmem.networks.measured import Measured, read_overlaps, write_overlaps
+from diagmem.networks.on_described import measure_described
 from diagmem.networks.planning import plan_network
-from tests.model.build import Draft
+from diagmem.tflite.graph import Model, read_model
+from tests.tflite.build import Draft
 
 pytestmark = [pytest.mark.xdist_group("described"), pytest.mark.usefixtures("valgrind_tool")]
 

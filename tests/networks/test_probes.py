@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from diagmem.kernels.tflm.compared import ComparedRun
-from diagmem.model.graph import Model, read_model
 from diagmem.networks.probes import probe_inputs, weakness
-from tests.model.build import Draft
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflm.compared import ComparedRun
+from tests.tflite.build import Draft
 
 
 def model(dtype: str = "float32", output: str = "float32", steps: int = 1) -> Model:

@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from diagmem.arena import PLANNERS, verify_plan
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.main import main
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.network import Call, random_inputs, run_network
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import write_planned
-from diagmem.model.zoo import filled, write_filled
-from diagmem.networks import measure as measuring
-from diagmem.networks.measure import measure
-from diagmem.networks.overlaps import Measured, read_overlaps, write_overlaps
+from diagmem.networks import on_tflm as measuring
+from diagmem.networks.measured import Measured, read_overlaps, write_overlaps
+from diagmem.networks.on_tflm import measure
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.probes import probe_inputs
 from diagmem.networks.structure import structure_of
 from diagmem.networks.verify import verify_network
-from tests.model.build import Draft
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import write_planned
+from diagmem.tflite.zoo import filled, write_filled
+from diagmem.tflm.network import Call, random_inputs, run_network
 from tests.networks.executed import planned_and_run
 from tests.networks.odd_models import odd
 from tests.networks.random_models import random_model
+from tests.tflite.build import Draft
 from tests.tools import need_package
 
 pytestmark = pytest.mark.xdist_group("networks")

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagmem.errors import DiagmemError
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import read_provenance, write_planned
+from diagmem.base.errors import DiagmemError
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.structure import Structure, structure_of
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import read_provenance, write_planned
 from tests.arena.rules import is_right
-from tests.model.build import Draft, small
 from tests.networks.by_formula import as_measured
 from tests.networks.odd_models import clip
 from tests.networks.random_models import random_model
+from tests.tflite.build import Draft, small
 
 
 def planned(

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from flatbuffers import flexbuffers
 
-from diagmem.kernels.tflm.network import random_inputs
-from diagmem.model.graph import Model, read_model
-from diagmem.model.write import write_planned
-from diagmem.networks.measure import measure
+from diagmem.networks.on_tflm import measure
 from diagmem.networks.verify import Unwritten, Verdict, verify_network
-from tests.model.build import Draft
+from diagmem.tflite.graph import Model, read_model
+from diagmem.tflite.write import write_planned
+from diagmem.tflm.network import random_inputs
+from tests.tflite.build import Draft
 
 FIRST, END, BINS = 8, 40, 64
 UNWRITTEN = 4 * (BINS - (END - FIRST))

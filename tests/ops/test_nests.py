@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagmem.liveness import NEVER_FIRST, NEVER_LAST, BufferLiveness
+from diagmem.analysis.liveness import NEVER_FIRST, NEVER_LAST, BufferLiveness
+from diagmem.analysis.overlap import find_overlap
 from diagmem.ops import algorithmic, analytical, find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.analytical import Exact, exact
@@ -30,7 +31,6 @@ from diagmem.ops.nest import (
     statements,
     write,
 )
-from diagmem.overlap import find_overlap
 from tests.ops.interpreter import Ticks, minimum_displacement, run
 from tests.ops.layers import ORDERS, small_layers
 

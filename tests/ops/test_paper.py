@@ -7,7 +7,7 @@ from math import floor
 
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.answer import answer
 from diagmem.ops.draw import Draw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from diagmem.overlap import Overlap
+from diagmem.analysis.overlap import Overlap
 from tests.oracle.oracle import Case, Definition, Verdict, judge
 from tests.oracle.package import legal_cells
 

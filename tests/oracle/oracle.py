@@ -1,6 +1,6 @@
 """When a displacement is safe, by its definition and by trying it out.
 
-Two judges that share nothing with `diagmem.overlap`, nor with each other, but
+Two judges that share nothing with `diagmem.analysis.overlap`, nor with each other, but
 the question they are asked.  Both are hopelessly slow and meant to be.
 
 `definition` follows the words of the specification: a value lives from its

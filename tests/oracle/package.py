@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from diagmem.liveness import BufferLiveness, LivenessFold, Lives, LivesFold
-from diagmem.overlap import Overlap, find_overlap
-from diagmem.trace.model import Accesses
+from diagmem.analysis.liveness import BufferLiveness, LivenessFold, Lives, LivesFold
+from diagmem.analysis.overlap import Overlap, find_overlap
+from diagmem.trace.window import Accesses
 from tests.oracle.oracle import Case, Place
 
 MAX_CELL_BYTES = 16

@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagmem.liveness import (
+from diagmem.analysis.liveness import (
     BEFORE,
     NEVER_FIRST,
     NEVER_LAST,
     WINDOW_END,
 )
-from diagmem.overlap import find_overlap, needed_from
+from diagmem.analysis.overlap import find_overlap, needed_from
 from tests.oracle.compare import ROLES, cell_pairs, cuts
 from tests.oracle.kernels import cases, few, many
 from tests.oracle.oracle import BEFORE_ALL, Byte, Case, Definition

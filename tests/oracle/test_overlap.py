@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from diagmem import conflicts, ranges
 from diagmem import liveness as liveness_module
 from diagmem import overlap as overlap_module
-from diagmem.liveness import (
+from diagmem.analysis.liveness import (
     BEFORE,
     NEVER_FIRST,
     NEVER_LAST,
@@ -21,8 +21,8 @@ from diagmem.liveness import (
     Lives,
     LivesFold,
 )
-from diagmem.overlap import Overlap, apart, find_overlap
-from diagmem.trace.model import Int64Array
+from diagmem.analysis.overlap import Overlap, apart, find_overlap
+from diagmem.trace.window import Int64Array
 from tests.oracle.compare import (
     ROLES,
     assert_equal,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from diagmem.trace.compose import SyntheticWindow, compose
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 
 Access = tuple[str, int, int, bool]
 """Buffer, offset, size in bytes, store."""

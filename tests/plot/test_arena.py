@@ -16,10 +16,8 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from diagmem.arena import Block, Permission, Plan, Problem, Role, Step
-from diagmem.errors import DiagmemError
-from diagmem.model.graph import Model
-from diagmem.model.zoo import open_zoo
-from diagmem.networks.overlaps import (
+from diagmem.base.errors import DiagmemError
+from diagmem.networks.measured import (
     FRONTIER_SAMPLES,
     Measured,
     MeasuredOperator,
@@ -32,6 +30,8 @@ from diagmem.plot.arena_panel import ACTIVATIONS, View, draw_view, tints_of
 from diagmem.plot.arena_shapes import Arena, Band, arena_of
 from diagmem.plot.paint import BOTH, INPUT_LIVE, OTHER_LIVE, OUTPUT_LIVE
 from diagmem.plot.sheet import Sheet
+from diagmem.tflite.graph import Model
+from diagmem.tflite.zoo import open_zoo
 
 FORMATS = (".png", ".svg", ".pdf")
 EMPTY = Model("net.tflite", (), (), (), (), "", None, {}, memoryview(b""))

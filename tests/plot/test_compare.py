@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pytest
 from matplotlib.image import imread
 
-from diagmem.api import open_trace
-from diagmem.errors import DiagmemError
+from diagmem.analysis.trace import open_trace
+from diagmem.base.errors import DiagmemError
 from diagmem.plot.compare import LETTERS, Comparison, draw_side_by_side
 from diagmem.plot.paint import NOTHING, OUTPUT_LIVE, STORE
 from diagmem.trace.compose import SyntheticWindow, compose
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 from tests.plot.conftest import PAIR, Access, MakeTrace, copying
 
 COLUMN_PX, LEFT_PX, PANEL_PX = 1104, 192, 708

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from matplotlib.image import imread
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.answer import answer
 from diagmem.ops.attributes import parse_words

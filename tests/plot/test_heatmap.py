@@ -12,16 +12,16 @@ import numpy.typing as npt
 import pytest
 from matplotlib.image import imread
 
-from diagmem.api import open_trace
-from diagmem.errors import DiagmemError
+from diagmem.analysis.trace import open_trace
+from diagmem.base.errors import DiagmemError
+from diagmem.base.text import printable
 from diagmem.kernels.catalog import find
 from diagmem.kernels.description import load
-from diagmem.kernels.measure import trace_kernel
+from diagmem.kernels.tracing import trace_kernel
 from diagmem.plot.heatmap import Picture, draw
 from diagmem.plot.paint import LOAD, STORE
 from diagmem.record.tool import Tool
-from diagmem.text import printable
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 from tests.plot.conftest import PAIR, Access, MakeTrace, copying
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -266,7 +266,7 @@ def test_no_pyplot(make_trace: MakeTrace, tmp_path: Path) -> None:
         "import sys\n"
         "from diagmem.plot.heatmap import draw\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "from diagmem.api import open_trace\n"
+        "from diagmem.analysis.trace import open_trace\n"
         f"draw(open_trace({str(trace)!r}), {str(tmp_path / 'a.svg')!r})\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagmem.liveness import NEVER_FIRST, BufferLiveness, LivenessFold
-from diagmem.overlap import find_overlap, needed_from
+from diagmem.analysis.liveness import NEVER_FIRST, BufferLiveness, LivenessFold
+from diagmem.analysis.overlap import find_overlap, needed_from
 from diagmem.plot.lives import Steps, highest_written, is_rewritten, lives_of, still_needed
-from diagmem.trace.model import Accesses, Role
+from diagmem.trace.window import Accesses, Role
 
 Events = list[tuple[int, bool]]
 """A cell and whether it is stored to, tick by tick; cell -1: another buffer's event."""

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from diagmem.arena import Block, Plan, Problem, Role, Step
-from diagmem.errors import DiagmemError
-from diagmem.model.graph import Model
-from diagmem.model.zoo import open_zoo
-from diagmem.networks.overlaps import Measured, MeasuredOperator, identity
+from diagmem.base.errors import DiagmemError
+from diagmem.networks.measured import Measured, MeasuredOperator, identity
 from diagmem.networks.planning import NetworkPlan, plan_network
 from diagmem.plot.profile import NEEDED, draw_profile
 from diagmem.plot.profile_bytes import live_bytes, occupied_bytes, profile_of
 from diagmem.plot.ranges import covered_bytes
+from diagmem.tflite.graph import Model
+from diagmem.tflite.zoo import open_zoo
 
 FORMATS = (".png", ".svg", ".pdf")
 EMPTY = Model("net.tflite", (), (), (), (), "", None, {}, memoryview(b""))

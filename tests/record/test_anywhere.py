@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Request
 from diagmem.record.tool import LIBEXEC_VARIABLE, Tool
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import diagmem
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Request, record
-from diagmem.trace.model import Role
+from diagmem.record.recorder import record
+from diagmem.record.request import Request
+from diagmem.trace.window import Role
 
 from .conftest import PROGRAMS, compile_c
 

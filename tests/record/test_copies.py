@@ -12,9 +12,10 @@ import pytest
 import diagmem
 from diagmem.cli.main import main
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Request
 from diagmem.record.tool import Tool
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 from .conftest import PROGRAMS, compile_c
 

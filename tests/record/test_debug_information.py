@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.api import open_trace
-from diagmem.errors import DiagmemError
+from diagmem.analysis.trace import open_trace
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.description import load
-from diagmem.kernels.prove import prove
+from diagmem.proof.prove import prove
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Recorded, Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Recorded, Request
 from diagmem.record.valgrind import gave_up
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 from tests.tools import need_programs
 
 pytestmark = pytest.mark.usefixtures("valgrind_tool")
@@ -122,7 +123,7 @@ def test_described_kernels_are_compiled_so_that_it_can(
 
 
 def test_lines_are_known_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diagmem.kernels.measure import trace_kernel
+    from diagmem.kernels.tracing import trace_kernel
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     trace_kernel(load(folder / "two.toml", {"flags": "-O1"}), folder / "t.dmt")

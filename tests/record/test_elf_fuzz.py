@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import aliases, find_data, is_elf, platform_of
 from diagmem.record.uncalled import similar_functions, why_uncalled

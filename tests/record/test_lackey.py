@@ -24,10 +24,11 @@ import pytest
 import diagmem
 from diagmem.record.elf import Symbol, find_data
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Request
 from diagmem.record.tool import Tool
 from diagmem.trace.events import Events
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 PROGRAM = Path(__file__).parent / "programs" / "accesses.c"
 # What makes Valgrind translate alike under both tools.

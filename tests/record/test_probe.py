@@ -10,9 +10,10 @@ import pytest
 
 import diagmem
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Mode, Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Mode, Request
 from diagmem.trace.mirror import check
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 from .conftest import compile_c
 

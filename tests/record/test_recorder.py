@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 import diagmem
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record import valgrind
 from diagmem.record.elf import symbols
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Recorded, Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Recorded, Request
 from diagmem.record.tool import Tool
-from diagmem.trace.model import Role, Window
+from diagmem.trace.window import Role, Window
 
 from .conftest import compile_c
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import diagmem
-from diagmem import api
+from diagmem import recording
 from diagmem.trace.validate import validate
 
 from .conftest import compile_c
@@ -184,7 +184,7 @@ def test_a_cut_recording_replaces_nothing(program: Path, tmp_path: Path) -> None
     assert path.read_bytes() == older
     assert not list(tmp_path.glob(".*"))
     words, places = [str(program), "SIGSEGV"], {"in": "symbol:in"}
-    with api.record(words, path, functions=["kernel"], inputs=places) as cut:
+    with recording.record(words, path, functions=["kernel"], inputs=places) as cut:
         assert (cut.path, cut.complete) == (str(tmp_path / "t.cut-3.dmt"), False)
     assert path.read_bytes() == older
     # A whole one does replace it.

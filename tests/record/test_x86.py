@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 import diagmem
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.places import BufferPlace
-from diagmem.record.recorder import Request, record
+from diagmem.record.recorder import record
+from diagmem.record.request import Request
 from diagmem.record.tool import Tool, host_platform, tool_files
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 from tests.tools import missing
 
 from .conftest import compile_c

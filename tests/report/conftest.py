@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from diagmem.report.inputs import sections_of
 from diagmem.report.page import page, write_page
+from diagmem.report.sections import sections_of
 from diagmem.trace.compose import SyntheticWindow, compose
-from diagmem.trace.model import Buffer, Role, Site
+from diagmem.trace.window import Buffer, Role, Site
 from tests.tools import missing, need_package
 
 if TYPE_CHECKING:

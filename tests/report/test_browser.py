@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagmem.model.zoo import open_zoo
 from diagmem.networks.planning import plan_network, write_plan
-from diagmem.report import kernel as kernel_module
+from diagmem.report import kernel_section as kernel_module
+from diagmem.tflite.zoo import open_zoo
 from diagmem.trace.compose import Mode, compose
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 from tests.report.conftest import PAIR, Page, Touch, copying, million, window_of
 
 OpenReport = Callable[..., Page]

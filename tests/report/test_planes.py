@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from diagmem.report import planes as planes_module
 from diagmem.report.planes import NOWHERE, Level, PlaneFold, Planes
-from diagmem.trace.model import Accesses
+from diagmem.trace.window import Accesses
 
 Touch = tuple[int, int, bool, int]
 """Offset (negative: from before the buffer), size in bytes, store, site."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.model.zoo import open_zoo
 from diagmem.networks.planning import plan_network, write_plan
+from diagmem.tflite.zoo import open_zoo
 
 NETWORK = "mobilenet_v1_0.25_128_int8"
 

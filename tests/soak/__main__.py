@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 
 from .generate import generate
 from .judge import Verdict, judge, written

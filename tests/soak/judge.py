@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diagmem.kernels.description import load
-from diagmem.kernels.execute import Runs
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.proof import Proof
-from diagmem.kernels.prove import prove
+from diagmem.kernels.kernel import Kernel
+from diagmem.proof.proof import Proof
+from diagmem.proof.prove import prove
+from diagmem.proof.runs import Runs
 
 from .generate import generate
 

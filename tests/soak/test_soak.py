@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.kernels.prove import prove
+from diagmem.proof.prove import prove
 from tests.tools import need_programs
 
 from .generate import generate

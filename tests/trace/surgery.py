@@ -15,7 +15,7 @@ from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockFile
 from diagmem.trace.compose import SyntheticWindow
 from diagmem.trace.format import BlockType
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 
 ARENA = (
     Buffer("arena", Role.ARENA, 0x10000, 512),

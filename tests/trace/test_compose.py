@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.tool import Tool
 from diagmem.trace.compose import Composer, Mode, SyntheticWindow, compose
 from diagmem.trace.events import EventReader
 from diagmem.trace.format import BlockType
-from diagmem.trace.model import Buffer, Role, Site
 from diagmem.trace.reader import TraceFile, WindowRecord
 from diagmem.trace.summary import read_summary
 from diagmem.trace.validate import validate
+from diagmem.trace.window import Buffer, Role, Site
 from tests.trace.surgery import Surgery
 
 

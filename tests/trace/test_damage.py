@@ -15,15 +15,15 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.trace import format as fmt
 from diagmem.trace.compose import compose
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.format import BlockType, TraceError
-from diagmem.trace.model import Buffer, Role
 from diagmem.trace.reader import TraceFile
 from diagmem.trace.summary import read_summary
 from diagmem.trace.validate import validate
+from diagmem.trace.window import Buffer, Role
 from tests.memory import bounded_memory
 from tests.trace.surgery import Surgery, random_window
 

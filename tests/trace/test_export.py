@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.trace import export as module
 from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.events import EventReader
 from diagmem.trace.export import export, to_frame
-from diagmem.trace.model import Buffer, Role, Site
 from diagmem.trace.reader import TraceFile, WindowRecord
 from diagmem.trace.summary import read_summary
+from diagmem.trace.window import Buffer, Role, Site
 from tests.tools import need_package
 
 COLUMNS = "tick thread kind address size buffer offset function file line".split()

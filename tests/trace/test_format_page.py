@@ -12,9 +12,9 @@ import pytest
 from diagmem.trace import format as fmt
 from diagmem.trace.cells import MAX_CELL_BYTES
 from diagmem.trace.invariants import INVARIANTS
-from diagmem.trace.layout import SPAN_GAP, WIDE_SPAN_BYTES
-from diagmem.trace.model import Role
 from diagmem.trace.records import RECORDS
+from diagmem.trace.spans import SPAN_GAP, WIDE_SPAN_BYTES
+from diagmem.trace.window import Role
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "trace-format.md"
 TEXT = PAGE.read_text(encoding="utf-8")

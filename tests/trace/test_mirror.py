@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.mirror import CLOSING, EVENTS, FRAME, HEAD, OPENING, Mirrored, check
-from diagmem.trace.model import Buffer, Role
+from diagmem.trace.window import Buffer, Role
 
 # Touching, and with a gap that belongs to nobody.
 BUFFERS = [

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.tool import Tool
 from diagmem.trace import format as fmt
 from diagmem.trace.compose import compose
 from diagmem.trace.format import BlockType
 from diagmem.trace.invariants import INVARIANTS, LISTED
-from diagmem.trace.model import Buffer, Role
 from diagmem.trace.validate import validate
+from diagmem.trace.window import Buffer, Role
 from tests.trace.breaches import BREACHES, Breach
 from tests.trace.surgery import ARENA, Surgery, random_window
 

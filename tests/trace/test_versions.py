@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.api import open_trace
+from diagmem.analysis.trace import open_trace
 from diagmem.trace.format import VERSION
 from diagmem.trace.validate import validate
 

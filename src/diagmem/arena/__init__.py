@@ -5,7 +5,7 @@ from diagmem.arena.bound import largest_live_sum, lower_bound
 from diagmem.arena.planners import PLANNERS
 from diagmem.arena.problem import Block, Options, Permission, Plan, Problem, Role, Step
 from diagmem.arena.together import Planner
-from diagmem.arena.verify import Claim, verify, verify_plan
+from diagmem.arena.verifier import Claim, verify, verify_plan
 
 __all__ = [
     "PLANNERS",

@@ -11,8 +11,8 @@ from diagmem.arena.geometry import Keep, geometry, make_plan
 from diagmem.arena.heuristic import heuristic
 from diagmem.arena.problem import Options, Plan, Problem
 from diagmem.arena.together import joining
-from diagmem.errors import DiagmemError
-from diagmem.installing import package_command
+from diagmem.base.errors import DiagmemError
+from diagmem.base.installing import package_command
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model

@@ -38,7 +38,7 @@ class Permission:
     With displacement = offset(input) - offset(output), in bytes, that is so when the
     displacement is >= ``min_displacement_bytes``, or <=
     -``mirror_displacement_bytes`` (None: never), or 0 if ``in_place``; else the two are
-    apart.  ``source`` says where the numbers come from.  See `diagmem.overlap`.
+    apart.  ``source`` says where the numbers come from.  See `diagmem.analysis.overlap`.
     """
 
     operator: int

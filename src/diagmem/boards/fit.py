@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from diagmem.base.errors import DiagmemError
 from diagmem.boards.runtime import persistent_bytes
 from diagmem.boards.table import Board
-from diagmem.errors import DiagmemError
-from diagmem.model.graph import PLANNED_ONLINE, Model
-from diagmem.model.write import read_provenance
-from diagmem.networks.overlaps import Measured, identity
+from diagmem.networks.measured import Measured, identity
+from diagmem.networks.permissions import ALIGN_BYTES, FORMULAS
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network
-from diagmem.networks.problem import ALIGN_BYTES, FORMULAS
 from diagmem.networks.provenance import in_words, limits, measured_on, printable
 from diagmem.networks.structure import structure_of
+from diagmem.tflite.graph import PLANNED_ONLINE, Model
+from diagmem.tflite.write import read_provenance
 
 STACK_BYTES = 8 << 10
 CODE_BYTES = 100 << 10

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from diagmem.model.elements import ABSENT, ModelOperator, ModelTensor
-from diagmem.model.graph import Model
+from diagmem.tflite.elements import ABSENT, ModelOperator, ModelTensor
+from diagmem.tflite.graph import Model
 
 TARGET_POINTER_BYTES = 4
 BUFFER_ALIGN_BYTES = 16

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from diagmem.errors import DiagmemError
-from diagmem.filetypes import FileType, refuse_other
-from diagmem.text import printable
+from diagmem.base.errors import DiagmemError
+from diagmem.base.filetypes import FileType, refuse_other
+from diagmem.base.text import printable
 
 COLUMNS = (
     "name",

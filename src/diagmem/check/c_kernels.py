@@ -7,20 +7,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diagmem.api import open_trace
-from diagmem.check.sets import Outcome, Placed, Run, Traced
-from diagmem.errors import DiagmemError
+from diagmem.analysis.trace import open_trace
+from diagmem.base.errors import DiagmemError
+from diagmem.check.kernel_set import Outcome, Placed, Run, Traced
 from diagmem.kernels.build import Built, build
 from diagmem.kernels.cases import Case, Placement, Result, layout
+from diagmem.kernels.cortex_m.on_target import for_target, on_target, why_too_large
 from diagmem.kernels.driver import signature
-from diagmem.kernels.execute import BATCH_BYTES
-from diagmem.kernels.model import Kernel
+from diagmem.kernels.kernel import Kernel
+from diagmem.kernels.native import driver_command, run_each
 from diagmem.kernels.reference import reference_kernel, why_none
-from diagmem.kernels.run import driver_command, run_each
-from diagmem.kernels.target.kernel import for_target, on_target, why_too_large
 from diagmem.ops.layer import Layer
-from diagmem.record.recorder import Request, record
-from diagmem.trace.model import Role
+from diagmem.proof.runs import BATCH_BYTES
+from diagmem.record.recorder import record
+from diagmem.record.request import Request
+from diagmem.trace.window import Role
 
 PATIENCE_SECONDS = 120.0
 """For a batch of small runs: a kernel that loses its way overlapped is stopped."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from diagmem.check.sets import KernelSet, Outcome, Placed, Run
+from diagmem.analysis.overlap import Overlap, find_overlap
+from diagmem.check.kernel_set import KernelSet, Outcome, Placed, Run
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.analytical import exact
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer
 from diagmem.ops.paper import bound
-from diagmem.overlap import Overlap, find_overlap
 
 SEEDS = 2
 """Inputs that every overlapped run is tried on."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import replacing
+from diagmem.base.filetypes import FileType, refuse_other
+from diagmem.base.text import cell
 from diagmem.check.judge import Finding, Question
-from diagmem.errors import DiagmemError
-from diagmem.files import replacing
-from diagmem.filetypes import FileType, refuse_other
 from diagmem.ops import find_operator
 from diagmem.ops.attributes import parse_words
-from diagmem.text import cell
 
 MAX_REPLAYED_BYTES = 1 << 28
 COLUMNS = [field.name for field in dataclasses.fields(Finding)]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from diagmem.api import open_trace
-from diagmem.check.sets import Outcome, Run, Traced
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.runs import Outcome as TflmOutcome
-from diagmem.kernels.tflm.runs import TflmCase, run_layers, trace_layers
+from diagmem.analysis.trace import open_trace
+from diagmem.base.errors import DiagmemError
+from diagmem.check.kernel_set import Outcome, Run, Traced
 from diagmem.ops import find_operator
 from diagmem.ops.layer import Layer
 from diagmem.ops.operator import REFERENCE
+from diagmem.tflm.layer_runs import Outcome as TflmOutcome
+from diagmem.tflm.layer_runs import TflmCase, run_layers, trace_layers
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TflmKernels:
     def why_none(self, layer: Layer) -> str:
         if any(tensor.elements == 0 for tensor in (*layer.inputs, *layer.outputs)):
             return "a tensor is empty"
-        from diagmem.kernels.tflm.operators import recipe
+        from diagmem.tflm.recipes import recipe
 
         try:
             recipe(layer, seed=0)

@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import STDOUT
 from diagmem.cli.common import (
     add_json,
     add_output,
@@ -17,8 +19,6 @@ from diagmem.cli.common import (
     say,
     show,
 )
-from diagmem.errors import DiagmemError
-from diagmem.files import STDOUT
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -102,11 +102,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checked(args: argparse.Namespace) -> list[Finding]:
-    from diagmem.check.run import check
+    from diagmem.check.sweep import check
     from diagmem.ops import OPERATORS, find_operator
 
     operators = list(dict.fromkeys(find_operator(name).name for name in args.op))
-    from diagmem.progress import Progress
+    from diagmem.base.progress import Progress
 
     progress = Progress("checking")
     found = check(

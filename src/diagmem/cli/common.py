@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagmem.errors import DiagmemError
-from diagmem.files import STDOUT, expect_new
-from diagmem.shell import command
-from diagmem.text import printable_lines
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import STDOUT, expect_new
+from diagmem.base.shell import command
+from diagmem.base.text import printable_lines
 
 if TYPE_CHECKING:
     from diagmem.record.places import BufferPlace
@@ -58,7 +58,7 @@ def add_buffers(parser: argparse.ArgumentParser, place: str) -> None:
 def buffers_given(args: argparse.Namespace) -> list[BufferPlace]:
     """What `add_buffers` has found, in the order of the roles."""
     from diagmem.record.places import parse_buffer
-    from diagmem.trace.model import Role
+    from diagmem.trace.window import Role
 
     return [
         parse_buffer(text, Role.OTHER if role == "buffer" else Role(role))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from diagmem import doctor
+from diagmem.cli import installed
 from diagmem.cli.common import add_json, hint, print_json, say
 
 
@@ -15,8 +15,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    checks = doctor.examine()
-    well = doctor.is_well(checks)
+    checks = installed.examine()
+    well = installed.is_well(checks)
     if args.json:
         print_json({"ok": well, "checks": [_as_json(check) for check in checks]})
     else:
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def _as_json(check: doctor.Check) -> dict[str, str | bool | None]:
+def _as_json(check: installed.Check) -> dict[str, str | bool | None]:
     return {
         "name": check.name,
         "status": check.status,
@@ -40,7 +40,7 @@ def _as_json(check: doctor.Check) -> dict[str, str | bool | None]:
     }
 
 
-def _table(checks: Sequence[doctor.Check]) -> str:
+def _table(checks: Sequence[installed.Check]) -> str:
     """Aligned columns; what is wrong has the command that mends it on a line below."""
     rows = [("what", "status", "needed for", "found")]
     rows += [(c.name, _status(c), c.needed_for, c.found) for c in checks]
@@ -54,6 +54,6 @@ def _table(checks: Sequence[doctor.Check]) -> str:
     return "\n".join(lines)
 
 
-def _status(check: doctor.Check) -> str:
+def _status(check: installed.Check) -> str:
     optional = "" if check.required or check.status == "ok" else " (optional)"
     return check.status + optional

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import STDOUT
+from diagmem.base.shell import quoted
 from diagmem.cli.common import add_output, check_output, hint, say
-from diagmem.errors import DiagmemError
-from diagmem.files import STDOUT
-from diagmem.shell import quoted
 
 _ENDINGS = {
     "parquet": (".parquet",),
@@ -85,9 +85,9 @@ def _format(output: Path, wanted: str | None) -> str:
 
 
 def _run_perfetto(args: argparse.Namespace) -> int:
-    from diagmem.api import open_trace
-    from diagmem.perfetto import export_perfetto
-    from diagmem.progress import Progress
+    from diagmem.analysis.trace import open_trace
+    from diagmem.base.progress import Progress
+    from diagmem.plot.perfetto import export_perfetto
 
     with open_trace(args.trace) as trace:
         progress = Progress("reading")

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.common import add_json, hint, not_negative, print_json
-from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
     from diagmem.boards.fit import Fit, Needs
@@ -85,10 +85,10 @@ def _check_call(args: argparse.Namespace) -> None:
 
 def _all_needs(args: argparse.Namespace) -> list[Needs]:
     from diagmem.boards.fit import CODE_BYTES, STACK_BYTES, needs_of
-    from diagmem.model.graph import read_model
-    from diagmem.networks.overlaps import read_overlaps
+    from diagmem.networks.measured import read_overlaps
+    from diagmem.networks.permissions import FORMULAS
     from diagmem.networks.planning import NO_OVERLAPS
-    from diagmem.networks.problem import FORMULAS
+    from diagmem.tflite.graph import read_model
 
     by_name = args.overlaps in (None, NO_OVERLAPS, *FORMULAS)
     models = [read_model(path) for path in args.models]
@@ -229,7 +229,7 @@ def _table(rows: list[list[str]], right: tuple[int, ...]) -> list[str]:
 
 
 def _say_next(args: argparse.Namespace, found: list[tuple[Needs, list[Fit]]]) -> None:
-    from diagmem.networks.problem import FORMULAS
+    from diagmem.networks.permissions import FORMULAS
 
     path = next(
         (p for p, (n, _) in zip(args.models, found, strict=True) if n.overlaps in FORMULAS), None

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.common import add_json, add_output, check_output, hint, print_json
-from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
     from diagmem.ops.answer import Answer, Figure
@@ -143,8 +143,8 @@ def _tensors_as_json(tensors: Any) -> list[dict[str, Any]]:
 
 
 def _pair_as_json(pair: Figure) -> dict[str, Any]:
+    from diagmem.analysis.overlap import Overlap
     from diagmem.ops.analytical import Exact
-    from diagmem.overlap import Overlap
 
     data: dict[str, Any] = {
         "input": pair.input,
@@ -203,8 +203,8 @@ def _named(tensor: Any) -> str:
 
 
 def _limit(pair: Figure, layer: Layer) -> str:
+    from diagmem.analysis.overlap import Overlap
     from diagmem.ops.analytical import Exact
-    from diagmem.overlap import Overlap
 
     if isinstance(pair, Exact):
         limit = pair.conflict

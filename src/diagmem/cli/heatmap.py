@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.base.progress import Progress
 from diagmem.cli.common import add_json, check_output, hint, print_json
-from diagmem.progress import Progress
 
 if TYPE_CHECKING:
     from diagmem.plot.compare import Comparison
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_one(args: argparse.Namespace, window: int) -> None:
-    from diagmem.api import open_trace
+    from diagmem.analysis.trace import open_trace
     from diagmem.plot.heatmap import WIDTH_PX, draw
 
     with open_trace(args.traces[0]) as trace:
@@ -100,7 +100,7 @@ def _run_one(args: argparse.Namespace, window: int) -> None:
 
 
 def _run_side_by_side(args: argparse.Namespace, windows: list[int]) -> None:
-    from diagmem.api import open_trace
+    from diagmem.analysis.trace import open_trace
     from diagmem.plot.compare import draw_side_by_side
 
     with ExitStack() as stack:

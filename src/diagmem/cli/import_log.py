@@ -6,6 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import replacing
+from diagmem.base.filetypes import FileType, refuse_other
+from diagmem.base.progress import Progress
 from diagmem.cli.common import (
     add_buffers,
     add_json,
@@ -16,15 +20,11 @@ from diagmem.cli.common import (
     print_json,
     say,
 )
-from diagmem.errors import DiagmemError
-from diagmem.files import replacing
-from diagmem.filetypes import FileType, refuse_other
-from diagmem.progress import Progress
 
 if TYPE_CHECKING:
     from diagmem.trace.compose import Composer
     from diagmem.trace.lackey import LackeyLog, Lines
-    from diagmem.trace.model import Buffer
+    from diagmem.trace.window import Buffer
 
 _EPILOG = """\
 The log is what 'valgrind --tool=lackey --trace-mem=yes PROGRAM' writes to its
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _buffers(args: argparse.Namespace) -> list[Buffer]:
     from diagmem.record.places import check_names
-    from diagmem.trace.model import Buffer
+    from diagmem.trace.window import Buffer
 
     places = buffers_given(args)
     check_names(places)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.base.text import printable
 from diagmem.cli.common import add_json, hint, print_json
-from diagmem.text import printable
 
 if TYPE_CHECKING:
-    from diagmem.trace.model import Window
     from diagmem.trace.reader import TraceFile, WindowRecord
+    from diagmem.trace.window import Window
 
 ROWS = 20
 """Windows, buffers and places that the tables for people show."""

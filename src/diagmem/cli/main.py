@@ -22,8 +22,8 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from diagmem import __version__
-from diagmem.errors import DiagmemError
-from diagmem.text import printable_lines
+from diagmem.base.errors import DiagmemError
+from diagmem.base.text import printable_lines
 
 VERBS: dict[str, str] = {
     "trace": "run a kernel or a program under Valgrind or QEMU and record its loads and stores",

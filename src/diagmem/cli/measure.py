@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import STDOUT
 from diagmem.cli.common import (
     add_json,
     add_output,
@@ -18,13 +20,11 @@ from diagmem.cli.common import (
     say,
     show,
 )
-from diagmem.errors import DiagmemError
-from diagmem.files import STDOUT
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
-    from diagmem.model.graph import Model
-    from diagmem.networks.overlaps import Measured, MeasuredOperator, MeasuredPair
+    from diagmem.networks.measured import Measured, MeasuredOperator, MeasuredPair
+    from diagmem.tflite.graph import Model
 
 LISTED = 3
 TELLING = ("the kernel is data-dependent", "damage may stay hidden", "no overlap: ")
@@ -95,8 +95,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.model.graph import read_model
-    from diagmem.networks.overlaps import write_overlaps
+    from diagmem.networks.measured import write_overlaps
+    from diagmem.tflite.graph import read_model
 
     _check(args)
     sources = (args.model, Path(args.inputs))
@@ -133,8 +133,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _on_tflm(args: argparse.Namespace, model: Model) -> Measured:
-    from diagmem.kernels.tflm.network import random_inputs, read_inputs
-    from diagmem.networks.measure import measure
+    from diagmem.networks.on_tflm import measure
+    from diagmem.tflm.network import random_inputs, read_inputs
 
     if args.inputs == "random":
         inputs, said = random_inputs(model, args.seed), f"random, seed {args.seed}"
@@ -144,10 +144,10 @@ def _on_tflm(args: argparse.Namespace, model: Model) -> Measured:
 
 
 def _on_described(args: argparse.Namespace, model: Model) -> Measured:
+    from diagmem.base.progress import Progress
     from diagmem.kernels.library import Library
     from diagmem.kernels.parameters import parse_overrides
-    from diagmem.networks.described import measure_described
-    from diagmem.progress import Progress
+    from diagmem.networks.on_described import measure_described
 
     library = Library(args.kernels, parse_overrides(args.parameters))
     progress = Progress("measuring")

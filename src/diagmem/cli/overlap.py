@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.analysis.overlap import IN_PLACE
+from diagmem.base.errors import DiagmemError
+from diagmem.base.progress import Progress
 from diagmem.cli.common import add_json, hint, print_json, say
-from diagmem.errors import DiagmemError
-from diagmem.overlap import IN_PLACE
-from diagmem.progress import Progress
 
 if TYPE_CHECKING:
-    from diagmem.api import Trace, WindowOverlaps
-    from diagmem.overlap import Overlap
-    from diagmem.union import Source, Union
+    from diagmem.analysis.overlap import Overlap
+    from diagmem.analysis.trace import Trace
+    from diagmem.analysis.union import Source, Union
+    from diagmem.analysis.window_overlaps import WindowOverlaps
 
 NOT_PROVEN = "(traced, not proven)"
 """Beside every figure that only a trace stands for."""
@@ -50,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.union import merge
+    from diagmem.analysis.union import merge
 
     if args.align < 1:
         raise DiagmemError(f"--align {args.align}: expected at least 1")
@@ -81,8 +82,8 @@ class _Seen:
 
 
 def _all_windows(paths: list[Path], window: int | None) -> list[_Seen]:
-    from diagmem.api import open_trace
-    from diagmem.union import Source
+    from diagmem.analysis.trace import open_trace
+    from diagmem.analysis.union import Source
 
     for i, path in enumerate(paths):
         if path.exists() and any(p.exists() and path.samefile(p) for p in paths[:i]):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.base.shell import command
 from diagmem.cli.common import (
     add_json,
     add_output,
@@ -16,10 +17,9 @@ from diagmem.cli.common import (
     print_json,
     say,
 )
-from diagmem.shell import command
 
 if TYPE_CHECKING:
-    from diagmem.networks.overlaps import Measured
+    from diagmem.networks.measured import Measured
     from diagmem.networks.planning import NetworkPlan
 
 SHOWN = 10
@@ -98,12 +98,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from diagmem.arena import Options
-    from diagmem.model.graph import read_model
-    from diagmem.networks.overlaps import read_overlaps
-    from diagmem.networks.placement import proven_plan
+    from diagmem.base.progress import Progress
+    from diagmem.networks.measured import read_overlaps
+    from diagmem.networks.permissions import FORMULAS
+    from diagmem.networks.placement_proof import proven_plan
     from diagmem.networks.planning import NO_OVERLAPS, write_plan
-    from diagmem.networks.problem import FORMULAS
-    from diagmem.progress import Progress
+    from diagmem.tflite.graph import read_model
 
     if args.output is not None:
         sources = (args.model, Path(args.overlaps))
@@ -280,8 +280,8 @@ def _limits(found: NetworkPlan) -> list[str]:
 
 def _older(found: NetworkPlan) -> list[str]:
     """What the model says of the plan that it comes with."""
-    from diagmem.model.write import read_provenance
     from diagmem.networks.provenance import in_words, limits, measured_on, said
+    from diagmem.tflite.write import read_provenance
 
     if found.model.plan is None:
         return []

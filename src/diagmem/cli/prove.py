@@ -6,14 +6,14 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from diagmem.analysis.overlap import IN_PLACE
 from diagmem.cli.common import add_json, hint, not_negative, print_json, say
-from diagmem.overlap import IN_PLACE
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
-    from diagmem.kernels.execute import Difference
-    from diagmem.kernels.model import Kernel
-    from diagmem.kernels.proof import Proof
+    from diagmem.kernels.kernel import Kernel
+    from diagmem.proof.proof import Proof
+    from diagmem.proof.runs import Difference
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.kernels.catalog import find
     from diagmem.kernels.description import load
     from diagmem.kernels.parameters import parse_overrides
-    from diagmem.kernels.prove import prove_pairs
+    from diagmem.proof.prove import prove_pairs
 
     kernel = load(find(args.kernel), parse_overrides(args.parameters))
     if args.target:
-        from diagmem.kernels.target.kernel import for_target
+        from diagmem.kernels.cortex_m.on_target import for_target
 
         kernel = for_target(kernel, args.target)
     pairs = _pairs(kernel, args)
@@ -76,10 +76,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _pairs(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str]]:
     """Input and output of every proof to make."""
-    from diagmem.errors import DiagmemError
+    from diagmem.base.errors import DiagmemError
     from diagmem.kernels.cases import Case, Placement, layout
-    from diagmem.kernels.execute import find_pair
-    from diagmem.kernels.prove import all_pairs
+    from diagmem.proof.prove import all_pairs
+    from diagmem.proof.runs import find_pair
 
     if args.displacement is not None:
         wanted = (args.input, args.output)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from diagmem.base.files import STDOUT
+from diagmem.base.shell import command
 from diagmem.cli.common import (
     add_json,
     add_output,
@@ -15,8 +17,6 @@ from diagmem.cli.common import (
     print_json,
     show,
 )
-from diagmem.files import STDOUT
-from diagmem.shell import command
 
 _EPILOG = """\
   diagmem report kernel.dmt -o report.html                      a kernel
@@ -62,8 +62,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.report.inputs import sections_of
     from diagmem.report.page import page, write_page
+    from diagmem.report.sections import sections_of
 
     check_text_output(args, *args.files, *args.overlaps, endings=(".html", ".htm"))
     sections = sections_of(

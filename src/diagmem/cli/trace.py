@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.common import (
     BUFFER_OPTIONS,
     add_buffers,
@@ -21,11 +22,10 @@ from diagmem.cli.common import (
     print_json,
     say,
 )
-from diagmem.errors import DiagmemError
 from diagmem.record.targets import NAMES
 
 if TYPE_CHECKING:
-    from diagmem.record.recorder import Recorded
+    from diagmem.record.request import Recorded
     from diagmem.trace.mirror import Mirrored
 
 TIME_LIMIT_SECONDS = 120
@@ -189,8 +189,8 @@ def _mirror(recorded: Recorded, values: Path) -> Mirrored:
 def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
     from diagmem.kernels.catalog import find
     from diagmem.kernels.description import load
-    from diagmem.kernels.measure import KernelDidNotFinishError, trace_kernel
     from diagmem.kernels.parameters import parse_overrides
+    from diagmem.kernels.tracing import KernelDidNotFinishError, trace_kernel
 
     given = [role for role in BUFFER_OPTIONS if getattr(args, f"{role}_places")]
     given += [name for name in ("function", "all", "whole_program") if getattr(args, name)]
@@ -202,7 +202,7 @@ def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
     description = find(args.kernel)
     kernel = load(description, parse_overrides(args.parameters))
     if args.target:
-        from diagmem.kernels.target.kernel import for_target
+        from diagmem.kernels.cortex_m.on_target import for_target
 
         kernel = for_target(kernel, args.target)
     output = _output(args, kernel.name, description)
@@ -226,7 +226,8 @@ def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:
 
 
 def _trace_program(args: argparse.Namespace, values: Path | None) -> Recorded:
-    from diagmem.record.recorder import Request, record
+    from diagmem.record.recorder import record
+    from diagmem.record.request import Request
 
     if args.kernel is not None:
         raise DiagmemError(

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diagmem.base.errors import DiagmemError
 from diagmem.cli.common import add_json, hint, print_json, say
-from diagmem.errors import DiagmemError
 
 if TYPE_CHECKING:
     from diagmem.trace.validate import Report
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _recounted(summary: Path, events: Path) -> list[str]:
     """What a summary and the events of another run do not agree about."""
-    from diagmem.api import open_trace
-    from diagmem.recount import miscounts
+    from diagmem.analysis.recount import miscounts
+    from diagmem.analysis.trace import open_trace
 
     with open_trace(summary) as found, open_trace(events) as expected:
         for trace, mode in ((found, "summary"), (expected, "events")):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from diagmem.cli.common import add_json, hint, not_negative, positive, print_json, say
 
 if TYPE_CHECKING:
-    from diagmem.kernels.tflm.network import Arena
-    from diagmem.model.graph import Model
     from diagmem.networks.structure import Structure
     from diagmem.networks.verify import Verdict
+    from diagmem.tflite.graph import Model
+    from diagmem.tflm.network import Arena
 
 SHOWN = 10
 """Faults of a plan that are listed."""
@@ -64,13 +64,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.kernels.tflm.network import read_inputs
-    from diagmem.model.graph import read_model
-    from diagmem.networks.overlaps import read_overlaps
+    from diagmem.networks.measured import read_overlaps
+    from diagmem.networks.permissions import FORMULAS
     from diagmem.networks.planning import NO_OVERLAPS
     from diagmem.networks.probes import probe_inputs
-    from diagmem.networks.problem import FORMULAS
     from diagmem.networks.verify import record_proof, verify_network
+    from diagmem.tflite.graph import read_model
+    from diagmem.tflm.network import read_inputs
 
     model, planned = read_model(args.model), read_model(args.planned)
     if args.inputs == "random":

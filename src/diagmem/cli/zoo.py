@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import replacing
 from diagmem.cli.common import (
     add_json,
     add_output,
@@ -14,8 +16,6 @@ from diagmem.cli.common import (
     print_json,
     say,
 )
-from diagmem.errors import DiagmemError
-from diagmem.files import replacing
 
 _EPILOG = """\
 The networks are graphs as TensorFlow's converter wrote them, without weights: they
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from diagmem.model.graph import lifetimes
-    from diagmem.model.zoo import NETWORKS, PAPER, open_zoo
+    from diagmem.tflite.graph import lifetimes
+    from diagmem.tflite.zoo import NETWORKS, PAPER, open_zoo
 
     if args.graph or args.force or {args.name, args.output, args.seed} != {None}:
         raise DiagmemError("zoo list takes neither a name nor options but --json; it lists all")
@@ -87,7 +87,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _write(args: argparse.Namespace, output: Path) -> int:
-    from diagmem.model.zoo import network_bytes, write_filled
+    from diagmem.tflite.zoo import network_bytes, write_filled
 
     if args.graph and args.seed is not None:
         raise DiagmemError("--seed is of weights, which --graph leaves out")

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from diagmem.kernels.dtypes import DTYPES, DType
-from diagmem.kernels.model import (
+from diagmem.kernels.kernel import (
     Argument,
     BufferSpec,
     Bytes,
@@ -23,8 +23,8 @@ from diagmem.kernels.model import (
     Uniform,
 )
 from diagmem.kernels.parameters import Names
-from diagmem.kernels.tables import Table, show, suggest
-from diagmem.trace.model import Role
+from diagmem.kernels.toml_tables import Table, show, suggest
+from diagmem.trace.window import Role
 
 MAX_ARGUMENTS = 127
 """As many as every C compiler must accept (C11 5.2.4.1)."""

@@ -19,18 +19,18 @@ from hashlib import sha256
 from pathlib import Path
 
 import diagmem
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.cache import cache_directory
-from diagmem.kernels.driver import call_source, signature
-from diagmem.kernels.model import Code, Kernel
-from diagmem.kernels.preprocessed import preprocessed
-from diagmem.kernels.target.image import (
+from diagmem.kernels.cortex_m.start_up import (
     definitions,
     image_files,
     link_options,
     start_up,
     target_of,
 )
+from diagmem.kernels.driver import call_source, signature
+from diagmem.kernels.kernel import Code, Kernel
+from diagmem.kernels.preprocessed import preprocessed
 from diagmem.record.tool import find_tool
 
 HARNESS = Path(__file__).parent / "harness"

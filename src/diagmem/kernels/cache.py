@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from diagmem import __version__
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 
 CACHE_VARIABLE = "DIAGMEM_CACHE"
 """Names the cache directly; child processes are given the temporary one by it."""

@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.driver import pack, signature
 from diagmem.kernels.fills import UInt8Array, contents
-from diagmem.kernels.model import BufferSpec, Kernel
-from diagmem.trace.model import Role
+from diagmem.kernels.kernel import BufferSpec, Kernel
+from diagmem.trace.window import Role
 
 GUARD_BYTES = 1024
 ALIGN_BYTES = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 
 DIRECTORY = Path(__file__).parent / "c"
 LIBRARIES = {"c": DIRECTORY, "cmsis-nn": Path(__file__).parent / "cmsis_nn"}

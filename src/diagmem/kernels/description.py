@@ -12,13 +12,13 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.arguments import MAX_BUFFER_BYTES, read_arguments
 from diagmem.kernels.dtypes import DTYPES
-from diagmem.kernels.model import Argument, BufferSpec, Call, Code, Document, Kernel
+from diagmem.kernels.kernel import Argument, BufferSpec, Call, Code, Document, Kernel
 from diagmem.kernels.parameters import PLACE, Names, read_names
-from diagmem.kernels.tables import Table, read_toml, show
-from diagmem.trace.model import Role
+from diagmem.kernels.toml_tables import Table, read_toml, show
+from diagmem.trace.window import Role
 
 KEYS = (
     "description",

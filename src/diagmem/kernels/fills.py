@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.kernels.model import BufferSpec, Iota, Noise, Raw, Repeat, Uniform
+from diagmem.kernels.kernel import BufferSpec, Iota, Noise, Raw, Repeat, Uniform
 
 UInt8Array = npt.NDArray[np.uint8]
 

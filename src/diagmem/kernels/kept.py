@@ -12,9 +12,9 @@ from pathlib import Path
 
 from diagmem.kernels.build import Built
 from diagmem.kernels.cache import cache_directory
+from diagmem.kernels.cortex_m.start_up import target_of
 from diagmem.kernels.driver import signature
-from diagmem.kernels.model import Kernel
-from diagmem.kernels.target.image import target_of
+from diagmem.kernels.kernel import Kernel
 
 _IDENTITY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -16,15 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.catalog import LIBRARIES
 from diagmem.kernels.description import NotMeantError, load, with_parameters
-from diagmem.kernels.model import Kernel
+from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.parameters import SETTINGS
 from diagmem.kernels.reference import reference_kernel, words_of
-from diagmem.kernels.tables import read_toml
+from diagmem.kernels.toml_tables import read_toml
 from diagmem.ops.layer import Layer, Tensor
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 REFERENCE_KERNELS = "c"
 """Of `LIBRARIES` the one whose kernels are chosen by the layer itself."""
@@ -128,7 +128,7 @@ class Library:
 
         Parameters
         ----------
-        facts : what else a runtime picks a kernel by (`diagmem.model.facts`, and the
+        facts : what else a runtime picks a kernel by (`diagmem.tflite.facts`, and the
             ``target``), for descriptions that have such parameters.
         refused : why a kernel that fits is not to be had, or empty.
 

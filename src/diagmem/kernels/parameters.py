@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.dtypes import DTYPES, DType
 from diagmem.kernels.expressions import FUNCTIONS, MAX_INTEGER, ExpressionError, Value, evaluate
-from diagmem.kernels.model import Number
-from diagmem.kernels.tables import Table, show, suggest
+from diagmem.kernels.kernel import Number
+from diagmem.kernels.toml_tables import Table, show, suggest
 
 SETTINGS = ("flags", "compiler")
 """Overrides that replace a key of the description instead of a parameter."""

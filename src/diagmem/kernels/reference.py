@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from math import prod, sqrt
 from typing import Any
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.kernels.catalog import find
 from diagmem.kernels.description import load
-from diagmem.kernels.model import Kernel
+from diagmem.kernels.kernel import Kernel
 from diagmem.ops import elementwise
 from diagmem.ops.layer import Layer
 from diagmem.ops.moving import copies_rows, taken

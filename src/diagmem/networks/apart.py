@@ -13,9 +13,9 @@ from pathlib import Path
 from diagmem.arena.baseline import tflm_greedy
 from diagmem.arena.problem import Options
 from diagmem.arena.together import joined, roots_of
-from diagmem.model.graph import PLANNED_ONLINE, Model, lifetimes, read_model
-from diagmem.model.write import write_planned
-from diagmem.networks.problem import problem_of
+from diagmem.networks.permissions import problem_of
+from diagmem.tflite.graph import PLANNED_ONLINE, Model, lifetimes, read_model
+from diagmem.tflite.write import write_planned
 
 ALIASING = ("RESHAPE", "SQUEEZE")
 

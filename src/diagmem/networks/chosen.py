@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from diagmem.kernels.cases import Case
+from diagmem.kernels.cortex_m.on_target import TARGET, for_target, why_too_large
+from diagmem.kernels.kernel import BufferSpec, Kernel
 from diagmem.kernels.library import Library, NoKernel
-from diagmem.kernels.model import BufferSpec, Kernel
-from diagmem.kernels.target.kernel import TARGET, for_target, why_too_large
-from diagmem.model.elements import ModelOperator
-from diagmem.model.facts import facts_of
-from diagmem.model.graph import Model
-from diagmem.model.layers import LayerOf, NoRule, layer_of
 from diagmem.networks.in_place import destroys
 from diagmem.ops.layer import Tensor
-from diagmem.trace.model import Role
+from diagmem.tflite.elements import ModelOperator
+from diagmem.tflite.facts import facts_of
+from diagmem.tflite.graph import Model
+from diagmem.tflite.layers import LayerOf, NoRule, layer_of
+from diagmem.trace.window import Role
 
 NO_KERNEL = "no kernel"
 """What is said beside the formula's D where none was measured; why is in the notes."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from diagmem.kernels.tflm.compared import ComparedOutcome, ComparedRun, Mask, run_compared
-from diagmem.kernels.tflm.network import Call, Inputs, NetworkRun, Place
-from diagmem.model.graph import Model
 from diagmem.networks.apart import aliases, model_apart
-from diagmem.networks.problem import KEEPING
+from diagmem.networks.permissions import KEEPING
+from diagmem.tflite.graph import Model
+from diagmem.tflm.compared import ComparedOutcome, ComparedRun, Mask, run_compared
+from diagmem.tflm.network import Call, Inputs, NetworkRun, Place
 
 
 def run_apart(model: Model, inputs: Sequence[Inputs]) -> ComparedOutcome:

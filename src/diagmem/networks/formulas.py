@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from diagmem.errors import DiagmemError
-from diagmem.model.elements import ModelOperator
-from diagmem.model.graph import Model
-from diagmem.model.layers import NoRule, layer_of
+from diagmem.base.errors import DiagmemError
 from diagmem.ops import find_operator
 from diagmem.ops.analytical import exact
 from diagmem.ops.paper import bound
+from diagmem.tflite.elements import ModelOperator
+from diagmem.tflite.graph import Model
+from diagmem.tflite.layers import NoRule, layer_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from diagmem.errors import DiagmemError
-from diagmem.model.elements import ModelOperator
-from diagmem.model.graph import Model, lifetimes
-from diagmem.networks.overlaps import Measured
+from diagmem.base.errors import DiagmemError
+from diagmem.networks.measured import Measured
+from diagmem.tflite.elements import ModelOperator
+from diagmem.tflite.graph import Model, lifetimes
 
 
 def destroys(model: Model, operator: ModelOperator, source: int, target: int) -> str:

@@ -20,12 +20,10 @@ from diagmem.arena import (
     verify_plan,
 )
 from diagmem.arena.baseline import first_fit, tflm_greedy, without_overlap
-from diagmem.errors import DiagmemError
-from diagmem.model.graph import PLANNED_ONLINE, Model
-from diagmem.model.write import write_planned
+from diagmem.base.errors import DiagmemError
 from diagmem.networks.in_place import in_place_of
-from diagmem.networks.overlaps import LIMITS, SAMPLED, Measured, identity
-from diagmem.networks.problem import (
+from diagmem.networks.measured import LIMITS, SAMPLED, Measured, identity
+from diagmem.networks.permissions import (
     ALIGN_BYTES,
     FORMULAS,
     permissions_of,
@@ -34,6 +32,8 @@ from diagmem.networks.problem import (
     scratch_of,
 )
 from diagmem.networks.structure import PAIRS, PINNED, TOGETHER, recorded_pairs
+from diagmem.tflite.graph import PLANNED_ONLINE, Model
+from diagmem.tflite.write import write_planned
 
 NO_OVERLAPS = "none"
 SHOWN = 8
@@ -176,7 +176,7 @@ def plan_network(
     Parameters
     ----------
     overlaps : ``exact`` or ``paper``: by that formula, for the loop order of TFLite's
-        reference kernels; ``none``; or what `diagmem.networks.measure.measure` found.
+        reference kernels; ``none``; or what `diagmem.networks.on_tflm.measure` found.
     solver : a name of `diagmem.arena.PLANNERS`.
     without : operators whose tensors must not overlap.
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from diagmem.kernels.tflm.compared import ComparedRun
-from diagmem.kernels.tflm.inputs import generator
-from diagmem.kernels.tflm.network import Array, Inputs, random_inputs
-from diagmem.model.elements import ELEMENT_BYTES, ModelTensor
-from diagmem.model.graph import Model
+from diagmem.tflite.elements import ELEMENT_BYTES, ModelTensor
+from diagmem.tflite.graph import Model
+from diagmem.tflm.compared import ComparedRun
+from diagmem.tflm.inputs import generator
+from diagmem.tflm.network import Array, Inputs, random_inputs
 
 FLOAT_SCALES = (1.0, 8.0, 0.0625)
 """Of the values from -1 to 1 in one run after the other."""

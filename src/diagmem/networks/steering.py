@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from diagmem.model.elements import ABSENT, ModelOperator
-from diagmem.model.graph import Model
+from diagmem.tflite.elements import ABSENT, ModelOperator
+from diagmem.tflite.graph import Model
 
 _ON_AXES = ("MEAN", "SUM", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL", "REDUCE_ANY")
 _STEERING: Mapping[str, tuple[int, ...]] = MappingProxyType(

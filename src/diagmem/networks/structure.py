@@ -13,13 +13,13 @@ from math import gcd, lcm
 from typing import Any
 
 from diagmem.arena import Claim, Permission, Step, verify
-from diagmem.errors import DiagmemError
-from diagmem.model.elements import ELEMENT_BYTES, ModelTensor
-from diagmem.model.graph import PLANNED_ONLINE, Model
+from diagmem.base.errors import DiagmemError
 from diagmem.networks.in_place import in_place_of
-from diagmem.networks.overlaps import Measured, identity
-from diagmem.networks.problem import ALIGN_BYTES, FORMULAS, KEEPING, permissions_of
+from diagmem.networks.measured import Measured, identity
+from diagmem.networks.permissions import ALIGN_BYTES, FORMULAS, KEEPING, permissions_of
 from diagmem.networks.provenance import printable
+from diagmem.tflite.elements import ELEMENT_BYTES, ModelTensor
+from diagmem.tflite.graph import PLANNED_ONLINE, Model
 
 PAIRS, PINNED, TOGETHER = "pairs", "pinned", "together"
 """Entries of a plan's provenance."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from diagmem.model.elements import ModelOperator
-from diagmem.model.graph import Model
 from diagmem.networks.chosen import NO_KERNEL
-from diagmem.networks.operators import Moment, OperatorCall, measured_operator
-from diagmem.networks.overlaps import FRONTIER_SAMPLES, MeasuredOperator, MeasuredPair
+from diagmem.networks.measured import FRONTIER_SAMPLES, MeasuredOperator, MeasuredPair
+from diagmem.networks.operator_calls import Moment, OperatorCall, measured_operator
+from diagmem.tflite.elements import ModelOperator
+from diagmem.tflite.graph import Model
 
 
 def operator_apart(model: Model, moment: Moment, why: str) -> MeasuredOperator:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diagmem.errors import DiagmemError
-from diagmem.kernels.tflm.compared import ComparedOutcome, ComparedRun, run_compared
-from diagmem.kernels.tflm.network import Arena, Inputs, run_network
-from diagmem.kernels.tflm.processes import kernels_name
-from diagmem.model.graph import PLANNED_ONLINE, Model
-from diagmem.model.write import read_provenance, write_planned
+from diagmem.base.errors import DiagmemError
+from diagmem.base.shell import command
 from diagmem.networks.determined import difference, run_apart, undetermined, watched_calls
-from diagmem.networks.overlaps import Measured, identity
+from diagmem.networks.measured import Measured, identity
 from diagmem.networks.probes import weakness
 from diagmem.networks.provenance import measured_on, said
 from diagmem.networks.structure import Structure, structure_of
-from diagmem.shell import command
+from diagmem.tflite.graph import PLANNED_ONLINE, Model
+from diagmem.tflite.write import read_provenance, write_planned
+from diagmem.tflm.compared import ComparedOutcome, ComparedRun, run_compared
+from diagmem.tflm.network import Arena, Inputs, run_network
+from diagmem.tflm.processes import kernels_name
 
 _ITSELF = " in the model itself from where nothing overlaps"
 

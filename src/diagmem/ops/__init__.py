@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops import elementwise, joining, moving, reducing, resizing, rows, windows
 from diagmem.ops.operator import Operator
 

@@ -14,8 +14,8 @@ from math import prod
 
 import numpy as np
 
-from diagmem.errors import DiagmemError
-from diagmem.liveness import NEVER_FIRST, NEVER_LAST, BufferLiveness, Columns, never
+from diagmem.analysis.liveness import NEVER_FIRST, NEVER_LAST, BufferLiveness, Columns, never
+from diagmem.base.errors import DiagmemError
 from diagmem.ops.layer import Layer, Tensor
 from diagmem.ops.nest import Axis, Int64Array, Nest, Statement, duration, statements
 

@@ -28,10 +28,10 @@ from math import gcd
 
 import numpy as np
 
+from diagmem.analysis.overlap import Figures
 from diagmem.ops.algorithmic import check_places, places
 from diagmem.ops.layer import Layer, Tensor
 from diagmem.ops.nest import Axis, Loop, Nest, Statement, statements
-from diagmem.overlap import Figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagmem.errors import DiagmemError
+from diagmem.analysis.overlap import Overlap, find_overlap
+from diagmem.base.errors import DiagmemError
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.analytical import Exact, exact
 from diagmem.ops.layer import Layer
 from diagmem.ops.operator import REFERENCE
 from diagmem.ops.paper import LINES, Published, bound
-from diagmem.overlap import Overlap, find_overlap
 
 METHODS = ("exact", "algorithmic", "paper")
 

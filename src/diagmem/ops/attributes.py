@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops.layer import ELEMENT_BYTES, Value
 
 MAX_EXTENT = (1 << 31) - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops.attributes import Attribute, dtype, show
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Tensor, Value

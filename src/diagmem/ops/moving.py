@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops.attributes import Attribute, dtype
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value

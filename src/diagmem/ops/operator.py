@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops.attributes import Attribute, check_size, parse, show_all
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Tensor, Value

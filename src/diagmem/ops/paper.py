@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
+from diagmem.analysis.overlap import Figures
 from diagmem.ops.layer import Layer, Value
 from diagmem.ops.windows import geometry
-from diagmem.overlap import Figures
 
 
 @dataclass(frozen=True, slots=True)

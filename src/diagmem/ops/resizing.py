@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops.attributes import MAX_EXTENT, Attribute, dtype
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.ops.attributes import Attribute, dtype, show
 from diagmem.ops.broadcast import broadcast, spread
 from diagmem.ops.draw import Draw

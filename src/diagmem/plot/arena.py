@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.networks.overlaps import Measured
+from diagmem.networks.measured import Measured
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan
 from diagmem.plot.arena_panel import (
     ACTIVATIONS,

@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.arena import Block
-from diagmem.errors import DiagmemError
-from diagmem.model.layers import NoRule, layer_of
-from diagmem.networks.operators import needed_from, written_by
-from diagmem.networks.overlaps import FRONTIER_SAMPLES, Measured, MeasuredPair, identity
+from diagmem.base.errors import DiagmemError
+from diagmem.networks.measured import FRONTIER_SAMPLES, Measured, MeasuredPair, identity
+from diagmem.networks.operator_calls import needed_from, written_by
 from diagmem.networks.planning import NetworkPlan, Shared
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.nest import duration
+from diagmem.tflite.layers import NoRule, layer_of
 
 FloatArray = npt.NDArray[np.float64]
 Source = Literal["measured", "loop nest", "straight"]

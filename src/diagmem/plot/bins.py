@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diagmem.plot.lives import CellLives
-from diagmem.trace.model import Accesses, Int64Array
+from diagmem.trace.window import Accesses, Int64Array
 
 LIVES_AT_ONCE = 1 << 20
 """Lives laid down in one go; bounds the temporaries of a large buffer."""

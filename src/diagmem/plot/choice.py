@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diagmem.errors import DiagmemError
-from diagmem.liveness import BufferLiveness
-from diagmem.overlap import Overlap
-from diagmem.trace.model import Role
+from diagmem.analysis.liveness import BufferLiveness
+from diagmem.analysis.overlap import Overlap
+from diagmem.base.errors import DiagmemError
+from diagmem.trace.window import Role
 
 SMALL_AT_MOST = 4
 """Small panels that a picture holds without being asked for more."""

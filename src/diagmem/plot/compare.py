@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.plot import words
 from diagmem.plot.bins import Extent
 from diagmem.plot.heatmap import (
@@ -40,7 +40,7 @@ from diagmem.plot.sheet import Rect, Sheet, check_extension, fixed_style, wrappe
 from diagmem.plot.units import bytes_exact, counted
 
 if TYPE_CHECKING:
-    from diagmem.api import Trace
+    from diagmem.analysis.trace import Trace
 
 LETTERS = "ABCD"
 """The columns' names; there are no more columns than letters."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diagmem.errors import DiagmemError
+from diagmem.analysis.overlap import Overlap, find_overlap
+from diagmem.base.errors import DiagmemError
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.layer import Layer
 from diagmem.ops.nest import Int64Array, duration
-from diagmem.overlap import Overlap, find_overlap
 from diagmem.plot.legend import ring_marker
 from diagmem.plot.lives import Steps, highest_written, still_needed
 from diagmem.plot.paint import (

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagmem.errors import DiagmemError
-from diagmem.overlap import Overlap
+from diagmem.analysis.overlap import Overlap
+from diagmem.base.errors import DiagmemError
 from diagmem.plot import words
 from diagmem.plot.bins import Grid
 from diagmem.plot.layout import MARGIN_PT, Layout, arrange, panel_width_px, text_width_pt
 from diagmem.plot.legend import Shown, draw_legend
 from diagmem.plot.limit import LimitingAccess
 from diagmem.plot.paint import share_a_cell
+from diagmem.plot.pair import draw_limit, draw_ruler, ring
 from diagmem.plot.panels import Drawn, Heading, Panel, draw_panel, line_in
-from diagmem.plot.placement import draw_limit, draw_ruler, ring
 from diagmem.plot.scene import (
     PLACEMENT_PT,
     Counted,
@@ -32,7 +32,7 @@ from diagmem.plot.scene import (
 from diagmem.plot.sheet import Sheet, check_extension, fixed_style, wrapped
 
 if TYPE_CHECKING:
-    from diagmem.api import Trace
+    from diagmem.analysis.trace import Trace
 
 WIDTH_PX = 1800
 DPI = 150

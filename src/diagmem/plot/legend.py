@@ -24,7 +24,7 @@ from diagmem.plot.paint import (
 )
 from diagmem.plot.panels import Drawn
 from diagmem.plot.sheet import TEXT_PT, Sheet
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -8,9 +8,9 @@ from pathlib import PurePath
 
 import numpy as np
 
-from diagmem.overlap import Overlap
+from diagmem.analysis.overlap import Overlap
 from diagmem.plot.units import bytes_exact
-from diagmem.trace.model import Accesses, Site
+from diagmem.trace.window import Accesses, Site
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diagmem.liveness import NEVER_LAST, BufferLiveness
-from diagmem.overlap import needed_from
-from diagmem.trace.model import Int64Array, Role
+from diagmem.analysis.liveness import NEVER_LAST, BufferLiveness
+from diagmem.analysis.overlap import needed_from
+from diagmem.trace.window import Int64Array, Role
 
 
 @dataclass(frozen=True, slots=True)

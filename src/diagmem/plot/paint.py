@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.plot.bins import Grid
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 # Blue against vermilion (Okabe and Ito) stays apart for every kind of colour
 # blindness, and in grey: accesses are dark, lives are light, "both" is darkest.

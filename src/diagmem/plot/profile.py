@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diagmem.arena import Problem
-from diagmem.networks.overlaps import Measured
+from diagmem.networks.measured import Measured
 from diagmem.networks.planning import NetworkPlan
 from diagmem.plot.labels import spread
 from diagmem.plot.paint import FAINT, FRAME, INK, INPUT_LIVE

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from diagmem.arena import Problem
-from diagmem.errors import DiagmemError
-from diagmem.networks.overlaps import Measured, identity
+from diagmem.base.errors import DiagmemError
+from diagmem.networks.measured import Measured, identity
 from diagmem.networks.planning import NetworkPlan
 from diagmem.plot.ranges import covered_bytes
-from diagmem.trace.model import Int64Array
+from diagmem.trace.window import Int64Array
 
 PLANS_AT_MOST = 4
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diagmem.errors import DiagmemError
-from diagmem.liveness import BufferLiveness
-from diagmem.overlap import Overlap
+from diagmem.analysis.liveness import BufferLiveness
+from diagmem.analysis.overlap import Overlap
+from diagmem.base.errors import DiagmemError
 from diagmem.plot.bins import Extent, Grid, GridFold
 from diagmem.plot.choice import Choice, choose
 from diagmem.plot.layout import Place
@@ -19,10 +19,10 @@ from diagmem.plot.limit import LimitFinder, LimitingAccess
 from diagmem.plot.lives import Steps, frontier, lives_of
 from diagmem.plot.panels import CELL_LINES_PT, Kind, Panel, Part
 from diagmem.plot.sheet import Rect
-from diagmem.trace.model import Accesses, Window
+from diagmem.trace.window import Accesses, Window
 
 if TYPE_CHECKING:
-    from diagmem.api import Trace
+    from diagmem.analysis.trace import Trace
 
 LARGE_PT, SMALL_PT, PLACEMENT_PT, CLOSE_UP_PT = 150, 58, 250, 160
 CLOSE_UP_TICKS = 128

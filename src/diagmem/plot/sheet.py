@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagmem.errors import DiagmemError
-from diagmem.files import replacing
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import replacing
 from diagmem.plot.paint import FRAME, INK
 from diagmem.plot.units import FONT, drawable
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from diagmem.liveness import BufferLiveness
-from diagmem.overlap import IN_PLACE, Overlap
+from diagmem.analysis.liveness import BufferLiveness
+from diagmem.analysis.overlap import IN_PLACE, Overlap
 from diagmem.plot.lives import is_rewritten
 from diagmem.plot.scene import Counted, Scene, span_bytes
 from diagmem.plot.units import bytes_both, bytes_exact, counted
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 if TYPE_CHECKING:
-    from diagmem.api import Trace
+    from diagmem.analysis.trace import Trace
 
 NAMES_AT_MOST, NAME_AT_MOST = 6, 60
 """Names that a note lists, and characters of each."""

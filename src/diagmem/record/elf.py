@@ -14,7 +14,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from elftools.elf.segments import InterpSegment
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.debug_files import debug_file, debug_folders, debug_link
 
 _PLATFORMS = {

@@ -12,8 +12,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from diagmem.errors import DiagmemError
-from diagmem.installing import apt_command, make_command
+from diagmem.base.errors import DiagmemError
+from diagmem.base.installing import apt_command, make_command
 from diagmem.record.targets import LINUX
 from diagmem.record.tool import libexec_directory
 

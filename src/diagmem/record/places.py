@@ -14,9 +14,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.elf import find_data
-from diagmem.trace.model import Role
+from diagmem.trace.window import Role
 
 _NUMBER = r"(?:0x[0-9a-fA-F]+|[0-9]+)"
 _FORMS = {

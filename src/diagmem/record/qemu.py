@@ -11,11 +11,11 @@ import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from diagmem.children import bound
-from diagmem.errors import DiagmemError
-from diagmem.filetypes import FileType, refuse_other
+from diagmem.base.children import bound
+from diagmem.base.errors import DiagmemError
+from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import Symbol, symbols
 from diagmem.record.emulator import emulator_version, find_emulator, find_plugin
@@ -23,14 +23,12 @@ from diagmem.record.image import check_image, check_linux_program, code_start, e
 from diagmem.record.lines import lines_of
 from diagmem.record.names import demangled, in_object, matches, place
 from diagmem.record.places import BufferPlace, check_names
+from diagmem.record.request import Request
 from diagmem.record.ring import Ring
 from diagmem.record.run import Run, exit_text
 from diagmem.record.stream import Entry, Received
 from diagmem.record.targets import LINUX, board
 from diagmem.record.uncalled import similar_functions
-
-if TYPE_CHECKING:
-    from diagmem.record.recorder import Request
 
 LINUX_ROOT = Path("/usr/arm-linux-gnueabihf")
 """Where Debian's cross compiler keeps the libraries of such programs."""

@@ -2,104 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from diagmem import __version__
-from diagmem.errors import DiagmemError
-from diagmem.files import beside
-from diagmem.progress import Progress
-from diagmem.record.names import in_object
-from diagmem.record.places import BufferPlace
+from diagmem.base.files import beside
+from diagmem.base.progress import Progress
+from diagmem.record.qemu import InQemu
 from diagmem.record.remarks import remarks
+from diagmem.record.request import ProgramStoppedError, Recorded, Request
 from diagmem.record.run import Run, Runner
 from diagmem.record.stream import Received
 from diagmem.record.tool import links_directory
-from diagmem.trace.copies import names_copy
+from diagmem.record.valgrind import UnderValgrind
 from diagmem.trace.writer import TraceWriter
-
-Mode = Literal["events", "summary"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to run and what to watch.
-
-    Attributes
-    ----------
-    command
-        Program and arguments.
-    functions
-        Each outermost call of a function so named is a window: demangled (with
-        or without parameters and return type) or mangled, ``*`` and ``?`` match,
-        of one object file alone (``libfoo.so:NAME``); or a place in an object file
-        (``libfoo.so+0x1234``), or an address.  Client requests work besides.
-    buffers
-        Where the buffers lie; client requests declare more.
-    watch
-        Of all buffers, whoever declares them, only those so named; empty: all.
-    everything
-        Record accesses outside the buffers too.
-    every_load
-        Keep loads whose value is never used, which Valgrind otherwise drops.
-    raw_copies
-        Record memcpy, memmove and memset by the accesses that this machine's C
-        library makes, not as copies without an order.  So it is where one of
-        them is itself the traced function.
-    """
-
-    command: Sequence[str]
-    mode: Mode = "events"
-    functions: Sequence[str] = ()
-    buffers: Sequence[BufferPlace] = ()
-    watch: Sequence[str] = ()
-    everything: bool = False
-    whole_program: bool = False
-    every_load: bool = False
-    raw_copies: bool = False
-    values: Path | None = None
-    """Where the value of every access goes, for `diagmem.trace.mirror`; implies
-    raw copies, and is slow."""
-    about: dict[str, Any] = field(default_factory=dict)
-    """Further facts for the trace's header."""
-    target: str = ""
-    """Run an image for that target (`diagmem.record.targets`) in QEMU; empty: a
-    program of this machine under Valgrind."""
-    later_buffers: Sequence[Sequence[BufferPlace]] = ()
-    """Of the second window, the third and so on, instead of ``buffers``; the last ones
-    stay for all that follow.  Only with a target."""
-    time_limit_seconds: float | None = None
-    directory: Path | None = None
-    """Where the program runs; None: here."""
-    keep_when_interrupted: bool = False
-    """Ctrl-C and its kin end the program, and what it did so far is recorded; else they
-    end everything, as they do elsewhere."""
-
-    @property
-    def copies_are_raw(self) -> bool:
-        return self.raw_copies or bool(self.traced_copies) or self.values is not None
-
-    @property
-    def traced_copies(self) -> tuple[str, ...]:
-        return tuple(f for f in self.functions if names_copy(in_object(f)[1]))
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """How a run went; the trace file holds the rest."""
-
-    path: Path
-    windows: int
-    events: int
-    exit_code: int
-    """Of the program; negative: killed by that signal."""
-    cut: str
-    """Why the recording is not complete, or empty."""
-    warnings: tuple[str, ...]
-    wrong: str = ""
-    """What is wrong with the run, by whoever judged it, or empty."""
 
 
 def _header(request: Request, recorder: Recorder) -> dict[str, Any]:
@@ -116,18 +33,6 @@ def _header(request: Request, recorder: Recorder) -> dict[str, Any]:
     }
 
 
-class ProgramStoppedError(DiagmemError):
-    """The run is worth nothing: it faulted, hung, or the tool gave up.
-
-    ``why`` is the reason alone; ``kept`` the trace of what came before, if there is one.
-    """
-
-    def __init__(self, why: str, kept: Path | None = None) -> None:
-        super().__init__(f"{why} (what was recorded before is in {kept})" if kept else why)
-        self.why = why
-        self.kept = kept
-
-
 class Recorder(Runner, Protocol):
     """A runner that also says what it is and what may be wrong with a request."""
 
@@ -142,13 +47,7 @@ class Recorder(Runner, Protocol):
 
 
 def _recorder(request: Request) -> Recorder:
-    if not request.target:
-        from diagmem.record.valgrind import UnderValgrind
-
-        return UnderValgrind(request)
-    from diagmem.record.qemu import InQemu
-
-    return InQemu(request)
+    return InQemu(request) if request.target else UnderValgrind(request)
 
 
 def record(

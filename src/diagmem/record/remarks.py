@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from diagmem.base.shell import quoted
+from diagmem.record.request import Request
 from diagmem.record.run import exit_text
 from diagmem.record.stream import Entry, Received
-from diagmem.shell import quoted
-
-if TYPE_CHECKING:
-    from diagmem.record.recorder import Request
 
 
 def remarks(request: Request, received: Received, exit_code: int) -> tuple[str, ...]:

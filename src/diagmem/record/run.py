@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, Protocol
 
-from diagmem.progress import Progress
+from diagmem.base.progress import Progress
 from diagmem.record.ring import Ring
 from diagmem.record.stream import Received, StreamReader, receive
 from diagmem.trace.writer import TraceWriter

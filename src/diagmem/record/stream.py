@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, BinaryIO, Protocol
 
-from diagmem.errors import DiagmemError
-from diagmem.progress import Progress
+from diagmem.base.errors import DiagmemError
+from diagmem.base.progress import Progress
 from diagmem.record.ring import TOKENS_AT_ONCE, Ring
 from diagmem.trace.writer import TraceWriter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 
 
 @dataclass(frozen=True, slots=True)

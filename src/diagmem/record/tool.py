@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import diagmem
-from diagmem.errors import DiagmemError
-from diagmem.installing import apt_command, make_command, rebuild_command
+from diagmem.base.errors import DiagmemError
+from diagmem.base.installing import apt_command, make_command, rebuild_command
 
 LIBEXEC_VARIABLE = "DIAGMEM_VALGRIND_LIB"
 PLATFORMS = {"x86_64": "amd64-linux", "aarch64": "arm64-linux"}

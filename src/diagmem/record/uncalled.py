@@ -11,7 +11,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.record.debug_files import debug_file, debug_link
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import has_symbol_table, is_elf, symbols

@@ -6,23 +6,21 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from diagmem.children import bound
-from diagmem.errors import DiagmemError
-from diagmem.filetypes import FileType, refuse_other
+from diagmem.base.children import bound
+from diagmem.base.errors import DiagmemError
+from diagmem.base.filetypes import FileType, refuse_other
+from diagmem.base.shell import command
 from diagmem.record.elf import aliases, is_elf, platform_of, sanitizer
 from diagmem.record.names import in_object, place
 from diagmem.record.places import check_names
+from diagmem.record.request import Request
 from diagmem.record.ring import Ring
 from diagmem.record.run import Run, exit_text
 from diagmem.record.stream import Received
 from diagmem.record.tool import find_tool
 from diagmem.record.uncalled import has_function, why_uncalled
-from diagmem.shell import command
-
-if TYPE_CHECKING:
-    from diagmem.record.recorder import Request
 
 
 def find_program(name: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.trace.model import Int64Array
+from diagmem.trace.window import Int64Array
 
 Packed = dict[str, Any]
 """``data``, ``type`` (see `TYPES`), ``count``, and ``delta``: the differences are stored."""

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 from diagmem import __version__
-from diagmem.files import replacing
+from diagmem.base.files import replacing
 
 SCRIPTS = ("base.js", "table.js", "chart.js", "heatmap.js", "kernel.js", "network.js", "main.js")
 """In this order they are one module."""

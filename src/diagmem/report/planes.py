@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.trace.model import Accesses, BoolArray, Int64Array
+from diagmem.trace.window import Accesses, BoolArray, Int64Array
 
 UInt16Array = npt.NDArray[np.uint16]
 

@@ -9,7 +9,7 @@ import numpy as np
 from diagmem.plot.lives import NO_STEPS, CellLives, Steps, lives_of
 from diagmem.plot.scene import Scene
 from diagmem.report.packed import Packed, characters, pack
-from diagmem.trace.model import Int64Array
+from diagmem.trace.window import Int64Array
 
 LIVES_DRAWN = 1 << 22
 """Of a buffer: what a browser draws without a pause."""

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from diagmem.trace import format as fmt
 from diagmem.trace.format import BlockHeader, TraceError
-from diagmem.trace.model import Int64Array
 from diagmem.trace.reader import TraceFile
 from diagmem.trace.records import MAX_NUMBER
+from diagmem.trace.window import Int64Array
 
 
 @dataclass(frozen=True, slots=True)

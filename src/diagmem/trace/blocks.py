@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
-from diagmem.filetypes import FileType, refuse_other
+from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.trace import format as fmt
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
 

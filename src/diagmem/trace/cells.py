@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.trace import format as fmt
-from diagmem.trace.model import Buffer, Int64Array
+from diagmem.trace.window import Buffer, Int64Array
 
 MAX_CELL_BYTES = 64
 FRAME_CELLS = 1 << 16

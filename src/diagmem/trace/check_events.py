@@ -12,7 +12,7 @@ from diagmem.trace.check_records import RecordChecker, WindowState
 from diagmem.trace.format import BlockHeader
 from diagmem.trace.frames import EventsFrame, FrameError, Records
 from diagmem.trace.invariants import Finding, Findings
-from diagmem.trace.model import BoolArray, Int64Array
+from diagmem.trace.window import BoolArray, Int64Array
 
 
 def check_events(

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from diagmem.trace.format import COPY_KINDS
 from diagmem.trace.invariants import Finding, Findings
-from diagmem.trace.layout import ADDRESS_END, Touching, in_order, spans_of
-from diagmem.trace.model import Buffer, Int64Array
 from diagmem.trace.records import Record, buffer_of
+from diagmem.trace.spans import ADDRESS_END, Touching, in_order, spans_of
+from diagmem.trace.window import Buffer, Int64Array
 
 T = TypeVar("T")
 ClassTables = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]

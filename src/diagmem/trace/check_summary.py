@@ -11,8 +11,8 @@ from diagmem.trace.cells import MAX_CELL_BYTES
 from diagmem.trace.check_records import RecordChecker, Summarised
 from diagmem.trace.format import BlockHeader
 from diagmem.trace.invariants import Finding, Findings
-from diagmem.trace.model import Int64Array
 from diagmem.trace.summary import SummaryPart, decode_part
+from diagmem.trace.window import Int64Array
 
 
 def check_summary(

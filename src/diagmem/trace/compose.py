@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem import __version__
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.trace.cells import BufferCells
 from diagmem.trace.format import MAX_EVENTS
-from diagmem.trace.gather import EventBlocks, Piece, SiteTable
-from diagmem.trace.layout import ADDRESS_END, Touching, in_order, spans_of
-from diagmem.trace.model import Buffer, Site
+from diagmem.trace.site_table import EventBlocks, Piece, SiteTable
+from diagmem.trace.spans import ADDRESS_END, Touching, in_order, spans_of
+from diagmem.trace.window import Buffer, Site
 from diagmem.trace.writer import TraceWriter
 
 Mode = Literal["events", "summary"]

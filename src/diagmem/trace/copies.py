@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from diagmem.trace.format import COPY_KINDS
-from diagmem.trace.model import Site
+from diagmem.trace.window import Site
 
 _NAME = re.compile(
     r"_*(memcpy|mempcpy|memmove|memset|bcopy|bzero|explicit_bzero)(_chk)?"

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from diagmem.trace import format as fmt
 from diagmem.trace.block import Block, Segment
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
-from diagmem.trace.model import Accesses, Buffer, Int64Array, UInt32Array
 from diagmem.trace.reader import TraceFile, WindowRecord
 from diagmem.trace.touched import held_in_spans, spans_of_buffers
+from diagmem.trace.window import Accesses, Buffer, Int64Array, UInt32Array
 
 MAX_REACH = 1 << 46
 """No access begins further than this before the span that it reaches into (a

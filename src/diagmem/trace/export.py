@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.files import replacing
+from diagmem.base.files import replacing
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.format import KINDS
 from diagmem.trace.innermost import Innermost
-from diagmem.trace.model import Buffer, Int64Array
 from diagmem.trace.reader import TraceFile, WindowRecord
 from diagmem.trace.sinks import Codes, Rows, Sink, SomeKnown, sink_for, to_pandas
 from diagmem.trace.summary import read_summaries
+from diagmem.trace.window import Buffer, Int64Array
 
 if TYPE_CHECKING:
     import pandas as pd

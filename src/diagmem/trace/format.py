@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 
 MAGIC = b"DIAGMEM\0"
 VERSION = 2

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from diagmem.trace.model import Buffer, Int64Array
+from diagmem.trace.window import Buffer, Int64Array
 
 
 class Innermost:

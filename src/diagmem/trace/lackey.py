@@ -27,8 +27,8 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.errors import DiagmemError
-from diagmem.trace.model import BoolArray, Int64Array
+from diagmem.base.errors import DiagmemError
+from diagmem.trace.window import BoolArray, Int64Array
 
 CHUNK_BYTES = 16 << 20
 MAX_ADDRESS_DIGITS = 16

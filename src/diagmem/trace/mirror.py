@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.trace.events import EventReader
-from diagmem.trace.model import Window
 from diagmem.trace.reader import TraceFile, WindowRecord
+from diagmem.trace.window import Window
 
 FRAME = struct.Struct("<Q")
 HEAD = struct.Struct("<IIII")

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from diagmem.text import printable
+from diagmem.base.text import printable
 from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockFile
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
-from diagmem.trace.model import Site, Window
 from diagmem.trace.records import Record, RecordError, buffer_of, parse, site_of
 from diagmem.trace.tally import Tallies, Tally, WindowEnd
+from diagmem.trace.window import Site, Window
 
 
 @dataclass(frozen=True, slots=True)

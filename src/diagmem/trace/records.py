@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from diagmem.text import printable
+from diagmem.base.text import printable
 from diagmem.trace import format as fmt
-from diagmem.trace.model import Buffer, Role, Site
+from diagmem.trace.window import Buffer, Role, Site
 
 MAX_NUMBER = 1 << 62
 """Numbers lie below this, so that the sum of two fits 64 bits."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.errors import DiagmemError
-from diagmem.files import STDOUT
-from diagmem.installing import package_command
-from diagmem.text import cell
+from diagmem.base.errors import DiagmemError
+from diagmem.base.files import STDOUT
+from diagmem.base.installing import package_command
+from diagmem.base.text import cell
 
 if TYPE_CHECKING:
     import pandas as pd

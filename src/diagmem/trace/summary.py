@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.memory import require_memory
+from diagmem.base.memory import require_memory
 from diagmem.trace import format as fmt
 from diagmem.trace.format import BlockType, TraceError
-from diagmem.trace.model import Int64Array
 from diagmem.trace.reader import TraceFile
+from diagmem.trace.window import Int64Array
 
 BYTES_PER_CELL = 64
 """Its columns, and as much again while they are put together."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from diagmem.trace.format import TraceError
-from diagmem.trace.model import Accesses, Buffer, Int64Array
 from diagmem.trace.reader import WindowRecord
+from diagmem.trace.window import Accesses, Buffer, Int64Array
 
 FEW_BUFFERS = 16
 """So many are looked at one by one."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from diagmem.text import printable
+from diagmem.base.text import printable
 from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockError, BlockFile
 from diagmem.trace.check_events import check_events

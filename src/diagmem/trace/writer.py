@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import zstandard
 
-from diagmem.errors import DiagmemError
+from diagmem.base.errors import DiagmemError
 from diagmem.trace import format as fmt
 
 _UNITS = {"address": "bytes", "offset": "bytes", "size": "bytes", "tick": "events"}

@@ -1,0 +1,1 @@
+"""Said to the user, written to disk: what every layer may use."""

@@ -1,0 +1,114 @@
+"""One pass over a window's events: planes of all, and columns of those in some ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diagmem.report.planes import Level, PlaneFold, Planes
+from diagmem.report.sources import Places
+from diagmem.trace.window import Accesses, Int64Array
+
+if TYPE_CHECKING:
+    from diagmem.analysis.trace import Trace
+
+Range = tuple[int, int]
+"""Ticks [start, end)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Accesses to one buffer in a range of ticks, int64, in program order.
+
+    ``offset`` is negative where an access begins before the buffer; ``what`` says the
+    rest, as `what_of` writes it.
+    """
+
+    tick: Int64Array
+    offset: Int64Array
+    what: Int64Array
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What was seen of one buffer; ``pieces`` has one entry for each range."""
+
+    loads: int = 0
+    stores: int = 0
+    planes: Planes | None = None
+    pieces: list[Columns] = field(default_factory=list)
+
+
+_SIZE_BITS = 40
+
+
+def what_of(accesses: Accesses, places: Places) -> Int64Array:
+    """Place, size and kind of each access in one number."""
+    place = places.of_site[accesses.site]
+    found: Int64Array = (place << _SIZE_BITS | accesses.size) << 1 | accesses.store
+    return found
+
+
+def told(what: int) -> tuple[int, int, int]:
+    """Of a number that `what_of` made: 1 for a store, the size in bytes, the place."""
+    size_bytes = what >> 1 & (1 << _SIZE_BITS) - 1
+    return what & 1, size_bytes, what >> 1 >> _SIZE_BITS
+
+
+def gather(
+    trace: Trace,
+    window: int,
+    places: Places,
+    ranges: Sequence[Range],
+    levels: Mapping[str, Level],
+    *,
+    planes: bool,
+) -> dict[str, Gathered]:
+    """Read the window once.
+
+    Parameters
+    ----------
+    ranges : which events to keep, apart and in order.
+    levels : of the planes, by the names of the buffers to read.
+    planes : draw them, too.
+    """
+    folds = {name: PlaneFold(level, places.of_site) for name, level in levels.items() if planes}
+    kept: dict[str, list[list[Columns]]] = {name: [[] for _ in ranges] for name in levels}
+    found = {name: Gathered() for name in levels}
+    for name, piece in _in_turns({name: trace.accesses(window, name) for name in levels}):
+        stores = int(np.count_nonzero(piece.store))
+        found[name].stores += stores
+        found[name].loads += len(piece) - stores
+        if planes:
+            folds[name].take(piece)
+        for range_, parts in zip(ranges, kept[name], strict=True):
+            first, last = np.searchsorted(piece.tick, range_)
+            if first < last:
+                parts.append(_columns(piece, slice(first, last), places))
+    for name, one in found.items():
+        one.planes = folds[name].result() if planes else None
+        one.pieces = [_joined(parts) for parts in kept[name]]
+    return found
+
+
+def _in_turns(streams: Mapping[str, Iterator[Accesses]]) -> Iterator[tuple[str, Accesses]]:
+    """The pieces of several buffers in turns, so that each block is decoded once."""
+    for pieces in zip_longest(*streams.values()):
+        for name, piece in zip(streams, pieces, strict=True):
+            if piece is not None and len(piece):
+                yield name, piece
+
+
+def _columns(piece: Accesses, part: slice, places: Places) -> Columns:
+    cut = Accesses(*(getattr(piece, c)[part] for c in ("tick", "offset", "size", "store", "site")))
+    return Columns(cut.tick.astype(np.int64), cut.offset.astype(np.int64), what_of(cut, places))
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    empty = np.empty(0, np.int64)
+    columns = ([getattr(part, name) for part in parts] for name in ("tick", "offset", "what"))
+    return Columns(*(np.concatenate([empty, *column]) for column in columns))

@@ -1,0 +1,291 @@
+"""Whole models run by stock TFLM: natively, or under the tool with a window for each
+operator's call."""
+
+from __future__ import annotations
+
+import lzma
+import pickle
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from diagmem.base.errors import DiagmemError
+from diagmem.base.filetypes import FileType, refuse_other
+from diagmem.record.recorder import record
+from diagmem.record.request import Recorded, Request
+from diagmem.tflite.graph import PLANNED_ONLINE, Model
+from diagmem.tflm.inputs import generator
+from diagmem.tflm.processes import (
+    child_command,
+    how_ended,
+    kernels_name,
+    printed,
+    read_records,
+    run_natively,
+    runtime_file,
+)
+from diagmem.tflm.requests import client_library
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diagmem.tflite.elements import ModelTensor
+
+NATIVE_SECONDS = 3600.0
+SPARE_BYTES = 32 << 20
+BYTES_PER_OPERATOR = 8 << 10
+"""For what the interpreter keeps of each, with room."""
+
+Array = npt.NDArray[Any]
+Inputs = Sequence[Array]
+"""One array for each of a model's inputs."""
+
+NAMES_LISTED = 20
+"""Of arrays in a file, where the right one is not there."""
+
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError),
+    *(BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What zipfile and numpy raise for archives that are damaged, encrypted or odd."""
+
+_ROLES = {"input": 0, "output": 1, "weights": 2, "scratch": 3}
+"""`DiagmemRole` in diagmem.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """Bytes of the arena that TFLM says it uses: head for tensors and scratch, tail
+    for what the interpreter keeps."""
+
+    total_bytes: int
+    head_bytes: int
+    tail_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRun:
+    """One inference: the outputs as they were in memory, and the time it took."""
+
+    outputs: tuple[bytes, ...]
+    seconds: float
+    call_seconds: tuple[float, ...]
+    """Of each operator; empty where its calls were not told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOutcome:
+    """``refused`` says why there are not as many runs as inputs; empty if there are."""
+
+    arena: Arena | None
+    runs: tuple[NetworkRun, ...]
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A buffer of an operator's call: where it lies, from the start of the arena or
+    of the model."""
+
+    name: str
+    role: str
+    where: str
+    offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator by the name that TFLM calls it, and what it works on."""
+
+    name: str
+    places: tuple[Place, ...]
+
+
+def random_inputs(model: Model, seed: int) -> list[Array]:
+    """Floats from -1 to 1, 8-bit integers over their whole range, others small."""
+    return [_random(model.tensors[index], seed) for index in model.inputs]
+
+
+def _random(tensor: ModelTensor, seed: int) -> Array:
+    random = generator(f"{tensor.index}", seed)
+    if tensor.dtype.startswith("float"):
+        return random.uniform(-1, 1, tensor.shape).astype(tensor.dtype)
+    if tensor.dtype == "bool":
+        return random.integers(0, 2, tensor.shape).astype(np.bool_)
+    if tensor.dtype not in ("int8", "uint8", "int16", "int32", "int64"):
+        raise DiagmemError(f"input {tensor.name!r} is {tensor.dtype}: give its values by --inputs")
+    limits = np.iinfo(tensor.dtype)
+    low, high = (limits.min, limits.max + 1) if limits.bits <= 16 else (0, 2)
+    return random.integers(low, high, tensor.shape).astype(tensor.dtype)
+
+
+def read_inputs(model: Model, path: Path) -> list[Array]:
+    """Values from an ``.npz`` file: an array for each input, by its tensor's name.
+
+    Raises
+    ------
+    DiagmemError
+        The file cannot be read, or an array is missing or of another shape or type.
+    """
+    refuse_other(path, FileType.ARRAYS)
+    try:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DiagmemError(f"{path}: is one array without a name, expected an .npz file")
+            return [_read_input(file, path, model.tensors[index]) for index in model.inputs]
+    except _UNREADABLE as error:
+        raise DiagmemError(f"{path}: cannot be read as .npz: {error}") from None
+
+
+def _read_input(file: np.lib.npyio.NpzFile, path: Path, tensor: ModelTensor) -> Array:
+    """One array; its header is looked at before it is loaded, as it may claim any size."""
+    if tensor.name not in file.files:
+        names = ", ".join(file.files[:NAMES_LISTED]) or "none"
+        raise DiagmemError(f"{path}: found {names}, expected an array {tensor.name!r}")
+    assert file.zip is not None
+    member = f"{tensor.name}.npy"
+    with file.zip.open(member if member in file.zip.namelist() else tensor.name) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0
+        shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(
+            stream
+        )
+    if shape != tensor.shape or dtype.name != tensor.dtype:
+        raise DiagmemError(
+            f"{path}: {tensor.name!r} is {dtype.name} {shape},"
+            f" expected {tensor.dtype} {tensor.shape}"
+        )
+    array: Array = file[tensor.name]
+    return array
+
+
+def run_network(
+    model: Model,
+    inputs: Sequence[Inputs],
+    *,
+    calls: Sequence[Call] = (),
+    timeout_seconds: float = NATIVE_SECONDS,
+) -> NetworkOutcome:
+    """Run a model natively in one interpreter, once for each set of inputs.
+
+    With ``calls`` each operator's time is taken.  A model that TFLM refuses, or that takes
+    the process down, is an outcome like any other.
+
+    Raises
+    ------
+    DiagmemError
+        tflite-micro is not there.
+    """
+    with network_job(model, inputs, calls) as (command, results):
+        how = run_natively(command, timeout_seconds)
+        return _outcome(results, how, len(inputs))
+
+
+def trace_network(
+    model: Model, inputs: Inputs, calls: Sequence[Call], output: Path, *, progress: bool = False
+) -> tuple[Recorded, NetworkOutcome]:
+    """Run a planned model once under the tool: a summary with a window for each call.
+
+    Raises
+    ------
+    DiagmemError
+        tflite-micro or the tool is not there, or no operator was reached.
+    """
+    with network_job(model, [inputs], calls) as (command, results):
+        request = Request(command=command, mode="summary", about={"kernels": kernels_name()})
+        try:
+            recorded = record(request, output, progress=progress)
+        except DiagmemError as error:
+            said = _refusal(read_records(results))
+            raise DiagmemError(f"TFLM under Valgrind: {said}" if said else str(error)) from None
+        return recorded, _outcome(results, how_ended(recorded.exit_code), 1)
+
+
+@contextmanager
+def network_job(
+    model: Model,
+    inputs: Sequence[Inputs],
+    calls: Sequence[Call],
+    child: str = "network",
+    more: Mapping[str, Any] | None = None,
+) -> Iterator[tuple[list[str], Path]]:
+    """The command that runs the model in a child process, and where its results will be.
+
+    ``more`` goes into the job; the child ``network`` needs no more.
+    """
+    if more is None:
+        more = {"profiler": str(client_library("profiler")) if calls else ""}
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        job, results = Path(directory, "job"), Path(directory, "results")
+        path = Path(model.path)
+        if not path.is_file():
+            path = Path(directory, "model.tflite")
+            path.write_bytes(model.data)
+        with job.open("wb") as file:
+            pickle.dump({**_job(model, path, inputs, calls), **more}, file)
+        yield child_command(child, job, results), results
+
+
+def _job(
+    model: Model, path: Path, inputs: Sequence[Inputs], calls: Sequence[Call]
+) -> dict[str, Any]:
+    held = sum(tensor.size_bytes for tensor in model.activations)
+    offsets = {i: at for i, at in enumerate(model.plan or ()) if at != PLANNED_ONLINE}
+    return {
+        "runtime": str(runtime_file()),
+        "model": str(path.resolve()),
+        "arena_bytes": held + SPARE_BYTES + BYTES_PER_OPERATOR * len(model.operators),
+        "offsets": offsets,
+        "inputs": list(model.inputs),
+        "outputs": list(model.outputs),
+        "runs": [[np.ascontiguousarray(array) for array in arrays] for arrays in inputs],
+        "calls": [
+            (
+                call.name,
+                [(p.name, _ROLES[p.role], p.where, p.offset, p.size_bytes) for p in call.places],
+            )
+            for call in calls
+        ],
+    }
+
+
+def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
+    arena, records, refused = run_records(results, how, expected)
+    runs = tuple(
+        NetworkRun(tuple(r["outputs"]), r["seconds"], tuple(r.get("call_seconds", ())))
+        for r in records
+    )
+    return NetworkOutcome(arena, runs, refused)
+
+
+def run_records(
+    results: Path, how: str, expected: int
+) -> tuple[Arena | None, list[dict[str, Any]], str]:
+    """What a child has written: the arena, a record of each run, and why there are not as
+    many as expected; empty if there are."""
+    records = read_records(results)[1:]
+    refused = _refusal(records)
+    done = [record for record in records if not record["refused"]]
+    if not refused and len(done) <= expected:
+        refused = "; ".join(text for text in (how, printed(results)) if text) or "no reason given"
+    return _arena(done[0]) if done else None, done[1:], refused
+
+
+def _refusal(records: Sequence[Mapping[str, Any]]) -> str:
+    """Why TFLM would not; empty where it did not say."""
+    said = (record["refused"] for record in records if record.get("refused"))
+    return next((" ".join(text.split())[:400] for text in said), "")
+
+
+def _arena(said: Mapping[str, int]) -> Arena:
+    return Arena(*(said[f"arena_{part}_bytes"] for part in ("total", "head", "tail")))

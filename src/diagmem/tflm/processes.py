@@ -1,0 +1,89 @@
+"""The parent's side of the processes in which TFLM runs."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from diagmem.base.children import bound
+from diagmem.base.errors import DiagmemError
+from diagmem.base.installing import package_command
+
+PACKAGE = "tflite-micro"
+TIMEOUT_SECONDS = 600.0
+
+
+def kernels_name() -> str:
+    """Which kernels these are: the wheel and its version."""
+    runtime_file()
+    return f"{PACKAGE} {version(PACKAGE)}"
+
+
+@cache
+def runtime_file() -> Path:
+    """The wheel's extension module; found without importing what is around it.
+
+    Raises
+    ------
+    DiagmemError
+        The wheel is not installed.
+    """
+    found = find_spec("tflite_micro")
+    if found is None or found.origin is None:
+        raise DiagmemError(f"tflite-micro is not installed: {package_command('tflite-micro')}")
+    return Path(found.origin).parent / "python" / "tflite_micro" / "_runtime.so"
+
+
+def child_command(name: str, *files: Path) -> list[str]:
+    """The command that runs a module of `diagmem.tflm.child`."""
+    # -P: the current folder would hide modules of the same names.
+    module = f"diagmem.tflm.child.{name}"
+    return [sys.executable, "-P", "-m", module, *map(str, files)]
+
+
+def run_natively(command: Sequence[str], timeout_seconds: float) -> str:
+    """Run it to its end; how that was, empty if as it should be."""
+    try:
+        done = subprocess.run(
+            bound(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"took more than {timeout_seconds:g} s"
+    return how_ended(done.returncode)
+
+
+def how_ended(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"stopped by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}" if exit_code else ""
+
+
+def read_records(results: Path) -> list[dict[str, Any]]:
+    """All records that a file of results holds whole."""
+    records: list[dict[str, Any]] = []
+    if results.is_file():
+        with results.open("rb") as file, suppress(EOFError, pickle.UnpicklingError):
+            while True:
+                records.append(pickle.load(file))
+    return records
+
+
+def printed(results: Path) -> str:
+    """What TFLM printed last."""
+    log = results.with_name(results.name + ".log")
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return " ".join(text.split())[:300]
