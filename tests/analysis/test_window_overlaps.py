@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagmem import windows as windows_module
+from diagmem.analysis import window_overlaps
 from diagmem.analysis.liveness import BufferLiveness
 from diagmem.analysis.overlap import ONLY_IN_PLACE
 from diagmem.analysis.trace import open_trace
@@ -59,8 +59,8 @@ def test_small_buffers_in_runs_answer_the_same(
     path = big(tmp_path / "small.dmt", 5000, 700)
     with open_trace(path) as trace:
         dense = trace.overlaps(isolated=False)
-        monkeypatch.setattr(windows_module, "SPARSE_CELLS", 0)
-        monkeypatch.setattr(windows_module, "CELLS_PER_EVENT", 1)
+        monkeypatch.setattr(window_overlaps, "SPARSE_CELLS", 0)
+        monkeypatch.setattr(window_overlaps, "CELLS_PER_EVENT", 1)
         assert trace.overlaps(isolated=False) == dense
 
 
@@ -184,7 +184,7 @@ def test_many_pairs_share_the_time_for_isolated_displacements(
     path = alike(tmp_path / "t.dmt", 8)
     with open_trace(path) as trace:
         assert not any(ONLY_IN_PLACE in p.notes for w in trace.overlaps() for p in w.pairs)
-        monkeypatch.setattr(windows_module, "ISOLATED_TOGETHER", 8 * 1000)
+        monkeypatch.setattr(window_overlaps, "ISOLATED_TOGETHER", 8 * 1000)
         (backwards,) = trace.overlaps(7)
         assert ONLY_IN_PLACE not in backwards.pairs[0].notes
         together = trace.overlaps()[7].pairs[0]

@@ -163,8 +163,11 @@ def test_cache_sees_headers_flags_and_code(written: Writer, tmp_path: Path) -> N
     assert build(kernel).identity != first.identity
 
 
-def test_builds_in_parallel(written: Writer) -> None:
+def test_builds_in_parallel(
+    written: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kernel = written(COPY_TOML, copy_c=COPY_C + "/* in parallel */ int parallel;\n")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with ThreadPoolExecutor(4) as pool:
         built = list(pool.map(lambda _: build(kernel), range(8)))
     assert len(set(built)) == 1

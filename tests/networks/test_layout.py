@@ -24,7 +24,7 @@ from tests.tools import need_package
 
 CALLS = [Call(name, ()) for name in ("DEPTHWISE_CONV_2D", "ADD", "SOFTMAX")]
 CHILDREN = ("network", "compared")
-GRAPH = "from diagmem.tflm.child import graph"
+GRAPH = "from diagmem.tflm.child import profiler"
 OFFSETS = {0: 0, 3: 432, 4: 688, 5: 944}
 
 
@@ -66,12 +66,12 @@ def test_as_it_is_it_runs(child: str, planned: Model) -> None:
 @pytest.mark.parametrize("child", CHILDREN)
 @pytest.mark.parametrize("word", [0, 4, 6, 8, 11])
 def test_a_profiler_that_lies_elsewhere(word: int, child: str, planned: Model) -> None:
-    said = refusal(planned, f"{GRAPH}\ngraph._PROFILER_WORD = {word}", child=child)
+    said = refusal(planned, f"{GRAPH}\nprofiler._PROFILER_WORD = {word}", child=child)
     assert "laid out anew" in said or "TFLM called 0 operators" in said or "stopped by" in said
 
 
 def test_a_graph_that_cannot_be_found(planned: Model) -> None:
-    assert "cannot be found" in refusal(planned, f"{GRAPH}\ngraph._WRAPPER_WORDS = 1")
+    assert "cannot be found" in refusal(planned, f"{GRAPH}\nprofiler._WRAPPER_WORDS = 1")
 
 
 def test_an_arena_that_lies_elsewhere(planned: Model) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, example, find, given
 from hypothesis import strategies as st
 
-from diagmem import conflicts, ranges
-from diagmem import liveness as liveness_module
-from diagmem import overlap as overlap_module
+from diagmem.analysis import conflicts, tick_ranges
+from diagmem.analysis import liveness as liveness_module
+from diagmem.analysis import overlap as overlap_module
 from diagmem.analysis.liveness import (
     BEFORE,
     NEVER_FIRST,
@@ -98,7 +98,7 @@ def test_buffers_of_many_pieces_give_the_same(case: Case, piece_cells: int) -> N
 def test_runs_of_cells_give_the_same(case: Case, sparse: tuple[bool, bool], waiting: int) -> None:
     """Buffers of which little is touched; `WAITING_RANGES` is far above an oracle's sizes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranges, "WAITING_RANGES", waiting)
+        patch.setattr(tick_ranges, "WAITING_RANGES", waiting)
         for cell_in, cell_out in cell_pairs(case):
             dense = from_summary(case, cell_in, cell_out)
             assert from_summary(case, cell_in, cell_out, sparse=sparse) == dense
@@ -113,7 +113,7 @@ def test_accesses_to_many_cells_are_kept_as_ranges(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(liveness_module, "LONG_CELLS", long)
         patch.setattr(liveness_module, "CELLS_AT_ONCE", long + 1)
-        patch.setattr(ranges, "WAITING_RANGES", waiting)
+        patch.setattr(tick_ranges, "WAITING_RANGES", waiting)
         assert [from_events(case, cuts=at), from_summary(case)] == whole
 
 
