@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.base.progress import Progress
 from diagmem.check.judge import SEEDS, Finding
-from diagmem.check.kernel_set import Outcome, Placed, Run
+from diagmem.check.kernel_set import Outcome, Run
 from diagmem.check.results import Count, count
 from diagmem.check.sets import kernel_set
 from diagmem.check.sweep import check
@@ -150,7 +151,7 @@ def holding(findings: Sequence[Finding]) -> list[bool]:
         starts.append(len(runs))
         for seed in range(one.seed, one.seed + SEEDS):
             runs.append(Run(layer, seed))
-            runs += [Run(layer, seed, Placed(one.input, one.output, at)) for at in places]
+            runs += [Run(layer, seed, Placement(one.input, one.output, at)) for at in places]
     outcomes = kernel_set(findings[0].kernels).run(runs)
     ends = [*starts[1:], len(runs)]
     return [_all_right(runs[s:e], outcomes[s:e]) for s, e in zip(starts, ends, strict=True)]
@@ -159,7 +160,7 @@ def holding(findings: Sequence[Finding]) -> list[bool]:
 def _all_right(runs: Sequence[Run], outcomes: Sequence[Outcome]) -> bool:
     right: Outcome | None = None
     for run, seen in zip(runs, outcomes, strict=True):
-        if run.placed is None:
+        if run.placement is None:
             right = seen
         elif right is None or seen.stopped or right.stopped or not _equal(right, seen):
             return False

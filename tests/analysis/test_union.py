@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import diagmem
 from diagmem.analysis.liveness import LivenessFold
 from diagmem.analysis.overlap import Overlap, find_overlap
-from diagmem.analysis.union import Source, is_safe, merge
+from diagmem.analysis.union import Source, merge
 from diagmem.analysis.window_overlaps import WindowOverlaps
 from diagmem.cli.main import main
 from diagmem.trace.compose import SyntheticWindow, compose
@@ -80,12 +80,8 @@ def test_the_union_is_what_all_find_safe(kernel: tuple[int, int, list[list[Step]
     windows = [(Source("t", i), WindowOverlaps(i, "f", 0, (pair,))) for i, pair in enumerate(pairs)]
     (union,) = merge(windows)
     for displacement in range(-n_in, n_out + 1):
-        safe = (
-            displacement >= union.min_displacement_bytes
-            or displacement <= -union.mirror_displacement_bytes
-            or displacement in union.isolated_safe_displacements
-        )
-        assert safe == all(is_safe(pair, displacement) for pair in pairs)
+        safe = union.holds(displacement)
+        assert safe == all(pair.holds(displacement) for pair in pairs)
         assert safe == all(really_safe(steps, n_in, n_out, displacement) for steps in runs)
     assert union.differ == (len({p.min_displacement_bytes for p in pairs}) > 1)
     assert {s.window for s in union.decided_by} == {

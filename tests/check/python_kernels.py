@@ -14,7 +14,8 @@ from itertools import product
 import numpy as np
 
 from diagmem.analysis.overlap import Overlap
-from diagmem.check.kernel_set import Outcome, Placed, Run, Traced
+from diagmem.analysis.safe import Placement
+from diagmem.check.kernel_set import Outcome, Run, Traced
 from diagmem.ops import find_operator
 from diagmem.ops.answer import by_loop_nest
 from diagmem.ops.layer import Layer
@@ -86,7 +87,7 @@ class Memory:
 def execute(run: Run) -> Outcome:
     layer = run.layer
     tensors = (*layer.inputs, *layer.outputs)
-    start = layout(layer, run.placed)
+    start = layout(layer, run.placement)
     room = max(start[t.name] + t.size_bytes for t in tensors)
     memory = Memory(bytearray(room), start, {t.name: t.element_bytes for t in tensors})
     inputs = random.Random(run.seed)
@@ -94,7 +95,7 @@ def execute(run: Run) -> Outcome:
         begin = start[tensor.name]
         memory.cells[begin : begin + tensor.size_bytes] = inputs.randbytes(tensor.size_bytes)
     memory.run(nest_of(layer), {})
-    covered = run.placed.input if run.placed else ""
+    covered = run.placement.input if run.placement else ""
     return Outcome(
         {
             t.name: np.frombuffer(
@@ -106,7 +107,7 @@ def execute(run: Run) -> Outcome:
     )
 
 
-def layout(layer: Layer, placed: Placed | None) -> dict[str, int]:
+def layout(layer: Layer, placed: Placement | None) -> dict[str, int]:
     """Where each tensor begins: one behind the other, but for the pair that is placed."""
     start: dict[str, int] = {}
     end = 0

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from diagmem.analysis.overlap import Overlap
+from diagmem.analysis.safe import Placement
 from diagmem.check import judge as judge_module
 from diagmem.check.judge import Finding, Question, draw_questions, judge
-from diagmem.check.kernel_set import Placed, Run, Traced
+from diagmem.check.kernel_set import Run, Traced
 from diagmem.check.results import count
 from diagmem.check.sets import kernel_set
 from diagmem.ops import OPERATORS, find_operator
@@ -120,7 +121,7 @@ def test_kernels_that_are_not_there_or_stop() -> None:
 
 
 def test_a_run_that_stops_overlapped_is_wrong() -> None:
-    kernels = PythonKernels(stops=lambda run: "stopped by SIGSEGV" if run.placed else "")
+    kernels = PythonKernels(stops=lambda run: "stopped by SIGSEGV" if run.placement else "")
     layer = find_operator("RELU").of({"input": (3, 5)})
     [(_, found)] = judge(kernels, [Question(layer, 1)])
     assert not found.overlapped_equal
@@ -146,7 +147,7 @@ def test_all_pairs_are_run() -> None:
     found = [one for _, one in judge(PythonKernels(), [Question(layer, 1)])]
     assert [one.input for one in found] == ["input1", "input2"]
     apart = execute(Run(layer, 1))
-    placed = Run(layer, 1, Placed("input1", "output", found[0].displacement))
+    placed = Run(layer, 1, Placement("input1", "output", found[0].displacement))
     assert set(execute(placed).tensors) == {"input2", "output"}
     assert set(apart.tensors) == {"input1", "input2", "output"}
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diagmem.analysis.safe import Placement
 from diagmem.analysis.trace import open_trace
 from diagmem.base.errors import DiagmemError
 from diagmem.kernels.build import build
-from diagmem.kernels.cases import GUARD_BYTES, Case, Placement, layout, read_results, region_before
+from diagmem.kernels.cases import GUARD_BYTES, Case, layout, read_results, region_before
 from diagmem.kernels.description import with_parameters
 from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.native import RESULTS_FILE, KernelStoppedError, driver_command, run_native

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from diagmem.analysis.liveness import BufferLiveness, LivenessFold
 from diagmem.networks.measured import FRONTIER_SAMPLES
-from diagmem.networks.operator_calls import most_needed, needed_from, written_by
+from diagmem.networks.operator_calls import highest_written, lowest_needed, most_needed
 from diagmem.trace.window import Accesses
 
 Step = tuple[int, int, bool]
@@ -48,9 +48,9 @@ def sampled(events: int) -> list[Fraction]:
 
 
 @given(steps(), st.sampled_from((1, 4, 8)), st.integers(0, 50))
-def test_written_by(done: list[Step], cell_bytes: int, more: int) -> None:
+def test_highest_written(done: list[Step], cell_bytes: int, more: int) -> None:
     events = len(done) + more
-    found = written_by(liveness(done, 2, cell_bytes), events)
+    found = highest_written(liveness(done, 2, cell_bytes), events)
     for time, end in zip(sampled(events), found, strict=True):
         before = [cell for tick, (b, cell, _) in enumerate(done) if b == 2 and tick < time]
         assert end == (max(before) + 1 if before else 0) * cell_bytes
@@ -59,7 +59,7 @@ def test_written_by(done: list[Step], cell_bytes: int, more: int) -> None:
 @given(steps(), st.sampled_from((1, 4, 8)), st.integers(0, 50))
 def test_needed_from(done: list[Step], cell_bytes: int, more: int) -> None:
     events = len(done) + more
-    found = needed_from(liveness(done, 1, cell_bytes), events)
+    found = lowest_needed(liveness(done, 1, cell_bytes), events)
     for time, start in zip(sampled(events), found, strict=True):
         later = [cell for tick, (b, cell, _) in enumerate(done) if b == 1 and tick >= time]
         assert start == min(later, default=CELLS[1]) * cell_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -133,10 +134,7 @@ def test_the_script_shows_a_difference(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def too_small(layer: Layer, nest: Nest) -> list[Exact]:
-        return [
-            Exact(one.input, one.output, one.input_bytes, one.output_bytes, 0, None)
-            for one in exact(layer, nest)
-        ]
+        return [replace(one, min_displacement_bytes=0) for one in exact(layer, nest)]
 
     monkeypatch.setattr(check_formulas, "exact", too_small)
     assert run_script(monkeypatch, "--cases", "10", "--jobs", "1") == 1

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from diagmem.analysis.safe import Placement
 from diagmem.analysis.trace import open_trace
 from diagmem.ops import find_operator
 from diagmem.ops.answer import answer
@@ -131,7 +132,8 @@ def test_overlapped_at_d_and_below(dtype: str) -> None:
         assert needed > cell
         apart = TflmCase(layer, seed=1)
         cases += [apart] + [
-            replace(apart, displacement=("input", "output", at)) for at in (needed, needed - cell)
+            replace(apart, placement=Placement("input", "output", at))
+            for at in (needed, needed - cell)
         ]
     outcomes = run_layers(cases)
     for number in range(0, len(cases), 3):
@@ -152,8 +154,8 @@ def test_a_refusal_is_an_outcome() -> None:
     explicit = find_operator("CONV_2D").of(
         {"input": (1, 5, 4, 2), "filter": (2, 2), "padding": (1, 0, 1, 0), "output_channels": 2}
     )
-    odd = TflmCase(RELU, displacement=("input", "output", 3))
-    unknown = TflmCase(RELU, displacement=("inptu", "output", 4))
+    odd = TflmCase(RELU, placement=Placement("input", "output", 3))
+    unknown = TflmCase(RELU, placement=Placement("inptu", "output", 4))
     cases = [TflmCase(RELU), TflmCase(explicit), odd, unknown, TflmCase(DEPTHWISE)]
     outcomes = run_layers(cases)
     assert [bool(one.refused) for one in outcomes] == [False, True, True, True, False]

@@ -1,11 +1,9 @@
 """How far a kernel's output may lie over its input.
 
-``displacement`` is address(input) - address(output): input byte r and output
-byte w share a memory cell when w = displacement + r.  A displacement is safe
-when in every shared cell no store falls into the life of the other byte's
-value.  An output byte whose value from before is needed (an accumulator, or a byte
-that is never written) shares with no input byte at all: whoever filled the input
-would have overwritten it.
+A displacement (`diagmem.analysis.safe`) is safe when in every shared cell no store falls
+into the life of the other byte's value.  An output byte whose value from before is needed
+(an accumulator, or a byte that is never written) shares with no input byte at all: whoever
+filled the input would have overwritten it.
 
 The minimum displacement D is the smallest one >= 0 from which every larger one
 is safe; the safe overlap is O_s = clamp(output_bytes - D, 0, input_bytes), the
@@ -14,7 +12,9 @@ O_s of Blacker, Bridges and Hadfield (arXiv 2010.01668).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from diagmem.analysis.conflicts import (
     shift_is_safe,
 )
 from diagmem.analysis.liveness import BEFORE, BufferLiveness, Lives
+from diagmem.analysis.safe import Safe
 from diagmem.trace.window import Int64Array
 
 ISOLATED_WORK = 1 << 26
@@ -57,60 +58,28 @@ class Limit:
     output_offset: int
     output_tick: int
 
-
-class Figures:
-    """What follows from the sizes of two buffers and their D."""
-
-    __slots__ = ()
-
-    input_bytes: int
-    output_bytes: int
-    min_displacement_bytes: int
-    input: str
-    output: str
-
-    @property
-    def by_construction(self) -> bool:
-        """Input and output are one buffer: in place, and nowhere else."""
-        return self.input == self.output
-
-    @property
-    def safe_overlap_bytes(self) -> int:
-        """O_s = clamp(output_bytes - D, 0, input_bytes)."""
-        return min(max(self.output_bytes - self.min_displacement_bytes, 0), self.input_bytes)
-
-    def aligned_displacement_bytes(self, align: int) -> int:
-        """D rounded up to a multiple of ``align`` bytes."""
-        return -(-self.min_displacement_bytes // align) * align
-
-    def aligned_overlap_bytes(self, align: int) -> int:
-        """What the two share at the aligned D."""
-        left = self.output_bytes - self.aligned_displacement_bytes(align)
-        return min(max(left, 0), self.input_bytes)
+    def as_json(self) -> dict[str, int]:
+        return {
+            "input_offset_bytes": self.input_offset,
+            "input_tick": self.input_tick,
+            "output_offset_bytes": self.output_offset,
+            "output_tick": self.output_tick,
+        }
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap(Figures):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap(Safe):
     """What a window says about one input and one output, in bytes.
 
-    ``exact`` is False where only a safe bound could be had; `notes` say why.
-    Every displacement <= -``mirror_displacement_bytes`` (the input below the
-    output) is safe too; ``isolated_safe_displacements`` are those between
-    that are.  ``refused`` says why there is no answer at all: the figures are then
-    those of buffers apart; empty where there is one.
+    ``exact`` is False where only a safe bound could be had; `notes` say why.  ``refused``
+    says why there is no answer at all: the figures are then those of buffers apart; empty
+    where there is one.
     """
 
-    input: str
-    output: str
-    input_bytes: int
-    output_bytes: int
-    min_displacement_bytes: int
-    mirror_displacement_bytes: int
     exact: bool
     cell_bytes: int
-    isolated_safe_displacements: tuple[int, ...] = ()
     limit: Limit | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     refused: str = ""
 
     @property
@@ -130,18 +99,7 @@ def needed_from(output: BufferLiveness) -> Int64Array:
     return needed
 
 
-def _isolated(
-    needed_until: Side, from_tick: Side, mirror_cells: int, cells: int, work: int
-) -> tuple[list[int], bool]:
-    """Safe shifts strictly between -mirror and D, and whether all were tried."""
-    shifts = range(-mirror_cells + 1, cells)
-    each = min(needed_until.cells, from_tick.cells) + SHIFT_WORK
-    everything = len(shifts) * each <= min(work, ISOLATED_WORK)
-    tried = shifts if everything else [s for s in (0,) if s in shifts]
-    return [s for s in tried if shift_is_safe(s, needed_until, from_tick)], everything
-
-
-def is_safe(input_: BufferLiveness, output: BufferLiveness, displacement_bytes: int) -> bool:
+def is_safe_at(input_: BufferLiveness, output: BufferLiveness, displacement_bytes: int) -> bool:
     """Is one displacement free of conflicts, for a kernel that never stores to
     its input?  Any number of bytes, between cells too."""
     cell = min(input_.cell_bytes, output.cell_bytes)
@@ -176,68 +134,100 @@ def find_overlap(
     cell = min(input_.cell_bytes, output.cell_bytes)
     fine_input, fine_output = input_.refined(cell), output.refined(cell)
     writes_input = bool(fine_input.stored.any())
-    general = writes_input and input_lives is not None and output_lives is not None
-    from_tick = Side.of(needed_from(fine_output), fine_output)
     until = fine_input.last_access if writes_input else fine_input.last_load
-    needed_until = Side.of(until, fine_input)
-    n_in, n_out = needed_until.cells, from_tick.cells
-
-    if general:
-        assert input_lives is not None
-        assert output_lives is not None
-        up = largest_general(input_lives, output_lives)
-        down = largest_general(flipped(input_lives, n_in), flipped(output_lives, n_out))
+    pair = _Pair(Side.of(until, fine_input), Side.of(needed_from(fine_output), fine_output))
+    exact = not writes_input
+    remarks = list(notes)
+    if writes_input and input_lives is not None and output_lives is not None:
+        exact = True
+        shifts = pair.by_lives(input_lives, output_lives)
     else:
-        up = largest_ordinary(needed_until, from_tick)
-        down = largest_ordinary(needed_until.flipped(), from_tick.flipped())
-
-    d_cells = max(0, up.difference + 1) if up else 0
-    mirror_cells = max(0, down.difference - (n_out - n_in) + 1) if down else 0
-    said = list(notes)
-    if general:
-        assert input_lives is not None
-        assert output_lives is not None
-        in_place = -mirror_cells < 0 < d_cells and safe_general(0, input_lives, output_lives)
-        found, complete = ([0] if in_place else []), False
-    elif isolated:
-        found, complete = _isolated(needed_until, from_tick, mirror_cells, d_cells, isolated_work)
-    else:
-        found, complete = [], True
-    if not complete and d_cells + mirror_cells > 1:
-        said.append(ONLY_IN_PLACE)
-    if len(found) > ISOLATED_LISTED:
-        said.append(f"{len(found)} isolated safe displacements, the first are listed")
-    exact = general or not writes_input
+        shifts = pair.by_ticks(isolated_work if isolated else None)
+    if not shifts.complete:
+        remarks.append(ONLY_IN_PLACE)
+    if len(shifts.isolated) > ISOLATED_LISTED:
+        count = len(shifts.isolated)
+        remarks.append(f"{count} isolated safe displacements, the first are listed")
     if not exact:
-        said.append(
+        remarks.append(
             "conservative: the kernel stores to its input; the input counts as needed up to"
             " its last access"
         )
-    said += _remarks(fine_output, cell)
     return Overlap(
         input=input_.name,
         output=output.name,
         input_bytes=input_.size_bytes,
         output_bytes=output.size_bytes,
-        min_displacement_bytes=min(d_cells * cell, output.size_bytes),
-        mirror_displacement_bytes=min(mirror_cells * cell, input_.size_bytes),
+        min_displacement_bytes=min(shifts.smallest * cell, output.size_bytes),
+        mirror_displacement_bytes=min(shifts.mirror * cell, input_.size_bytes),
+        isolated_safe_displacements=tuple(s * cell for s in shifts.isolated[:ISOLATED_LISTED]),
         exact=exact,
         cell_bytes=cell,
-        isolated_safe_displacements=tuple(s * cell for s in found[:ISOLATED_LISTED]),
-        limit=_limit(up, cell, needed_until, from_tick),
-        notes=tuple(said),
+        limit=pair.limit(shifts.conflict, cell),
+        notes=(*remarks, *_remarks(fine_output, cell)),
     )
 
 
-def _limit(up: Largest | None, cell: int, needed_until: Side, from_tick: Side) -> Limit | None:
-    if up is None or up.difference < 0:
-        return None
-    return Limit(
-        input_offset=up.input_cell * cell,
-        input_tick=int(needed_until.at(np.array(up.input_cell))),
-        output_offset=up.output_cell * cell,
-        output_tick=int(from_tick.at(np.array(up.output_cell))),
-    )
+@dataclass(frozen=True, slots=True)
+class _Shifts:
+    """The safe displacements in cells: from ``smallest`` up, from -``mirror`` down, and
+    ``isolated`` ones between, which are ``complete`` or in place alone.  ``conflict`` is
+    what keeps ``smallest`` from being less."""
+
+    smallest: int
+    mirror: int
+    conflict: Largest | None
+    isolated: Sequence[int] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """An input and an output in cells of one size; `Limit` names the ticks."""
+
+    needed_until: Side
+    from_tick: Side
+
+    def by_ticks(self, work: int | None) -> _Shifts:
+        """For a kernel that never stores to its input: first stores against last loads.
+        ``work`` bounds the search for isolated ones; None: none are looked for."""
+        up = largest_ordinary(self.needed_until, self.from_tick)
+        down = largest_ordinary(self.needed_until.flipped(), self.from_tick.flipped())
+        bounds = self._bounds(up, down)
+        if work is None:
+            return bounds
+        shifts = range(-bounds.mirror + 1, bounds.smallest)
+        each = min(self.needed_until.cells, self.from_tick.cells) + SHIFT_WORK
+        complete = len(shifts) * each <= min(work, ISOLATED_WORK)
+        tried = shifts if complete else [s for s in (0,) if s in shifts]
+        safe = [s for s in tried if shift_is_safe(s, self.needed_until, self.from_tick)]
+        return replace(bounds, isolated=safe, complete=complete or len(shifts) == 0)
+
+    def by_lives(self, inputs: Lives, outputs: Lives) -> _Shifts:
+        """For any kernel: all lives of both."""
+        n_in, n_out = self.needed_until.cells, self.from_tick.cells
+        up = largest_general(inputs, outputs)
+        down = largest_general(flipped(inputs, n_in), flipped(outputs, n_out))
+        bounds = self._bounds(up, down)
+        between = range(-bounds.mirror + 1, bounds.smallest)
+        in_place = [s for s in (0,) if s in between and safe_general(s, inputs, outputs)]
+        return replace(bounds, isolated=in_place, complete=len(between) == 0)
+
+    def _bounds(self, up: Largest | None, down: Largest | None) -> _Shifts:
+        longer = self.from_tick.cells - self.needed_until.cells
+        smallest = max(0, up.difference + 1) if up else 0
+        mirror = max(0, down.difference - longer + 1) if down else 0
+        return _Shifts(smallest, mirror, up)
+
+    def limit(self, conflict: Largest | None, cell: int) -> Limit | None:
+        if conflict is None or conflict.difference < 0:
+            return None
+        return Limit(
+            input_offset=conflict.input_cell * cell,
+            input_tick=int(self.needed_until.at(np.array(conflict.input_cell))),
+            output_offset=conflict.output_cell * cell,
+            output_tick=int(self.from_tick.at(np.array(conflict.output_cell))),
+        )
 
 
 def _remarks(output: BufferLiveness, cell: int) -> list[str]:
@@ -261,22 +251,23 @@ def _remarks(output: BufferLiveness, cell: int) -> list[str]:
 def in_place(buffer: BufferLiveness) -> Overlap:
     """A buffer that is input and output: it lies where it lies, and there is no other
     displacement."""
-    return Overlap(
-        input=buffer.name,
-        output=buffer.name,
-        input_bytes=buffer.size_bytes,
-        output_bytes=buffer.size_bytes,
-        min_displacement_bytes=buffer.size_bytes,
-        mirror_displacement_bytes=buffer.size_bytes,
+    return _nowhere_else(
+        buffer,
+        buffer,
+        isolated_safe_displacements=(0,),
         exact=True,
         cell_bytes=buffer.cell_bytes,
-        isolated_safe_displacements=(0,),
         notes=(IN_PLACE,),
     )
 
 
 def apart(input_: BufferLiveness, output: BufferLiveness, why: str) -> Overlap:
     """No overlap at all, because nothing can be concluded; ``why`` is `Overlap.refused`."""
+    return _nowhere_else(input_, output, exact=False, cell_bytes=1, notes=(why,), refused=why)
+
+
+def _nowhere_else(input_: BufferLiveness, output: BufferLiveness, **others: Any) -> Overlap:
+    """The two share no byte but as ``others`` have it."""
     return Overlap(
         input=input_.name,
         output=output.name,
@@ -284,8 +275,5 @@ def apart(input_: BufferLiveness, output: BufferLiveness, why: str) -> Overlap:
         output_bytes=output.size_bytes,
         min_displacement_bytes=output.size_bytes,
         mirror_displacement_bytes=input_.size_bytes,
-        exact=False,
-        cell_bytes=1,
-        notes=(why,),
-        refused=why,
+        **others,
     )

@@ -8,10 +8,14 @@ safe that every window finds safe.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import reduce
+from operator import and_
 
-from diagmem.analysis.overlap import Figures, Overlap
+from diagmem.analysis.overlap import Overlap
+from diagmem.analysis.safe import Safe
 from diagmem.analysis.window_overlaps import WindowOverlaps
 
 
@@ -23,8 +27,8 @@ class Source:
     window: int
 
 
-@dataclass(frozen=True, slots=True)
-class Union(Figures):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Union(Safe):
     """What all windows say together of one input and one output, in bytes.
 
     Windows belong together that have the same function and, for the pair, the
@@ -32,8 +36,6 @@ class Union(Figures):
 
     Attributes
     ----------
-    min_displacement_bytes, mirror_displacement_bytes : the largest of all windows.
-    isolated_safe_displacements : between the two, safe in every window.
     exact : so in every window.
     windows : all that count.
     decided_by : the windows whose D is the largest.
@@ -43,13 +45,6 @@ class Union(Figures):
     """
 
     function: str
-    input: str
-    output: str
-    input_bytes: int
-    output_bytes: int
-    min_displacement_bytes: int
-    mirror_displacement_bytes: int
-    isolated_safe_displacements: tuple[int, ...]
     exact: bool
     windows: tuple[Source, ...]
     decided_by: tuple[Source, ...]
@@ -76,40 +71,14 @@ def merge(windows: Iterable[tuple[Source, WindowOverlaps]]) -> tuple[Union, ...]
     return tuple(_union(str(key[0]), members) for key, members in groups.items())
 
 
-def is_safe(pair: Overlap, displacement: int) -> bool:
-    """Does one window find it safe?"""
-    return (
-        displacement >= pair.min_displacement_bytes
-        or displacement <= -pair.mirror_displacement_bytes
-        or displacement in pair.isolated_safe_displacements
-    )
-
-
 def _union(function: str, members: Sequence[tuple[Source, Overlap]]) -> Union:
     pairs = [pair for _, pair in members]
-    first = pairs[0]
-    largest = max(pair.min_displacement_bytes for pair in pairs)
-    mirror = max(pair.mirror_displacement_bytes for pair in pairs)
-    # Between the two bounds the windows that set them must both agree: that they
-    # list it as isolated, or that one has both bounds 0 and it is 0.
-    candidates = {d for pair in pairs for d in pair.isolated_safe_displacements} | {0}
-    isolated = [
-        d
-        for d in sorted(candidates)
-        if -mirror < d < largest and all(is_safe(pair, d) for pair in pairs)
-    ]
-    counts: dict[int, int] = {}
-    for pair in pairs:
-        counts[pair.min_displacement_bytes] = counts.get(pair.min_displacement_bytes, 0) + 1
+    safe: Safe = reduce(and_, pairs)
+    counts = Counter(pair.min_displacement_bytes for pair in pairs)
+    largest = safe.min_displacement_bytes
     return Union(
+        **{field.name: getattr(safe, field.name) for field in fields(Safe)},
         function=function,
-        input=first.input,
-        output=first.output,
-        input_bytes=first.input_bytes,
-        output_bytes=first.output_bytes,
-        min_displacement_bytes=largest,
-        mirror_displacement_bytes=mirror,
-        isolated_safe_displacements=tuple(isolated),
         exact=all(pair.exact for pair in pairs),
         windows=tuple(source for source, _ in members),
         decided_by=tuple(s for s, pair in members if pair.min_displacement_bytes == largest),

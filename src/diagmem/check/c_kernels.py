@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from diagmem.analysis.safe import Placement
 from diagmem.analysis.trace import open_trace
 from diagmem.base.errors import DiagmemError
-from diagmem.check.kernel_set import Outcome, Placed, Run, Traced
+from diagmem.check.kernel_set import Outcome, Run, Traced
 from diagmem.kernels.build import Built, build
-from diagmem.kernels.cases import Case, Placement, Result, layout
+from diagmem.kernels.cases import Case, Result, layout
 from diagmem.kernels.cortex_m.on_target import for_target, on_target, why_too_large
 from diagmem.kernels.driver import signature
 from diagmem.kernels.kernel import Kernel
@@ -70,9 +71,9 @@ class CKernels:
 
     def _case(self, run: Run) -> Case:
         kernel = self._kernel(run.layer)
-        if run.placed is None:
+        if run.placement is None:
             return Case(kernel, run.seed)
-        return Case(kernel, run.seed, _placement(kernel, run.layer, run.placed))
+        return Case(kernel, run.seed, _placement(kernel, run.layer, run.placement))
 
     def _kernel(self, layer: Layer) -> Kernel:
         key = repr((layer.operator, layer.attributes))
@@ -96,13 +97,13 @@ class CKernels:
             yield self._built[key], numbers
 
 
-def _placement(kernel: Kernel, layer: Layer, placed: Placed) -> Placement:
+def _placement(kernel: Kernel, layer: Layer, placement: Placement) -> Placement:
     """Layers and kernels name their tensors in one order, but not always alike."""
     inputs = [tensor.name for tensor in layer.inputs]
     outputs = [tensor.name for tensor in layer.outputs]
-    source = kernel.with_role(Role.INPUT)[inputs.index(placed.input)]
-    target = kernel.with_role(Role.OUTPUT)[outputs.index(placed.output)]
-    return Placement(source.name, target.name, placed.displacement_bytes)
+    source = kernel.with_role(Role.INPUT)[inputs.index(placement.input)]
+    target = kernel.with_role(Role.OUTPUT)[outputs.index(placement.output)]
+    return Placement(source.name, target.name, placement.displacement_bytes)
 
 
 def _outcome(run: Run, kernel: Kernel, result: Result | DiagmemError) -> Outcome:
@@ -111,7 +112,7 @@ def _outcome(run: Run, kernel: Kernel, result: Result | DiagmemError) -> Outcome
     kept = {}
     for role, tensors in ((Role.INPUT, run.layer.inputs), (Role.OUTPUT, run.layer.outputs)):
         for tensor, buffer in zip(tensors, kernel.with_role(role), strict=True):
-            if run.placed is None or tensor.name != run.placed.input:
+            if run.placement is None or tensor.name != run.placement.input:
                 kept[tensor.name] = result.buffers[buffer.name]
     kept |= {b.name: result.buffers[b.name] for b in kernel.with_role(Role.WEIGHTS)}
     return Outcome(kept)

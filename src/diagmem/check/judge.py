@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from diagmem.analysis.overlap import Overlap, find_overlap
-from diagmem.check.kernel_set import KernelSet, Outcome, Placed, Run
+from diagmem.analysis.safe import Placement
+from diagmem.check.kernel_set import KernelSet, Outcome, Run
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.analytical import exact
@@ -182,8 +183,8 @@ def _run_overlapped(
         for below in (0, _cell(layer, one)):
             at = one.displacement - below
             # Where nothing is less than 0, the second run is the first again.
-            placed = Placed(one.input, one.output, max(at, 0))
-            runs += [Run(layer, one.seed + i, placed) for i in range(SEEDS)]
+            placement = Placement(one.input, one.output, max(at, 0))
+            runs += [Run(layer, one.seed + i, placement) for i in range(SEEDS)]
     outcomes = kernels.run(runs) if runs else []
     judged = []
     for k, (number, one) in enumerate(found):

@@ -10,18 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.analysis.overlap import Overlap
+from diagmem.analysis.safe import Placement
 from diagmem.ops.layer import Layer
 
 UInt8Array = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An input lies so many bytes above an output: address(input) - address(output)."""
-
-    input: str
-    output: str
-    displacement_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +22,7 @@ class Run:
 
     layer: Layer
     seed: int
-    placed: Placed | None = None
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True, slots=True)

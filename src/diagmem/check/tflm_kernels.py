@@ -41,7 +41,10 @@ class TflmKernels:
         return ""
 
     def run(self, runs: Sequence[Run]) -> list[Outcome]:
-        return [_outcome(found) for found in run_layers([_case(run) for run in runs])]
+        return [
+            _outcome(found)
+            for found in run_layers([TflmCase(run.layer, run.seed, run.placement) for run in runs])
+        ]
 
     def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
         with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
@@ -58,14 +61,6 @@ class TflmKernels:
             for outcome, window in zip(outcomes, windows, strict=False)
         ]
         return found + [Traced((), "not reached")] * (len(layers) - len(found))
-
-
-def _case(run: Run) -> TflmCase:
-    placed = run.placed
-    at = None
-    if placed is not None:
-        at = (placed.input, placed.output, placed.displacement_bytes)
-    return TflmCase(run.layer, run.seed, at)
 
 
 def _outcome(found: TflmOutcome) -> Outcome:

@@ -146,14 +146,7 @@ def _pair_as_json(pair: Figure) -> dict[str, Any]:
     from diagmem.analysis.overlap import Overlap
     from diagmem.ops.analytical import Exact
 
-    data: dict[str, Any] = {
-        "input": pair.input,
-        "output": pair.output,
-        "input_bytes": pair.input_bytes,
-        "output_bytes": pair.output_bytes,
-        "min_displacement_bytes": pair.min_displacement_bytes,
-        "safe_overlap_bytes": pair.safe_overlap_bytes,
-    }
+    data: dict[str, Any] = pair.as_json()
     if isinstance(pair, Exact):
         limit = pair.conflict
         data["limit"] = limit and {
@@ -163,12 +156,7 @@ def _pair_as_json(pair: Figure) -> dict[str, Any]:
             "read_at": {name: at for name, (_, at) in limit.iterations.items()},
         }
     elif isinstance(pair, Overlap):
-        data["limit"] = pair.limit and {
-            "output_offset_bytes": pair.limit.output_offset,
-            "input_offset_bytes": pair.limit.input_offset,
-            "output_tick": pair.limit.output_tick,
-            "input_tick": pair.limit.input_tick,
-        }
+        data["limit"] = pair.limit and pair.limit.as_json()
         data["mirror_displacement_bytes"] = pair.mirror_displacement_bytes
         data["isolated_safe_displacements"] = list(pair.isolated_safe_displacements)
     else:

@@ -147,24 +147,25 @@ def _as_json(
     }
 
 
+def _figures_as_json(pair: Overlap | Union, align: int) -> dict[str, Any]:
+    return {
+        **pair.as_json(),
+        "exact": pair.exact,
+        "proven": False,
+        "align_bytes": align,
+        "aligned_displacement_bytes": pair.aligned_displacement_bytes(align),
+        "aligned_overlap_bytes": pair.aligned_overlap_bytes(align),
+        "mirror_displacement_bytes": pair.mirror_displacement_bytes,
+        "isolated_safe_displacements": list(pair.isolated_safe_displacements),
+        "refused": pair.refused,
+        "in_place_by_construction": pair.by_construction,
+    }
+
+
 def _union_as_json(union: Union, align: int) -> dict[str, Any]:
     return {
         "function": union.function,
-        "input": union.input,
-        "output": union.output,
-        "input_bytes": union.input_bytes,
-        "output_bytes": union.output_bytes,
-        "min_displacement_bytes": union.min_displacement_bytes,
-        "safe_overlap_bytes": union.safe_overlap_bytes,
-        "exact": union.exact,
-        "proven": False,
-        "align_bytes": align,
-        "aligned_displacement_bytes": union.aligned_displacement_bytes(align),
-        "aligned_overlap_bytes": union.aligned_overlap_bytes(align),
-        "mirror_displacement_bytes": union.mirror_displacement_bytes,
-        "isolated_safe_displacements": list(union.isolated_safe_displacements),
-        "refused": union.refused,
-        "in_place_by_construction": union.by_construction,
+        **_figures_as_json(union, align),
         "windows": len(union.windows),
         "differ": union.differ,
         "displacements": [
@@ -177,31 +178,9 @@ def _union_as_json(union: Union, align: int) -> dict[str, Any]:
 
 
 def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
-    limit = pair.limit
     return {
-        "input": pair.input,
-        "output": pair.output,
-        "input_bytes": pair.input_bytes,
-        "output_bytes": pair.output_bytes,
-        "min_displacement_bytes": pair.min_displacement_bytes,
-        "safe_overlap_bytes": pair.safe_overlap_bytes,
-        "exact": pair.exact,
-        "proven": False,
-        "align_bytes": align,
-        "aligned_displacement_bytes": pair.aligned_displacement_bytes(align),
-        "aligned_overlap_bytes": pair.aligned_overlap_bytes(align),
-        "mirror_displacement_bytes": pair.mirror_displacement_bytes,
-        "isolated_safe_displacements": list(pair.isolated_safe_displacements),
-        "limit": None
-        if limit is None
-        else {
-            "input_offset_bytes": limit.input_offset,
-            "input_tick": limit.input_tick,
-            "output_offset_bytes": limit.output_offset,
-            "output_tick": limit.output_tick,
-        },
-        "refused": pair.refused,
-        "in_place_by_construction": pair.by_construction,
+        **_figures_as_json(pair, align),
+        "limit": pair.limit and pair.limit.as_json(),
         "notes": list(pair.notes),
     }
 

@@ -76,8 +76,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _pairs(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str]]:
     """Input and output of every proof to make."""
+    from diagmem.analysis.safe import Placement
     from diagmem.base.errors import DiagmemError
-    from diagmem.kernels.cases import Case, Placement, layout
+    from diagmem.kernels.cases import Case, layout
     from diagmem.proof.prove import all_pairs
     from diagmem.proof.runs import find_pair
 

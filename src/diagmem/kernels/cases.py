@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.kernels.driver import pack, signature
 from diagmem.kernels.fills import UInt8Array, contents
@@ -28,45 +29,11 @@ MAX_REGION_BYTES = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """An input lies so far from an output: address(input) - address(output).
-
-    ``lead_bytes`` is the address of the one with the larger elements, modulo
-    `ALIGN_BYTES`.
-    """
-
-    input: str
-    output: str
-    displacement_bytes: int
-    lead_bytes: int = 0
-
-    def together(self, kernel: Kernel) -> Together:
-        """Where both lie.  The one with the larger elements is aligned, so that every
-        displacement that suits the smaller elements is free of unaligned access.
-
-        Raises
-        ------
-        DiagmemError
-            The kernel has no such pair, or it would not meet there.
-        """
-        source, target = _pair(kernel, self)
-        if source.dtype.size_bytes > target.dtype.size_bytes:
-            offsets = {source.name: 0, target.name: -self.displacement_bytes}
-        else:
-            offsets = {source.name: self.displacement_bytes, target.name: 0}
-        return Together({name: at + self.lead_bytes for name, at in offsets.items()})
-
-
-@dataclass(frozen=True, slots=True)
 class Together:
     """Buffers that lie so far from one place, in bytes, and may share bytes; the place
     is a multiple of `ALIGN_BYTES`."""
 
     offsets: Mapping[str, int]
-
-    def together(self, kernel: Kernel) -> Together:
-        """Itself."""
-        return self
 
     def shifted(self, by_bytes: int) -> Together:
         """All of them so many bytes higher."""
@@ -121,7 +88,7 @@ class Result:
 def layout(case: Case) -> Layout:
     """Place all buffers, each aligned to 64 bytes, those that lie together as one."""
     kernel, placement = case.kernel, case.placement
-    placed = placement.together(kernel).offsets if placement else {}
+    placed = _offsets(kernel, placement)
     sizes = {buffer.name: buffer.allocated_bytes for buffer in kernel.buffers}
     offsets: dict[str, int] = {}
     cursor = GUARD_BYTES
@@ -139,7 +106,12 @@ def layout(case: Case) -> Layout:
     return Layout(offsets, cursor)
 
 
-def _pair(kernel: Kernel, placement: Placement) -> tuple[BufferSpec, BufferSpec]:
+def _offsets(kernel: Kernel, placement: Placement | Together | None) -> Mapping[str, int]:
+    """Of the buffers that it places, from one place on."""
+    if placement is None:
+        return {}
+    if isinstance(placement, Together):
+        return placement.offsets
     source, target = kernel.buffer(placement.input), kernel.buffer(placement.output)
     if source is None or target is None or source is target:
         raise DiagmemError(
@@ -151,7 +123,7 @@ def _pair(kernel: Kernel, placement: Placement) -> tuple[BufferSpec, BufferSpec]
             f"{kernel.file}: displacement {placement.displacement_bytes} bytes of "
             f'"{source.name}" to "{target.name}", expected {low} to {high}'
         )
-    return source, target
+    return placement.offsets(source.dtype.size_bytes, target.dtype.size_bytes)
 
 
 def region_before(case: Case, placed: Layout) -> UInt8Array:

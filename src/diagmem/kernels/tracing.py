@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.kernels.build import build
-from diagmem.kernels.cases import Case, Placement, Together, read_results
+from diagmem.kernels.cases import Case, Together, read_results
 from diagmem.kernels.cortex_m.on_target import on_target
 from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.native import RESULTS_FILE, driver_command

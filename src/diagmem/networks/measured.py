@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.analysis.overlap import DATA_DEPENDENT
+from diagmem.analysis.safe import Safe
 from diagmem.base.errors import DiagmemError
 from diagmem.base.files import replacing
 from diagmem.base.filetypes import FileType, refuse_other
@@ -72,6 +73,19 @@ class MeasuredPair:
     needed: tuple[int, ...]
     unit_bytes: int = 1
     in_place_only: bool = False
+
+    @property
+    def safe(self) -> Safe:
+        """Its displacements that are safe, but for the unit."""
+        return Safe(
+            str(self.input),
+            str(self.output),
+            self.input_bytes,
+            self.output_bytes,
+            self.min_displacement_bytes,
+            self.mirror_displacement_bytes,
+            (0,) if self.in_place else (),
+        )
 
     @property
     def limits(self) -> tuple[str, ...]:

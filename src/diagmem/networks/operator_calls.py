@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.analysis.liveness import BufferLiveness
-from diagmem.analysis.overlap import Overlap, is_safe
+from diagmem.analysis.overlap import Overlap, is_safe_at
 from diagmem.networks.apart import aliases
 from diagmem.networks.formulas import ClosedForm, closed_forms
 from diagmem.networks.measured import FRONTIER_SAMPLES, MeasuredOperator, MeasuredPair
@@ -147,17 +147,17 @@ def _pair(overlap: Overlap, moment: Moment, call: OperatorCall) -> MeasuredPair:
         mirror_displacement_bytes=overlap.mirror_displacement_bytes,
         in_place=traced == 0
         or 0 in overlap.isolated_safe_displacements
-        or (ordinary and is_safe(live[overlap.input], live[overlap.output], 0)),
+        or (ordinary and is_safe_at(live[overlap.input], live[overlap.output], 0)),
         safe_overlap_bytes=overlap.safe_overlap_bytes,
         formula_displacement_bytes=formula,
         formula_says=says,
         notes=overlap.notes,
-        written=written_by(live[overlap.output], call.events),
-        needed=needed_from(live[overlap.input], call.events),
+        written=highest_written(live[overlap.output], call.events),
+        needed=lowest_needed(live[overlap.input], call.events),
     )
 
 
-def written_by(output: BufferLiveness, events: int) -> tuple[int, ...]:
+def highest_written(output: BufferLiveness, events: int) -> tuple[int, ...]:
     """Behind the highest byte written before each of the sampled times."""
     highest = np.zeros(FRONTIER_SAMPLES + 1, np.int64)
     cells = np.flatnonzero(output.stored)
@@ -166,7 +166,7 @@ def written_by(output: BufferLiveness, events: int) -> tuple[int, ...]:
     return tuple(ends.tolist())
 
 
-def needed_from(input_: BufferLiveness, events: int) -> tuple[int, ...]:
+def lowest_needed(input_: BufferLiveness, events: int) -> tuple[int, ...]:
     """The lowest byte loaded at or after each of the sampled times; the size if none is."""
     lowest = np.full(FRONTIER_SAMPLES + 1, input_.cells, np.int64)
     cells = np.flatnonzero(input_.loaded)

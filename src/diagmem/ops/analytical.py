@@ -28,7 +28,7 @@ from math import gcd
 
 import numpy as np
 
-from diagmem.analysis.overlap import Figures
+from diagmem.analysis.safe import Safe
 from diagmem.ops.algorithmic import check_places, places
 from diagmem.ops.layer import Layer, Tensor
 from diagmem.ops.nest import Axis, Loop, Nest, Statement, statements
@@ -48,15 +48,10 @@ class Conflict:
     iterations: Mapping[str, tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Exact(Figures):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact(Safe):
     """D of one input and one output by closed form, in bytes."""
 
-    input: str
-    output: str
-    input_bytes: int
-    output_bytes: int
-    min_displacement_bytes: int
     conflict: Conflict | None = field(compare=False)
 
 
@@ -80,7 +75,8 @@ def _pair(source: Tensor, target: Tensor, found: list[Statement]) -> Exact:
     if best is not None and best.value + target.element_bytes > 0:
         needed = best.value + target.element_bytes
         conflict = Conflict(best.written, best.read, best.iterations)
-    return Exact(source.name, target.name, source.size_bytes, target.size_bytes, needed, conflict)
+    sizes = source.size_bytes, target.size_bytes
+    return Exact(source.name, target.name, *sizes, needed, sizes[0], conflict=conflict)
 
 
 # ---- one write, one read ----

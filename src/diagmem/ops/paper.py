@@ -29,24 +29,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
-from diagmem.analysis.overlap import Figures
+from diagmem.analysis.safe import Safe
 from diagmem.ops.layer import Layer, Value
 from diagmem.ops.windows import geometry
 
 
-@dataclass(frozen=True, slots=True)
-class Published(Figures):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Safe):
     """The published bound, mended: bytes of the first input and output.
 
     ``refused`` says why nothing is claimed; empty where the bound stands.
     """
 
-    input: str
-    output: str
-    input_bytes: int
-    output_bytes: int
-    min_displacement_bytes: int
-    refused: str
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +114,9 @@ def bound(layer: Layer) -> Published | None:
         apart = min(max(-floor(gap), 0), sizes.outputs)
         apart += (batches - 1) * max(sizes.outputs - inputs, 0)
         needed = min(apart * target.element_bytes, target.size_bytes)
+    sizes_bytes = source.size_bytes, target.size_bytes
     return Published(
-        source.name, target.name, source.size_bytes, target.size_bytes, needed, refused
+        source.name, target.name, *sizes_bytes, needed, sizes_bytes[0], refused=refused
     )
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from diagmem.arena import Block
 from diagmem.base.errors import DiagmemError
 from diagmem.networks.measured import FRONTIER_SAMPLES, Measured, MeasuredPair, identity
-from diagmem.networks.operator_calls import needed_from, written_by
+from diagmem.networks.operator_calls import highest_written, lowest_needed
 from diagmem.networks.planning import NetworkPlan, Shared
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
@@ -235,11 +235,7 @@ def _runs_otherwise(shared: Shared, operator: int, measured: Measured | None) ->
     if measured is None:
         return displacement <= 0
     pair = _pair(measured, operator, shared)
-    return pair is not None and (
-        displacement >= pair.min_displacement_bytes
-        or (displacement == 0 and pair.in_place)
-        or -displacement >= pair.mirror_displacement_bytes
-    )
+    return pair is not None and pair.safe.holds(displacement)
 
 
 def _pair(measured: Measured, operator: int, shared: Shared) -> MeasuredPair | None:
@@ -275,11 +271,11 @@ def _by_nest(plan: NetworkPlan, operator: int) -> _Frontiers | None:
     for tensor in layer.inputs:
         number = found.tensors.get(tensor.name)
         if number is not None:
-            frontier = needed_from(live[tensor.name], ticks)
+            frontier = lowest_needed(live[tensor.name], ticks)
             # The model may give an operator one tensor twice.
             earlier = needed.get(number, frontier)
             needed[number] = tuple(map(min, earlier, frontier))
-    written = {found.tensors[t.name]: written_by(live[t.name], ticks) for t in layer.outputs}
+    written = {found.tensors[t.name]: highest_written(live[t.name], ticks) for t in layer.outputs}
     return _Frontiers(needed, written, "loop nest")
 
 

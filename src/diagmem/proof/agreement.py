@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.analysis.liveness import BufferLiveness, LivenessFold
-from diagmem.analysis.overlap import Overlap, find_overlap, is_safe
+from diagmem.analysis.overlap import find_overlap, is_safe_at
 from diagmem.analysis.trace import Trace
 from diagmem.trace.events import Events
 from diagmem.trace.window import Accesses, Role, Site, Window
@@ -68,22 +68,14 @@ def _compare_window(
         return Agreement(False, None, None, f"the window overlapped: {why}")
     difference = _first_difference(apart, overlapped, window, other)
     if not difference:
-        return Agreement(True, _holds_for(traced, displacement), None, "")
+        return Agreement(True, traced.holds(displacement), None, "")
     if not _is_ordinary(apart, window.index, pair):
         return Agreement(False, None, None, difference)
     seen = _attributed(overlapped, window.index, pair, displacement)
     if seen is None:
         return Agreement(False, None, None, difference)
     safe_from = find_overlap(*seen).min_displacement_bytes
-    return Agreement(False, is_safe(*seen, displacement), safe_from, difference)
-
-
-def _holds_for(traced: Overlap, displacement: int) -> bool:
-    return (
-        displacement >= traced.min_displacement_bytes
-        or displacement <= -traced.mirror_displacement_bytes
-        or displacement in traced.isolated_safe_displacements
-    )
+    return Agreement(False, is_safe_at(*seen, displacement), safe_from, difference)
 
 
 # ---- access by access ----

@@ -18,7 +18,8 @@ class Proof:
         address(input) - address(output).
     traced_displacement_bytes : the largest D of the traces apart; None where a
         displacement was asked for.
-    safe_overlap_bytes : clamp(output bytes - D, 0, input bytes).
+    safe_overlap_bytes : what the two share there; for D, clamp(output bytes - D, 0, input
+        bytes).
     proven : D was right in every run and its trace does not contradict, and so,
         unless this one alone was asked about, was every larger one that was tried.
     tight : proven, and one cell (or unit) less was wrong for some input; also where

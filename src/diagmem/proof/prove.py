@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diagmem.analysis.overlap import DATA_DEPENDENT, ONLY_IN_PLACE, Overlap
+from diagmem.analysis.safe import Placement, shared_bytes
 from diagmem.analysis.trace import Trace, open_trace
-from diagmem.kernels.cases import Placement
 from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.tracing import KernelDidNotFinishError, trace_kernel
 from diagmem.proof.agreement import Agreement, compare
@@ -267,13 +267,12 @@ class _Question:
         below = nearer(displacement, max(runs.cell_bytes, tried.unit)) if proven else None
         under = runs.at(below) if below is not None else Trial(displacement, None, "")
         held = tried.held_below(max(displacement, 0))
-        overlap = min(max(self._end - displacement, 0), runs.input.size_bytes)
         return Proof(
             input=runs.input.name,
             output=runs.output.name,
             min_displacement_bytes=displacement,
             traced_displacement_bytes=verdict.traced,
-            safe_overlap_bytes=overlap,
+            safe_overlap_bytes=shared_bytes(displacement, runs.input.size_bytes, self._end),
             proven=proven,
             tight=proven and (below is None or not under.holds),
             same_accesses=agreement.same_accesses,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.kernels.build import Built, build
-from diagmem.kernels.cases import LEADS, Case, Placement, Result, Together, layout
+from diagmem.kernels.cases import LEADS, Case, Result, Together, layout
 from diagmem.kernels.kernel import BufferSpec, Kernel
 from diagmem.kernels.native import run_each, run_native
 from diagmem.trace.window import Role

@@ -276,12 +276,7 @@ def _pair(
             where = _place_at(found.get(name), tick, places)
             limit += [f"{role}: {where}"] if where else []
     return {
-        "input": pair.input,
-        "output": pair.output,
-        "min_displacement_bytes": pair.min_displacement_bytes,
-        "safe_overlap_bytes": pair.safe_overlap_bytes,
-        "input_bytes": pair.input_bytes,
-        "output_bytes": pair.output_bytes,
+        **pair.as_json(),
         "span_bytes": span_bytes(pair),
         "exact": pair.exact,
         "limit": limit_point(pair),

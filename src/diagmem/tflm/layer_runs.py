@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.ops.layer import Layer
 from diagmem.record.recorder import record
 from diagmem.record.request import Mode, Recorded, Request
 from diagmem.tflm.inputs import input_values
-from diagmem.tflm.placing import Displacement, place
+from diagmem.tflm.placing import place
 from diagmem.tflm.processes import (
     TIMEOUT_SECONDS,
     child_command,
@@ -37,12 +38,12 @@ from diagmem.tflm.requests import client_library
 class TflmCase:
     """One run of a layer; ``seed`` makes its weights and inputs.
 
-    Without ``displacement`` all activations lie apart.
+    Without ``placement`` all activations lie apart.
     """
 
     layer: Layer
     seed: int = 0
-    displacement: Displacement | tuple[str, str, int] | None = None
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _outcome(case: TflmCase, record: Mapping[str, Any]) -> Outcome:
         said = " ".join(f"{record['refused']} {record['printed']}".split())
         return Outcome(refused=f"refused: {said[:300]}")
     memory = record["memory"]
-    covered = case.displacement[0] if case.displacement else ""
+    covered = case.placement.input if case.placement else ""
     return Outcome(
         outputs={tensor.name: memory[tensor.name] for tensor in case.layer.outputs},
         inputs={t.name: memory[t.name] for t in case.layer.inputs if t.name != covered},
@@ -153,14 +154,13 @@ def _job(case: TflmCase) -> dict[str, Any]:
     from diagmem.tflm.models import one_operator_model
 
     layer = case.layer
-    displacement = Displacement(*case.displacement) if case.displacement else None
     try:
-        placed = place(layer, displacement)
+        placed = place(layer, case.placement)
         model = one_operator_model(layer, seed=case.seed, offsets=placed.offsets)
     except DiagmemError as error:
         return {"operator": layer.operator, "refused": str(error)}
     values = input_values(layer, case.seed)
-    last = displacement.input if displacement else ""
+    last = case.placement.input if case.placement else ""
     return {
         "operator": layer.operator,
         "refused": "",

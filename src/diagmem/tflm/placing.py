@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.ops.layer import Layer, Tensor
 
@@ -17,14 +17,6 @@ SCRATCH_FACTOR = 16
 """Scratch buffers hold up to an int64 for each int8 or int16, some of them twice."""
 
 
-class Displacement(NamedTuple):
-    """An input lies so far above an output: address(input) - address(output)."""
-
-    input: str
-    output: str
-    displacement_bytes: int
-
-
 @dataclass(frozen=True, slots=True)
 class Places:
     """Offsets of the tensors from the arena's start, and the arena it takes."""
@@ -33,15 +25,15 @@ class Places:
     arena_bytes: int
 
 
-def place(layer: Layer, displacement: Displacement | None = None) -> Places:
+def place(layer: Layer, placement: Placement | None = None) -> Places:
     """Place all tensors, each aligned to 16 bytes, the overlapped pair as one.
 
     Of the pair the one with the larger elements is aligned.
     """
     tensors = {tensor.name: tensor for tensor in (*layer.inputs, *layer.outputs)}
     groups = [{name: 0} for name in tensors]
-    if displacement is not None:
-        pair = _pair(layer, displacement)
+    if placement is not None:
+        pair = _pair(layer, placement)
         groups = [group for group in groups if not group.keys() & pair.keys()] + [pair]
     offsets: dict[str, int] = {}
     cursor = 0
@@ -53,19 +45,17 @@ def place(layer: Layer, displacement: Displacement | None = None) -> Places:
     return Places(offsets, cursor + SCRATCH_FACTOR * held + FIXED_BYTES)
 
 
-def _pair(layer: Layer, displacement: Displacement) -> dict[str, int]:
+def _pair(layer: Layer, placement: Placement) -> dict[str, int]:
     """Both names of the pair, relative to the one that is aligned."""
-    source = _named(layer, layer.inputs, displacement.input)
-    target = _named(layer, layer.outputs, displacement.output)
-    distance = displacement.displacement_bytes
+    source = _named(layer, layer.inputs, placement.input)
+    target = _named(layer, layer.outputs, placement.output)
+    distance = placement.displacement_bytes
     if distance % min(source.element_bytes, target.element_bytes):
         raise DiagmemError(
             f"{layer.operator}: displacement {distance} bytes, expected a multiple of the"
             f" elements' {min(source.element_bytes, target.element_bytes)}"
         )
-    if source.element_bytes > target.element_bytes:
-        return {source.name: 0, target.name: -distance}
-    return {source.name: distance, target.name: 0}
+    return placement.offsets(source.element_bytes, target.element_bytes)
 
 
 def _named(layer: Layer, tensors: tuple[Tensor, ...], name: str) -> Tensor:
