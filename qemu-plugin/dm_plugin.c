@@ -7,7 +7,7 @@
  * This program is free software; you can redistribute it and/or modify it
  * under the terms of the GNU General Public License as published by the Free
  * Software Foundation; either version 2 of the License, or (at your option)
- * any later version.  It comes without any warranty; see COPYING.
+ * any later version.  It comes without any warranty; see LICENSES/GPL-2.0-or-later.txt.
  *
  *     qemu-system-arm ... -plugin diagmem_qemu.so,config=FILE
  *

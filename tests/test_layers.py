@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "diagmem"
-CORE = ROOT / "valgrind-tool" / "core"
+TOOL = ROOT / "valgrind-tool"
+CORE = TOOL / "core"
 
 
 FACADE = {"__init__", "__main__", "recording"}
@@ -138,3 +139,27 @@ def test_the_core_in_c_knows_no_recorder() -> None:
     }
     assert len(files) > 5
     assert found == {"dm_core.h", "dm_port.h"}
+
+
+def c_imports() -> list[Import]:
+    """Which of the tool's files use what which others define, by the names in their text."""
+    texts = {file.stem: file.read_text() for file in TOOL.glob("dm_*.c")}
+    defined = re.compile(r"^(?!static|extern|[ #/*{}])[^;\n]*?\b(dm_\w+)(?= *[(=;[])", re.MULTILINE)
+    homes = {name: stem for stem, text in texts.items() for name in defined.findall(text)}
+    return [
+        Import(stem, homes[name])
+        for stem, text in texts.items()
+        for name in sorted(set(re.findall(r"\bdm_\w+", text)))
+        if homes.get(name, stem) != stem
+    ]
+
+
+def test_of_the_tool_only_windows_and_copies_know_each_other() -> None:
+    """A copy ends with its window's call, and a window with a copy in it ends that."""
+    found = c_imports()
+    assert len({i.source for i in found}) > 8
+    assert "dm_window" in circle(found)
+    both = {("dm_copies", "dm_window"), ("dm_window", "dm_copies")}
+    assert both <= {(i.source, i.target) for i in found}
+    one_way = [i for i in found if (i.source, i.target) != ("dm_copies", "dm_window")]
+    assert circle(one_way) == ()

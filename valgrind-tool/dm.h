@@ -9,9 +9,11 @@
  * dm_functions.c   which functions open a window
  * dm_window.c      opens and closes windows
  * dm_buffers.c     where the buffers lie when a window opens
+ * dm_calls.c       arguments, results and return addresses
  * dm_copies.c      memcpy and its kin, whose order nobody promises
  * dm_heap.c        the client's malloc, so that heap blocks can be named
  * dm_values.c      the value of each access, for checking the tool
+ * dm_process.c     which process of a run records
  * dm_port.c        what the core asks of Valgrind
  * dm_main.c        options, life cycle, client requests, system calls
  */
@@ -54,15 +56,22 @@ void dm_buffers_resolve(ThreadId tid, XArray* buffers, XArray* missing);
 Bool dm_parse_object_place(const HChar* text, DmObjectPlace* place);
 Bool dm_resolve_object_place(DmObjectPlace* place);
 Bool dm_same_object(const DebugInfo* di, const HChar* object);
-/* Integer argument n, from 0, of a function that has just been entered. */
-Bool dm_argument(ThreadId tid, UInt n, Addr* value);
-/* What a function that has just returned leaves as its result. */
-Addr dm_result(ThreadId tid);
-
 /* ---- the client's heap ---- */
 
 void dm_heap_init(void);
 Bool dm_heap_block(SizeT size, UWord order, Addr* start, const HChar** reason);
+
+/* ---- calls ---- */
+
+Bool dm_read_word(Addr from, Addr* word);
+/* Integer argument n, from 0, of a function that has just been entered. */
+Bool dm_argument(ThreadId tid, UInt n, Addr* value);
+/* What a function that has just returned leaves as its result. */
+Addr dm_result(ThreadId tid);
+/* Where the function that has just been entered will return to. */
+Addr dm_return_address(ThreadId tid, Addr sp);
+/* Is that another stack than the one that a call was made on? */
+Bool dm_on_other_stack(ThreadId tid, Addr sp, Addr entry_sp);
 
 /* ---- functions ---- */
 
@@ -81,10 +90,16 @@ void dm_function_option(const HChar* text);
 Bool dm_function_at_option(const HChar* text);
 Bool dm_watches_functions(void);
 DmEntry* dm_window_function(Addr pc); /* NULL: not an entry to watch */
-void dm_forked_call(const DmEntry* entry);
-extern Bool dm_forked; /* this is a child, which is not recorded */
 /* `by` is an IFUNC whose call has returned `pc`. */
 void dm_function_picked(const DmEntry* by, Addr pc);
+
+/* ---- processes ---- */
+
+/* Does this one record?  The first of a run does, and goes on when it executes another
+ * program; a child does not. */
+Bool dm_stream_is_ours(void);
+extern Bool dm_forked; /* this is a child, which is not recorded */
+void dm_forked_call(const DmEntry* entry);
 
 /* ---- windows ---- */
 
@@ -109,14 +124,11 @@ Bool dm_window_end_request(void);
 void dm_window_begin_program(void);
 void dm_window_cut(const HChar* why);
 void dm_window_forked(void);
-/* Where the function that has just been entered will return to. */
-Addr dm_return_address(ThreadId tid, Addr sp);
-/* Is that another stack than the one that a call was made on? */
-Bool dm_on_other_stack(ThreadId tid, Addr sp, Addr entry_sp);
 /* Called from translated code. */
 VG_REGPARM(1) void dm_window_enter(DmEntry* entry);
 VG_REGPARM(1) void dm_window_run_into(const DmEntry* entry);
 VG_REGPARM(2) void dm_window_check_exit(Addr sp, Addr target);
+
 /* ---- library copies ---- */
 
 typedef struct DmCopyFunction DmCopyFunction;
@@ -132,6 +144,8 @@ VG_REGPARM(2) void dm_copy_enter(Addr entry, const DmCopyFunction* function);
 
 /* ---- other records ---- */
 
+/* From here on records and events are that thread's. */
+void dm_records_of(ThreadId tid);
 /* An access that someone made for the program: the kernel, or our realloc. */
 void dm_access_for(ThreadId tid, DmKind kind, Addr addr, SizeT size);
 
@@ -174,7 +188,6 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in,
 extern UChar dm_value[DM_REACH];
 void dm_values_window_opened(void);
 void dm_values_window_closed(void);
-void dm_values_of_memory(Addr addr, SizeT size);
 /* Called from translated code. */
 void dm_values_take(void);
 void dm_values_take_memory(void);

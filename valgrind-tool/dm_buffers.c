@@ -20,9 +20,7 @@
 #include "dm.h"
 #include "pub_tool_aspacemgr.h"
 #include "pub_tool_debuginfo.h"
-#include "pub_tool_guest.h"
 #include "pub_tool_libcfile.h"
-#include "pub_tool_machine.h"
 
 #define MAX_HOPS 8
 
@@ -236,71 +234,12 @@ Bool dm_resolve_object_place(DmObjectPlace* place)
    return False;
 }
 
-static Bool read_word(Addr from, Addr* word)
-{
-   if (!VG_(am_is_valid_for_client)(from, sizeof(Addr), VKI_PROT_READ)) return False;
-   *word = *(const Addr*)from;
-   return True;
-}
-
-static Addr guest_word(ThreadId tid, SizeT offset)
-{
-   Addr value;
-   VG_(get_shadow_regs_area)(tid, (UChar*)&value, 0, (PtrdiffT)offset, sizeof value);
-   return value;
-}
-
-Bool dm_argument(ThreadId tid, UInt n, Addr* value)
-{
-#define REG(name) offsetof(VexGuestArchState, guest_##name)
-#if defined(VGA_amd64)
-   static const SizeT regs[] = { REG(RDI), REG(RSI), REG(RDX), REG(RCX), REG(R8), REG(R9) };
-   const UInt above_sp = 1; /* the return address */
-#elif defined(VGA_arm64)
-   static const SizeT regs[] = { REG(X0), REG(X1), REG(X2), REG(X3),
-                                 REG(X4), REG(X5), REG(X6), REG(X7) };
-   const UInt above_sp = 0;
-#elif defined(VGA_arm)
-   static const SizeT regs[] = { REG(R0), REG(R1), REG(R2), REG(R3) };
-   const UInt above_sp = 0;
-#elif defined(VGA_x86)
-   static const SizeT regs[] = { 0 };
-   const UInt above_sp = 1;
-#else
-#error "diagmem does not know this architecture's calling convention"
-#endif
-#undef REG
-#if defined(VGA_x86)
-   const UInt n_regs = 0;
-#else
-   const UInt n_regs = sizeof regs / sizeof *regs;
-#endif
-   if (n < n_regs) {
-      *value = guest_word(tid, regs[n]);
-      return True;
-   }
-   return read_word(VG_(get_SP)(tid) + (n - n_regs + above_sp) * sizeof(Addr), value);
-}
-
-Addr dm_result(ThreadId tid)
-{
-#if defined(VGA_amd64)
-   return guest_word(tid, offsetof(VexGuestArchState, guest_RAX));
-#elif defined(VGA_arm64)
-   return guest_word(tid, offsetof(VexGuestArchState, guest_X0));
-#elif defined(VGA_arm)
-   return guest_word(tid, offsetof(VexGuestArchState, guest_R0));
-#else
-   return guest_word(tid, offsetof(VexGuestArchState, guest_EAX));
-#endif
-}
-
 static const HChar* follow(ThreadId tid, const Declared* d, Addr* start)
 {
    UInt i;
    if (!dm_argument(tid, d->argument, start)) return "the argument cannot be read";
    for (i = 0; i < d->n_hops; i++)
-      if (!read_word(*start + d->hops[i], start)) return "a pointer on the way cannot be read";
+      if (!dm_read_word(*start + d->hops[i], start)) return "a pointer on the way cannot be read";
    return NULL;
 }
 

@@ -45,8 +45,6 @@ static const DmCopyFunction functions[] = {
    { "explicit_bzero", DM_LOAD, DM_MEMSET_STORE, 0, NONE, 1, False },
 };
 
-Bool dm_copying;
-
 Addr dm_copy_sp;
 static Addr copy_link;
 

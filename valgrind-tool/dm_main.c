@@ -7,7 +7,7 @@
  * This program is free software; you can redistribute it and/or modify it
  * under the terms of the GNU General Public License as published by the Free
  * Software Foundation; either version 2 of the License, or (at your option)
- * any later version.  It comes without any warranty; see COPYING.
+ * any later version.  It comes without any warranty; see LICENSES/GPL-2.0-or-later.txt.
  *
  * Options: see print_usage below.  What goes to the stream: core/dm_stream.c,
  * core/dm_events.c, core/dm_summary.c.  The reader of it is diagmem.record.
@@ -39,34 +39,6 @@
 #include "pub_tool_vkiscnums.h"
 
 #include "diagmem.h"
-
-DmAsked dm_asked;
-
-/* Inside a copy that counts as a whole its own accesses do not. */
-Bool dm_records_count(void) { return !(dm_copying && dm_records_tid == dm_window.tid); }
-
-void dm_bulk_made(Addr addr, SizeT size)
-{
-   if (dm_asked.values) dm_values_of_memory(addr, size);
-}
-
-/* From here on records and events are that thread's. */
-static void records_of(ThreadId tid)
-{
-   if (tid == dm_records_tid) return;
-   dm_drain();
-   dm_records_tid = tid;
-}
-
-void dm_access_for(ThreadId tid, DmKind kind, Addr addr, SizeT size)
-{
-   if (!dm_window.open || !dm_recording || size == 0) return;
-   /* Another thread may have run while this one's system call was waiting. */
-   records_of(tid);
-   dm_drain();
-   if (addr + size < addr) size = ~addr;
-   dm_bulk_at(VG_(get_IP)(tid), kind, addr, size);
-}
 
 /* ---- options ---- */
 
@@ -134,83 +106,6 @@ static void print_debug_usage(void)
 "    --values=no|yes           events with the values moved; implies --raw-copies=yes [no]\n");
 }
 
-/* ---- which process ---- */
-
-/* For the recorder: a line more in a file beside the stream. */
-static void note(const HChar* what, const HChar* text)
-{
-   HChar path[4096];
-   Int fd;
-   VG_(snprintf)(path, sizeof path, "%s.%s", dm_asked.stream, what);
-   fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_APPEND, 0600);
-   if (fd < 0) return;
-   VG_(write)(fd, text, (Int)VG_(strlen)(text));
-   VG_(write)(fd, "\n", 1);
-   VG_(close)(fd);
-}
-
-/* The client's file, by its path where it can be told. */
-static const HChar* program_path(void)
-{
-   static HChar name[4096];
-   static Addr starts[256];
-   const Int room = sizeof starts / sizeof *starts;
-   Int i, n = VG_(am_get_segment_starts)(SkFileC, starts, room);
-   VG_(client_fname)(name, sizeof name, True);
-   for (i = 0; i < n && i < room; i++) {
-      const HChar* file = VG_(am_get_filename)(VG_(am_find_nsegment)(starts[i]));
-      if (file && VG_STREQ(VG_(basename)(file), name)) return file;
-   }
-   return name;
-}
-
-static Bool is_recorders(const HChar* stream)
-{
-   struct vg_stat file;
-   return !sr_isError(VG_(stat)(stream, &file)) && VKI_S_ISFIFO(file.mode);
-}
-
-/* The first process of a run records; it goes on doing so when it executes
- * another program.  A child of it does not: the number beside the stream says
- * whose the stream is.  What a child executes is written down, so that the
- * recorder can name it.  Beside a plain file or a device, given by hand, nothing
- * is left. */
-static Bool stream_is_ours(void)
-{
-   HChar path[4096], text[4096];
-   Int fd;
-   Int pid = VG_(getpid)();
-   if (!is_recorders(dm_asked.stream)) return True;
-   VG_(snprintf)(path, sizeof path, "%s.pid", dm_asked.stream);
-   fd = VG_(fd_open)(path, VKI_O_RDONLY, 0);
-   if (fd < 0) {
-      fd = VG_(fd_open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_EXCL, 0600);
-      if (fd < 0) return True;
-      VG_(sprintf)(text, "%d", pid);
-      VG_(write)(fd, text, (Int)VG_(strlen)(text));
-      VG_(close)(fd);
-      return True;
-   }
-   Int n = VG_(read)(fd, text, 31);
-   VG_(close)(fd);
-   text[n > 0 ? n : 0] = 0;
-   if (VG_(strtoll10)(text, NULL) == pid) return True;
-
-   note("children", program_path());
-   return False;
-}
-
-Bool dm_forked;
-
-/* A forked child is about to call a function that was asked for. */
-void dm_forked_call(const DmEntry* entry)
-{
-   static Bool noted = False;
-   if (!dm_forked || noted || entry->is_ifunc || !is_recorders(dm_asked.stream)) return;
-   noted = True;
-   note("forked", entry->name);
-}
-
 static void hello(void)
 {
    HChar program[4096];
@@ -239,7 +134,7 @@ static void post_clo_init(void)
       all its arguments are where the calling convention puts them. */
    if (dm_watches_functions() || !dm_asked.raw_copies)
       VG_(clo_vex_control).guest_chase = False;
-   if (!dm_asked.stream || !stream_is_ours()) {
+   if (!dm_asked.stream || !dm_stream_is_ours()) {
       dm_recording = False;
       return;
    }
@@ -268,7 +163,7 @@ static IRSB* instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayo
    return dm_instrument(closure, in, layout, vge, archinfo, guest_word, host_word);
 }
 
-static void start_client_code(ThreadId tid, ULong blocks) { records_of(tid); }
+static void start_client_code(ThreadId tid, ULong blocks) { dm_records_of(tid); }
 
 /* What a handler touches counts, whatever it interrupts. */
 static void before_signal(ThreadId tid, Int number, Bool alternate_stack)

@@ -8,6 +8,9 @@
 #include "pub_tool_debuginfo.h"
 #include "pub_tool_libcfile.h"
 #include "pub_tool_libcproc.h"
+#include "pub_tool_machine.h"
+
+DmAsked dm_asked;
 
 /* ---- memory ---- */
 
@@ -127,4 +130,28 @@ void dm_sites_ran_out(UInt limit)
    if (!said) VG_(umsg)("diagmem: more than %u accesses in the code; from here on events "
                         "do not say where in the program they come from\n", limit);
    said = True;
+}
+
+/* ---- records and events ---- */
+
+Bool dm_copying;
+
+/* Inside a copy that counts as a whole its own accesses do not. */
+Bool dm_records_count(void) { return !(dm_copying && dm_records_tid == dm_window.tid); }
+
+void dm_records_of(ThreadId tid)
+{
+   if (tid == dm_records_tid) return;
+   dm_drain();
+   dm_records_tid = tid;
+}
+
+void dm_access_for(ThreadId tid, DmKind kind, Addr addr, SizeT size)
+{
+   if (!dm_window.open || !dm_recording || size == 0) return;
+   /* Another thread may have run while this one's system call was waiting. */
+   dm_records_of(tid);
+   dm_drain();
+   if (addr + size < addr) size = ~addr;
+   dm_bulk_at(VG_(get_IP)(tid), kind, addr, size);
 }

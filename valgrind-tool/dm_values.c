@@ -75,7 +75,10 @@ void dm_values_window_closed(void)
    send_buffers(CLOSING);
 }
 
-void dm_values_of_memory(Addr addr, SizeT size) { append((const void*)addr, size); }
+void dm_bulk_made(Addr addr, SizeT size)
+{
+   if (dm_asked.values) append((const void*)addr, size);
+}
 
 /* One access may have left a record: make an event of it. */
 static Bool took_one(Addr* addr, SizeT* size)

@@ -13,11 +13,7 @@
  * a signal handler or of a coroutine) tells nothing: the call may go on.
  */
 #include "dm.h"
-#include "pub_tool_aspacemgr.h"
-#include "pub_tool_debuginfo.h"
-#include "pub_tool_guest.h"
 #include "pub_tool_machine.h"
-#include "pub_tool_seqmatch.h"
 #include "pub_tool_threadstate.h"
 
 #define NO_EXIT (~(Addr)0)
@@ -96,34 +92,6 @@ void dm_window_forked(void)
    picking.by = NULL;
    dm_exit_sp = NO_EXIT;
    dm_cursor = dm_records;
-}
-
-Addr dm_return_address(ThreadId tid, Addr sp)
-{
-   Addr link = 0;
-#if defined(VGA_arm)
-   VG_(get_shadow_regs_area)(tid, (UChar*)&link, 0,
-                             offsetof(VexGuestArchState, guest_R14), sizeof link);
-#elif defined(VGA_arm64)
-   VG_(get_shadow_regs_area)(tid, (UChar*)&link, 0,
-                             offsetof(VexGuestArchState, guest_X30), sizeof link);
-#else
-   if (VG_(am_is_valid_for_client)(sp, sizeof link, VKI_PROT_READ)) link = *(const Addr*)sp;
-#endif
-   return link;
-}
-
-static Bool on_alternate_stack(ThreadId tid, Addr sp)
-{
-   Addr low = VG_(thread_get_altstack_min)(tid);
-   SizeT size = VG_(thread_get_altstack_size)(tid);
-   return size && sp >= low && sp - low <= size;
-}
-
-Bool dm_on_other_stack(ThreadId tid, Addr sp, Addr entry_sp)
-{
-   return VG_(am_find_nsegment)(sp) != VG_(am_find_nsegment)(entry_sp)
-          || (on_alternate_stack(tid, sp) && !on_alternate_stack(tid, entry_sp));
 }
 
 /* ---- IFUNCs: the call that picks the function ---- */
