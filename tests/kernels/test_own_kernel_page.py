@@ -12,7 +12,7 @@ from diagmem.kernels.cases import GUARD_BYTES
 from diagmem.kernels.description import KEYS, load
 from diagmem.kernels.dtypes import DTYPES
 from diagmem.kernels.expressions import FUNCTIONS, MAX_CHARACTERS
-from diagmem.proof.runs import Runs
+from diagmem.proof.runs import Results, Runs
 from diagmem.trace.window import Role
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-kernel.md").read_text(encoding="utf-8")
@@ -32,11 +32,11 @@ def example(tmp_path: Path) -> Path:
 
 def test_example(example: Path) -> None:
     kernel = load(example / "window_sum.toml")
-    assert [trial.holds for trial in Runs(kernel, range(3)).each(range(38))] == [False] * 36 + [
-        True
-    ] * 2
+    assert [trial.holds for trial in Runs(Results(kernel, range(3))).each(range(38))] == [
+        False
+    ] * 36 + [True] * 2
     other = load(example / "window_sum.toml", {"length": "64", "window": "3", "flags": "-O3"})
-    assert [trial.holds for trial in Runs(other, range(3)).each([60, 61])] == [False, True]
+    assert [trial.holds for trial in Runs(Results(other, range(3))).each([60, 61])] == [False, True]
 
 
 def test_python(

@@ -15,7 +15,7 @@ from diagmem.kernels.catalog import DIRECTORY, bundled, find
 from diagmem.kernels.description import load, with_parameters
 from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.native import run_native
-from diagmem.proof.runs import Runs
+from diagmem.proof.runs import Results, Runs
 from diagmem.trace.window import Role
 
 Array = npt.NDArray[Any]
@@ -185,7 +185,7 @@ def test_bundled_kernels_are_fit_for_proofs(name: str) -> None:
         assert kernel.function in (name, "mean_of_picture_float32")
     source = kernel.with_role(Role.INPUT)[0]
     target = kernel.with_role(Role.OUTPUT)[0]
-    runs = Runs(kernel, range(3), (source.name, target.name))
+    runs = Runs(Results(kernel, range(3)), (source.name, target.name))
     assert runs.at(target.size_bytes).holds
     # Where elements are only moved, those at the ends of the type were there before.
     assert not runs.saturation or kernel.operator in MOVES

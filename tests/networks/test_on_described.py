@@ -240,7 +240,7 @@ def test_a_kernel_that_its_data_steer_gets_no_overlap(model: Model, folder: Path
 def test_equal_layers_are_measured_once(
     model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known: dict[str, on_described._Evidence] = {}
+    known: dict[str, on_described._Shown] = {}
     library = Library(str(folder))
     for moment in list(moments(model))[2:] * 2:
         on_described._operator(model, moment, library, "", 1, known)

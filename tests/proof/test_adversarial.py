@@ -13,7 +13,7 @@ import pytest
 from diagmem.kernels.kernel import Kernel
 from diagmem.proof.proof import Proof
 from diagmem.proof.prove import prove
-from diagmem.proof.runs import Runs
+from diagmem.proof.runs import Results, Runs
 
 pytestmark = pytest.mark.usefixtures("valgrind_tool")
 
@@ -56,7 +56,7 @@ def kernel(
 
 def holding(made: Kernel) -> list[bool]:
     """For each displacement, a cell apart: do the bits hold?"""
-    runs = Runs(made, range(500, 503))
+    runs = Runs(Results(made, range(500, 503)))
     return [t.holds for t in runs.each(range(0, runs.output.size_bytes, runs.cell_bytes))]
 
 

@@ -12,7 +12,7 @@ from diagmem.kernels.catalog import find
 from diagmem.kernels.description import load, with_parameters
 from diagmem.kernels.kernel import Kernel
 from diagmem.proof.prove import prove
-from diagmem.proof.runs import Runs
+from diagmem.proof.runs import Results, Runs
 
 Writer = Callable[..., Kernel]
 
@@ -38,7 +38,7 @@ def bundled(name: str, **parameters: Any) -> Kernel:
     ],
 )
 def test_known_displacements(name: str, parameters: dict[str, Any], displacement: int) -> None:
-    runs = Runs(bundled(name, **parameters), range(3))
+    runs = Runs(Results(bundled(name, **parameters), range(3)))
     assert runs.at(displacement).holds
     if displacement:
         below = runs.at(displacement - runs.cell_bytes)

@@ -9,7 +9,7 @@ from diagmem.kernels.description import load
 from diagmem.kernels.kernel import Kernel
 from diagmem.proof.proof import Proof
 from diagmem.proof.prove import prove
-from diagmem.proof.runs import Runs
+from diagmem.proof.runs import Results, Runs
 
 from .generate import generate
 
@@ -53,7 +53,7 @@ def judge(kernel: Kernel, proof: Proof | None = None) -> Verdict:
 
 
 def _refuted(kernel: Kernel, proof: Proof) -> str:
-    runs = Runs(kernel, FRESH)
+    runs = Runs(Results(kernel, FRESH))
     first = proof.min_displacement_bytes
     for trial in runs.each(range(first, runs.output.size_bytes, runs.cell_bytes)):
         if not trial.holds:

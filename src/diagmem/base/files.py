@@ -23,6 +23,16 @@ _NAME_CHARACTERS = 40
 _new: ContextVar[frozenset[Path]] = ContextVar("outputs that nothing may have", default=frozenset())
 
 
+def state_of(path: Path) -> tuple[int, int]:
+    """Time of the last change and size in bytes; what is not there has neither.  What was
+    read of a file stands as long as both are the same."""
+    try:
+        file = path.stat()
+    except OSError:
+        return 0, 0
+    return file.st_mtime_ns, file.st_size
+
+
 def expect_new(path: Path) -> None:
     """From now on, in this context, ``path`` is written only while no file has that name."""
     _new.set(_new.get() | {path})

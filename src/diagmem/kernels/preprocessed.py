@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from diagmem.base.files import state_of
+
 MOST = 256
 _MARKER = re.compile(rb'^# \d+ "([^"<\n]+)"', re.MULTILINE)
 """Where the preprocessor says which file what follows is from."""
@@ -46,12 +48,4 @@ def preprocessed(command: Sequence[str], directory: Path, run: Callable[[], byte
 
 
 def _state(names: Sequence[str], directory: Path) -> _State:
-    """Name, time and size of each file; what is not there has neither."""
-    found = []
-    for name in names:
-        try:
-            file = (directory / name).stat()
-            found.append((name, file.st_mtime_ns, file.st_size))
-        except OSError:
-            found.append((name, 0, 0))
-    return tuple(found)
+    return tuple((name, *state_of(directory / name)) for name in names)

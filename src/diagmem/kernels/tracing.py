@@ -10,7 +10,7 @@ from pathlib import Path
 
 from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
-from diagmem.kernels.build import build
+from diagmem.kernels.build import Built, build
 from diagmem.kernels.cases import Case, Together, read_results
 from diagmem.kernels.cortex_m.on_target import on_target
 from diagmem.kernels.kernel import Kernel
@@ -32,6 +32,7 @@ def trace_kernel(
     kernel: Kernel,
     output: Path,
     *,
+    built: Built | None = None,
     mode: Mode = "events",
     watch: Sequence[str] = (),
     seed: int = 0,
@@ -46,10 +47,11 @@ def trace_kernel(
 ) -> Recorded:
     """Call a described kernel under the tool and write its trace.
 
-    ``seed`` chooses the buffers' contents; with several ``inputs`` there is a
-    window for each seed from it on.  ``placement`` overlaps two buffers, which
-    otherwise lie apart; ``watch`` names the buffers to record, empty: all;
-    ``values`` is where the values moved go, for `diagmem.trace.mirror`.  A kernel
+    ``built`` is the kernel's build where there is one already.  ``seed`` chooses the
+    buffers' contents; with several ``inputs`` there is a window for each seed from it on.
+    ``placement`` overlaps two buffers, which otherwise lie apart; ``watch`` names the buffers
+    to record, empty: all; ``values`` is where the values moved go, for
+    `diagmem.trace.mirror`.  A kernel
     for another processor (`diagmem.kernels.cortex_m`) runs in QEMU.
 
     Raises
@@ -57,7 +59,7 @@ def trace_kernel(
     DiagmemError
         If the kernel does not compile, crashes or writes outside its buffers.
     """
-    built = build(kernel)
+    built = built or build(kernel)
     cases = [Case(kernel, seed=s, placement=placement) for s in range(seed, seed + inputs)]
     with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
         request = Request(

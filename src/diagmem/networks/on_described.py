@@ -9,7 +9,6 @@ what has no description, gets no overlap.
 from __future__ import annotations
 
 import platform
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +17,12 @@ from pathlib import Path
 from diagmem import __version__
 from diagmem.analysis.liveness import BufferLiveness
 from diagmem.analysis.overlap import IN_PLACE, Overlap
-from diagmem.analysis.trace import open_trace
 from diagmem.base.errors import DiagmemError
-from diagmem.kernels.build import Built, build
+from diagmem.kernels.build import Built
 from diagmem.kernels.cortex_m.on_target import check_tools
 from diagmem.kernels.kept import call_identity
 from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.library import Library
-from diagmem.kernels.tracing import trace_kernel
 from diagmem.networks.apart import ALIASING
 from diagmem.networks.chosen import NO_KERNEL, Chosen, choose
 from diagmem.networks.measured import (
@@ -44,9 +41,9 @@ from diagmem.networks.operator_calls import (
 )
 from diagmem.networks.permissions import ALIGN_BYTES
 from diagmem.networks.unmeasured import no_overlap, operator_apart, pairs_of
+from diagmem.proof.evidence import Evidence
 from diagmem.proof.proof import Proof
-from diagmem.proof.prove import all_pairs, prove_pairs
-from diagmem.proof.runs import Runs
+from diagmem.proof.prove import all_pairs, prove_pair
 from diagmem.tflite.graph import Model
 from diagmem.trace.window import Role
 
@@ -58,7 +55,7 @@ INPUTS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
+class _Shown:
     """What one kernel's trace and proofs have shown; names are the kernel's buffers'."""
 
     kernel: Kernel
@@ -94,7 +91,7 @@ def measure_described(
     """
     if target:
         check_tools(target)
-    known: dict[str, _Evidence] = {}
+    known: dict[str, _Shown] = {}
     operators = []
     for moment in moments(model):
         operators.append(_operator(model, moment, library, target, inputs, known))
@@ -136,14 +133,14 @@ def _first_reason(operators: Sequence[MeasuredOperator]) -> str:
     )
 
 
-def _common(evidence: Sequence[_Evidence]) -> dict[str, str]:
+def _common(shown: Sequence[_Shown]) -> dict[str, str]:
     """Flags, compilers and tools of the kernels that were measured."""
-    flags = dict.fromkeys(" ".join(one.kernel.code.flags) for one in evidence)
-    compilers = dict.fromkeys(one.built.compiler for one in evidence)
+    flags = dict.fromkeys(" ".join(one.kernel.code.flags) for one in shown)
+    compilers = dict.fromkeys(one.built.compiler for one in shown)
     return {
         "flags": "; ".join(flags),
         "compiler": "; ".join(compilers),
-        "measured_by": evidence[0].measured_by,
+        "measured_by": shown[0].measured_by,
     }
 
 
@@ -167,7 +164,7 @@ def _operator(
     library: Library,
     target: str,
     inputs: int,
-    known: dict[str, _Evidence],
+    known: dict[str, _Shown],
 ) -> MeasuredOperator:
     try:
         chosen = choose(model, moment.operator, library, target)
@@ -176,7 +173,7 @@ def _operator(
         kernel = chosen.kernel
         key = repr((kernel.document.file, sorted(kernel.parameters.items())))
         if key not in known:
-            known[key] = _evidence(kernel, inputs)
+            known[key] = _shown(kernel, inputs)
     except DiagmemError as error:
         raise DiagmemError(f"{model.path}: {moment.operator.label}: {error}") from None
     proofs = known[key].proofs
@@ -192,64 +189,57 @@ def _operator(
 # ---- what a kernel shows
 
 
-def _evidence(kernel: Kernel, inputs: int) -> _Evidence:
-    pairs = all_pairs(kernel)
-    seeds = range(inputs)
-    proofs = dict(zip(pairs, prove_pairs(kernel, pairs, inputs=inputs), strict=True))
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        watch = [b.name for b in kernel.tensors]
-        path = Path(directory) / "kernel.dmt"
-        recorded = trace_kernel(kernel, path, mode="summary", watch=watch)
-        with open_trace(recorded.path) as trace:
-            liveness = trace.liveness(0)
-            window = trace.overlaps_of(0, liveness, isolated=False)
-            by = {"valgrind": "Valgrind", "qemu": "QEMU"}
-            tools = [f"{by[key]} {trace.header[key]}" for key in by if trace.header.get(key)]
-    return _Evidence(
-        kernel=kernel,
-        built=build(kernel),
-        measured_by=", ".join([f"diagmem {__version__}", *tools]),
-        live={buffer.name: buffer for buffer in liveness},
-        overlaps={(one.input, one.output): one for one in window.pairs},
-        proofs=proofs,
-        in_place=frozenset(pair for pair in pairs if _in_place(kernel, proofs[pair], seeds)),
-        events=window.events,
-    )
+def _shown(kernel: Kernel, inputs: int) -> _Shown:
+    with Evidence(kernel, range(inputs)) as evidence:
+        pairs = all_pairs(kernel)
+        proofs = {pair: prove_pair(evidence, pair) for pair in pairs}
+        in_place = frozenset(pair for pair in pairs if _in_place(evidence, proofs[pair]))
+        trace = evidence.trace
+        by = {"valgrind": "Valgrind", "qemu": "QEMU"}
+        tools = [f"{by[key]} {trace.header[key]}" for key in by if trace.header.get(key)]
+        return _Shown(
+            kernel=kernel,
+            built=evidence.built,
+            measured_by=", ".join([f"diagmem {__version__}", *tools]),
+            live={buffer.name: buffer for buffer in trace.liveness(0)},
+            overlaps={pair: evidence.overlaps(pair)[0] for pair in pairs},
+            proofs=proofs,
+            in_place=in_place,
+            events=trace.windows[0].events,
+        )
 
 
-def _in_place(kernel: Kernel, proof: Proof, seeds: range) -> bool:
+def _in_place(evidence: Evidence, proof: Proof) -> bool:
     """Is displacement 0 proven, by itself where D is more?"""
     if proof.data_dependent:
         return False
     if proof.refused or proof.min_displacement_bytes == 0:
         return proof.proven
     pair = proof.input, proof.output
-    if not Runs(kernel, seeds, pair).at(0).holds:
-        return False
-    return prove_pairs(kernel, [pair], displacement_bytes=0, inputs=len(seeds))[0].proven
+    return evidence.runs(pair).at(0).holds and prove_pair(evidence, pair, at=0).proven
 
 
-def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -> MeasuredOperator:
+def _judged(model: Model, moment: Moment, chosen: Chosen, shown: _Shown) -> MeasuredOperator:
     """The kernel's answers for the operator's tensors."""
-    kernel, inputs, outputs = evidence.kernel, chosen.inputs, chosen.outputs
+    kernel, inputs, outputs = shown.kernel, chosen.inputs, chosen.outputs
 
     def named(buffer: str, tensor: int) -> BufferLiveness:
-        return replace(evidence.live[buffer], name=name_of(tensor))
+        return replace(shown.live[buffer], name=name_of(tensor))
 
     requested = (-(-size // ALIGN_BYTES) * ALIGN_BYTES for size in kernel.requests)
     judged: dict[tuple[int, int], list[MeasuredPair]] = {}
-    for pair, overlap in evidence.overlaps.items():
+    for pair, overlap in shown.overlaps.items():
         source, target = pair
         if source not in inputs or target not in outputs:
             continue
         # One by one: a tensor given twice is two buffers of the kernel.
         both = named(source, inputs[source]), named(target, outputs[target])
         live = {buffer.name: buffer for buffer in both}
-        found = _proven(_whole(overlap, kernel), evidence.proofs[pair], live)
-        call = OperatorCall(live, [found], evidence.events)
+        found = _proven(_whole(overlap, kernel), shown.proofs[pair], live)
+        call = OperatorCall(live, [found], shown.events)
         [one] = measured_operator(model, moment, call).pairs
-        at_zero = one.in_place and pair in evidence.in_place
-        one = replace(one, in_place=at_zero, unit_bytes=evidence.proofs[pair].unit_bytes)
+        at_zero = one.in_place and pair in shown.in_place
+        one = replace(one, in_place=at_zero, unit_bytes=shown.proofs[pair].unit_bytes)
         if overlap.by_construction:
             one = replace(one, in_place_only=True, formula_says=IN_PLACE)
         judged.setdefault((one.input, one.output), []).append(one)
@@ -259,7 +249,7 @@ def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -
             for buffer, tensor in (*inputs.items(), *outputs.items())
         },
         overlaps=(),
-        events=evidence.events,
+        events=shown.events,
         scratch_bytes=sum(requested),
         kernel=Path(kernel.document.file).stem,
     )
@@ -271,7 +261,7 @@ def _judged(model: Model, moment: Moment, chosen: Chosen, evidence: _Evidence) -
         measured_operator(model, moment, whole),
         pairs=pairs,
         other_compilers=kernel.other_compilers,
-        build=evidence.built.identity,
+        build=shown.built.identity,
         call=call_identity(kernel),
     )
 

@@ -8,14 +8,14 @@ or it shows other accesses, and then their own order decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from diagmem.analysis.liveness import BufferLiveness, LivenessFold
-from diagmem.analysis.overlap import find_overlap, is_safe_at
+from diagmem.analysis.overlap import Overlap, find_overlap, is_safe_at
 from diagmem.analysis.trace import Trace
 from diagmem.trace.events import Events
 from diagmem.trace.window import Accesses, Role, Site, Window
@@ -41,11 +41,14 @@ class Agreement:
     difference: str
 
 
-def compare(apart: Trace, overlapped: Trace, pair: tuple[str, str], displacement: int) -> Agreement:
-    """Hold a trace at a displacement against the one apart, window by window."""
+def compare(
+    apart: Trace, overlapped: Trace, overlaps: Sequence[Overlap], displacement: int
+) -> Agreement:
+    """Hold a trace at a displacement against the one apart, window by window; ``overlaps``
+    are of the pair in the windows of the one apart."""
     worst = Agreement(True, True, None, "")
     for window in apart.windows:
-        found = _compare_window(apart, overlapped, window, pair, displacement)
+        found = _compare_window(apart, overlapped, window, overlaps[window.index], displacement)
         if _rank(found) > _rank(worst):
             worst = found
     return worst
@@ -57,18 +60,22 @@ def _rank(agreement: Agreement) -> tuple[int, int, bool]:
 
 
 def _compare_window(
-    apart: Trace, overlapped: Trace, window: Window, pair: tuple[str, str], displacement: int
+    apart: Trace, overlapped: Trace, window: Window, overlap: Overlap, displacement: int
 ) -> Agreement:
+    pair = overlap.input, overlap.output
     if window.index >= len(overlapped.windows):
         return Agreement(False, False, None, f"window {window.index} was not reached")
     other = overlapped.windows[window.index]
-    traced = apart.overlaps(window.index)[0].pair(*pair)
     if not other.complete or other.several_threads:
         why = "several threads" if other.several_threads else other.end
         return Agreement(False, None, None, f"the window overlapped: {why}")
     difference = _first_difference(apart, overlapped, window, other)
     if not difference:
-        return Agreement(True, traced.holds(displacement), None, "")
+        # Isolated displacements take longest, so they are looked for last.
+        holds = overlap.holds(displacement) or (
+            apart.overlaps(window.index)[0].pair(*pair).holds(displacement)
+        )
+        return Agreement(True, holds, None, "")
     if not _is_ordinary(apart, window.index, pair):
         return Agreement(False, None, None, difference)
     seen = _attributed(overlapped, window.index, pair, displacement)

@@ -18,19 +18,17 @@ from diagmem.proof.proof import Proof
 from diagmem.proof.runs import Outcome, Results
 
 
-def prove_in_place(
-    kernel: Kernel, name: str, seeds: range, results: Results, traced: Sequence[Overlap]
-) -> Proof:
-    """The answer for one such buffer; ``traced`` are its windows, one for each seed."""
+def prove_in_place(results: Results, name: str, overlaps: Sequence[Overlap]) -> Proof:
+    """The answer for one such buffer; ``overlaps`` are of its windows, one for each seed."""
     refused = (
         f"the kernel wrote nothing: every run left {name} as it was filled"
         if results.unchanged(name)
-        else next((window.refused for window in traced if window.refused), "")
+        else next((window.refused for window in overlaps if window.refused), "")
     )
     outcomes = results.each([Together({name: lead}) for lead in LEADS[1:]], ())
     worst = next((outcome for outcome in outcomes if not outcome.holds), Outcome(None, ""))
     proven = worst.holds and not refused
-    buffer = kernel.named(name)
+    buffer = results.kernel.named(name)
     return Proof(
         input=name,
         output=name,
@@ -49,8 +47,8 @@ def prove_in_place(
         exhaustive=True,
         why=refused or ("" if proven else f"the bits depend on where {name} lies"),
         notes=(IN_PLACE,),
-        inputs_tried=len(seeds),
-        seed=seeds.start,
+        inputs_tried=len(results.seeds),
+        seed=results.seeds[0],
         cell_bytes=buffer.dtype.size_bytes,
         whole_cells=True,
         tight_displacement_bytes=None,

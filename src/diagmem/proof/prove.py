@@ -14,20 +14,18 @@ the smallest displacement is searched for which it does not fail.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from diagmem.analysis.overlap import DATA_DEPENDENT, ONLY_IN_PLACE, Overlap
 from diagmem.analysis.safe import Placement, shared_bytes
-from diagmem.analysis.trace import Trace, open_trace
 from diagmem.kernels.kernel import Kernel
-from diagmem.kernels.tracing import KernelDidNotFinishError, trace_kernel
+from diagmem.kernels.tracing import KernelDidNotFinishError
 from diagmem.proof.agreement import Agreement, compare
+from diagmem.proof.evidence import Evidence
 from diagmem.proof.in_place import check_asked, prove_in_place
 from diagmem.proof.proof import Proof
-from diagmem.proof.runs import Results, Runs, Trial, find_pair, nearer
+from diagmem.proof.runs import Runs, Trial, find_pair, nearer
 from diagmem.proof.search import Search
 from diagmem.trace.window import Role
 
@@ -86,53 +84,21 @@ def prove_pairs(
     inputs: int = 3,
     seed: int = 0,
 ) -> list[Proof]:
-    """`prove` for several pairs, with one trace apart for all of them."""
-    seeds = range(seed, seed + inputs)
-    # Running is quicker than tracing, and refuses what cannot be run at all.
-    runs = [None if a == b else Runs(kernel, seeds, (a, b)) for a, b in pairs]
-    in_place = [a for a, b in pairs if a == b]
-    for name in in_place:
-        check_asked(kernel, name, displacement_bytes)
-    results = Results(kernel, seeds) if in_place else None
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        traces = _Traces(kernel, seeds, Path(directory))
-        with traces.apart() as apart:
-            proofs = []
-            for pair, one in zip(pairs, runs, strict=True):
-                traced = [window.pair(*pair) for window in apart.overlaps(isolated=False)]
-                if one is not None:
-                    question = _Question(pair, one, seeds, traces, apart, traced)
-                    proofs.append(question.answer(displacement_bytes))
-                elif results is not None:
-                    proofs.append(prove_in_place(kernel, pair[0], seeds, results, traced))
-            return proofs
+    """`prove` for several pairs, with the evidence of all of them gathered once."""
+    for source, target in pairs:
+        find_pair(kernel, (source, target))
+        if source == target:
+            check_asked(kernel, source, displacement_bytes)
+    with Evidence(kernel, range(seed, seed + inputs)) as evidence:
+        return [prove_pair(evidence, pair, at=displacement_bytes) for pair in pairs]
 
 
-class _Traces:
-    """Event traces of one kernel on the same inputs, a window each."""
-
-    def __init__(self, kernel: Kernel, seeds: range, directory: Path) -> None:
-        self._kernel = kernel
-        self._seeds = seeds
-        self._directory = directory
-
-    def apart(self) -> Trace:
-        return self._trace("apart.dmt", None)
-
-    def at(self, pair: tuple[str, str], displacement: int) -> Trace:
-        return self._trace("overlapped.dmt", Placement(*pair, displacement))
-
-    def _trace(self, name: str, placement: Placement | None) -> Trace:
-        recorded = trace_kernel(
-            self._kernel,
-            self._directory / name,
-            # Nothing else can lie over anything.
-            watch=[b.name for b in self._kernel.tensors],
-            seed=self._seeds.start,
-            inputs=len(self._seeds),
-            placement=placement,
-        )
-        return open_trace(recorded.path)
+def prove_pair(evidence: Evidence, pair: tuple[str, str], *, at: int | None = None) -> Proof:
+    """The proof of one pair's traced D, or of the displacement ``at`` alone."""
+    overlaps = evidence.overlaps(pair)
+    if pair[0] == pair[1]:
+        return prove_in_place(evidence.results, pair[0], overlaps)
+    return _Question(pair, evidence, evidence.runs(pair), overlaps).answer(at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +119,14 @@ class _Question:
     """One pair on its way to an answer."""
 
     pair: tuple[str, str]
+    evidence: Evidence
     runs: Runs
-    seeds: range
-    traces: _Traces
-    apart: Trace
-    each: Sequence[Overlap]
+    overlaps: Sequence[Overlap]
+    """Of each window of the trace apart."""
+
+    @property
+    def seeds(self) -> range:
+        return self.evidence.seeds
 
     @property
     def _end(self) -> int:
@@ -212,12 +181,12 @@ class _Question:
                 f"the kernel wrote nothing: every run left {self.runs.output.name} as it was"
                 " filled (does a function have to be called first?)"
             )
-        return next((pair.refused for pair in self.each if pair.refused), "")
+        return next((pair.refused for pair in self.overlaps if pair.refused), "")
 
     def _traced(self) -> tuple[int, bool, tuple[str, ...]]:
         """The union over the inputs, whether they differ, and what to say of that."""
-        figures = [pair.min_displacement_bytes for pair in self.each]
-        notes = list(dict.fromkeys(note for pair in self.each for note in pair.notes))
+        figures = [pair.min_displacement_bytes for pair in self.overlaps]
+        notes = list(dict.fromkeys(note for pair in self.overlaps for note in pair.notes))
         # Here they are run.
         notes = [note for note in notes if note != ONLY_IN_PLACE]
         if len(set(figures)) > 1:
@@ -231,12 +200,12 @@ class _Question:
         if not -self.runs.input.size_bytes < displacement < self._end:
             return Agreement(True, True, None, "")  # no byte is shared
         try:
-            overlapped = self.traces.at(self.pair, displacement)
+            overlapped = self.evidence.trace_at(Placement(*self.pair, displacement))
         except KernelDidNotFinishError as error:
             # It ran apart, so this is the overlap's doing: an answer, not an error.
             return Agreement(False, None, None, str(error))
         with overlapped:
-            return compare(self.apart, overlapped, self.pair, displacement)
+            return compare(self.evidence.trace, overlapped, self.overlaps, displacement)
 
     def _agreed(self, search: Search, found: int) -> tuple[int, Agreement, str]:
         """From ``found`` on, the first displacement that its own trace supports."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -131,7 +132,7 @@ class Results:
             )
         self.kernel = kernel
         self._built = built or build(kernel)
-        self._seeds = seeds
+        self.seeds = seeds
         self._contents = [_contents(kernel, seed) for seed in seeds]
         for contents in self._contents:
             contents.update({name: contents[other] for name, other in alike.items()})
@@ -139,20 +140,20 @@ class Results:
 
     def case(self, number: int, placement: Placement | Together | None) -> Case:
         """The run of one input with its buffers placed so."""
-        return Case(self.kernel, self._seeds[number], placement, self._contents[number])
+        return Case(self.kernel, self.seeds[number], placement, self._contents[number])
 
     def _apart(self) -> tuple[list[Result], float]:
         """The right results, and the processor time that one took."""
         # The first input runs once more at the end: a kernel that keeps state, or
         # reads what nobody wrote, cannot be compared with itself.
-        numbers = [*range(len(self._seeds)), 0]
+        numbers = [*range(len(self.seeds)), 0]
         before = _children_seconds()
         results = run_native(self._built, [self.case(number, None) for number in numbers])
         seconds = (_children_seconds() - before) / len(numbers)
         other = self._other_value(results[0], results[-1])
         if other:
             raise DiagmemError(f"{other} for one input, expected a function of its arguments")
-        again = self._difference(results[0], results[-1], self._seeds[0], spared=())
+        again = self._difference(results[0], results[-1], self.seeds[0], spared=())
         if again is not None:
             raise DiagmemError(
                 f'{self.kernel.file}: function "{self.kernel.function}" gave two results for one'
@@ -166,7 +167,7 @@ class Results:
     ) -> list[Outcome]:
         """Run every input with its buffers placed in every one of these ways."""
         outcomes = [Outcome(None, "")] * len(placements)
-        for number, seed in enumerate(self._seeds):
+        for number, seed in enumerate(self.seeds):
             # What one input refutes need not be run on the others.
             left = [i for i, outcome in enumerate(outcomes) if outcome.holds]
             results = run_each(
@@ -222,7 +223,7 @@ class Results:
             for result, contents in zip(self._expected, self._contents, strict=True)
         )
 
-    @property
+    @cached_property
     def saturation(self) -> str:
         """Why damage to an output could stay hidden; empty where it could not."""
         for buffer in self.kernel.outputs:
@@ -240,22 +241,16 @@ class Runs:
     """Runs of one kernel with one pair overlapped, on seeded inputs.
 
     The overlapped input is free to differ.
-
-    Raises
-    ------
-    DiagmemError
-        As `Results`.
     """
 
-    def __init__(
-        self, kernel: Kernel, seeds: Sequence[int], pair: tuple[str, str] | None = None
-    ) -> None:
-        self.input, self.output = find_pair(kernel, pair)
+    def __init__(self, results: Results, pair: tuple[str, str] | None = None) -> None:
+        self.input, self.output = find_pair(results.kernel, pair)
         self.cell_bytes = min(self.input.dtype.size_bytes, self.output.dtype.size_bytes)
-        self._results = Results(kernel, seeds)
-        self.seconds, self.saturation = self._results.seconds, self._results.saturation
+        self.seconds, self.saturation = results.seconds, results.saturation
         # Then equal bits prove nothing.
-        self.wrote_nothing = self._results.unchanged(self.output.name)
+        self.wrote_nothing = results.unchanged(self.output.name)
+        self._results = results
+        self._known: dict[int, Trial] = {}
 
     def _placed(self, displacement_bytes: int, lead_bytes: int = 0) -> Placement:
         return Placement(self.input.name, self.output.name, displacement_bytes, lead_bytes)
@@ -265,9 +260,10 @@ class Runs:
         return layout(self._results.case(0, self._placed(displacement_bytes))).region_bytes
 
     def at(self, displacement_bytes: int) -> Trial:
-        """Run every input overlapped at one displacement, at all of `LEADS`."""
-        [trial] = self._tried({displacement_bytes: LEADS})
-        return trial
+        """Run every input overlapped at one displacement, at all of `LEADS`; once."""
+        if displacement_bytes not in self._known:
+            [self._known[displacement_bytes]] = self._tried({displacement_bytes: LEADS})
+        return self._known[displacement_bytes]
 
     def each(self, displacements: Sequence[int]) -> Iterator[Trial]:
         """Run every input at every displacement, many to a process: at all of `LEADS`

@@ -9,6 +9,8 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import NoteSection
 
+from diagmem.base.files import state_of
+
 ROOT = Path("/usr/lib/debug")
 
 
@@ -66,14 +68,13 @@ def _identity(file: ELFFile) -> str:
 
 def _checksum_of(path: Path) -> int:
     try:
-        state = path.stat()
-        return _checksum(path, state.st_mtime_ns, state.st_size)
+        return _checksum(path, state_of(path))
     except OSError:
         return -1
 
 
 @lru_cache(maxsize=8)
-def _checksum(path: Path, changed: int, size_bytes: int) -> int:
+def _checksum(path: Path, state: tuple[int, int]) -> int:
     """Of a file as it is now; some are large, and asked for often."""
     value = 0
     with path.open("rb") as file:

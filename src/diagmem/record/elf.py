@@ -80,6 +80,11 @@ def symbols(path: Path) -> Iterator[Symbol]:
                 yield found
 
 
+def undefined_symbols(path: Path) -> set[str]:
+    """The names that a file leaves to others."""
+    return {s.name for s in _entries(path) if s.entry["st_shndx"] == "SHN_UNDEF" and s.name}
+
+
 def _entries(path: Path) -> Iterator[Any]:  # pyelftools has no types
     try:
         with path.open("rb") as stream:

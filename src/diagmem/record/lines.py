@@ -9,6 +9,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
+from diagmem.base.files import state_of
 from diagmem.record.elf import symbols
 from diagmem.record.names import demangled
 
@@ -18,12 +19,11 @@ MAX_LINE_BYTES = 16 << 20
 
 def lines_of(program: Path) -> Lines:
     """The lines of a file as it is now; a proof runs one image many times."""
-    state = program.stat()
-    return _lines_of(program, state.st_mtime_ns, state.st_size)
+    return _lines_of(program, state_of(program))
 
 
 @lru_cache(maxsize=8)
-def _lines_of(program: Path, changed: int, size_bytes: int) -> Lines:
+def _lines_of(program: Path, state: tuple[int, int]) -> Lines:
     return Lines(program)
 
 

@@ -18,10 +18,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import diagmem
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import state_of
 from diagmem.base.installing import apt_command, make_command, rebuild_command
 
 LIBEXEC_VARIABLE = "DIAGMEM_VALGRIND_LIB"
@@ -219,6 +221,11 @@ def find_launcher() -> Path:
 
 def launcher_version(launcher: Path) -> str:
     """What ``valgrind --version`` says, without its name: ``3.19.0``."""
+    return _launcher_version(launcher, state_of(launcher))
+
+
+@cache
+def _launcher_version(launcher: Path, state: tuple[int, int]) -> str:
     # The answer comes from Valgrind's own default tool, so its own folder counts.
     environment = {name: value for name, value in os.environ.items() if name != "VALGRIND_LIB"}
     try:
