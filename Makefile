@@ -44,8 +44,10 @@ python:
 system: python
 	@sh scripts/system-packages.sh '$(PYTHON)'
 
-# A .venv whose Python was removed or replaced does not start; it is made anew.
-.venv/core: pyproject.toml setup.py | system
+# A .venv whose Python was removed or replaced does not start; it is made anew.  Lint reads
+# Python alone, so it installs nothing but into .venv.
+SYSTEM := $(if $(filter-out lint format,$(or $(MAKECMDGOALS),help)),system,python)
+.venv/core: pyproject.toml setup.py | $(SYSTEM)
 	@$(VENV_PYTHON) -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@echo 'installing Python packages into .venv: 60 MB to download, 300 MB on disk'
 	$(PIP) install --editable .
@@ -118,13 +120,13 @@ test: dev ## all tests, of the Python side and of the tool
 	$(MAKE) -C valgrind-tool check
 
 .PHONY: lint
-lint: dev ## ruff, mypy --strict; building the tool treats C warnings as errors
+lint: .venv/dev ## ruff and mypy --strict, by Python alone; C warnings are errors when building
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
 .PHONY: format
-format: dev ## put the Python files into ruff's format
+format: .venv/dev ## put the Python files into ruff's format
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m ruff check --fix .
 
