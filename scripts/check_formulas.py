@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from diagmem.base.progress import Progress
 from diagmem.cli.common import not_negative, positive
+from diagmem.cli.table import aligned
 from diagmem.ops import OPERATORS, find_operator
 from diagmem.ops.analytical import exact
 from diagmem.ops.answer import by_loop_nest
@@ -124,14 +125,7 @@ def table(results: dict[tuple[str, str], list[Result]]) -> list[str]:
         totals = [total + number for total, number in zip(totals, numbers, strict=True)]
         rows.append((operator, order, *(f"{number:,}" for number in numbers)))
     rows.append(("all", "", *(f"{total:,}" for total in totals)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    return aligned(rows, right=range(2, 6))
 
 
 def main() -> int:

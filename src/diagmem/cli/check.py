@@ -19,6 +19,7 @@ from diagmem.cli.common import (
     say,
     show,
 )
+from diagmem.cli.table import aligned
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -185,14 +186,7 @@ def _table(counts: list[Count]) -> list[str]:
         numbers = (one.cases, one.equal, one.looser, one.unsafe, one.overlapped_equal, one.tight)
         refused = f"{one.refused}" if one.refused else ""
         rows.append([one.operator, one.kernels, *(f"{n:,}" for n in numbers), gap, refused])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < 2 or i > 7 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return aligned(rows, right=range(2, 8))
 
 
 def _targets(findings: list[Finding]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from diagmem.cli import installed
 from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.cli.table import aligned
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +45,12 @@ def _table(checks: Sequence[installed.Check]) -> str:
     """Aligned columns; what is wrong has the command that mends it on a line below."""
     rows = [("what", "status", "needed for", "found")]
     rows += [(c.name, _status(c), c.needed_for, c.found) for c in checks]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = []
-    for row, check in zip(rows, [None, *checks], strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, row[3]]))
-        if check is not None and check.fix:
-            lines.append(f"{' ' * (widths[0] + 2)}mend it with: {check.fix}")
-    return "\n".join(lines)
+    head, *lines = aligned(rows)
+    indent = " " * head.index("status")
+    table = [head]
+    for check, line in zip(checks, lines, strict=True):
+        table += [line, f"{indent}mend it with: {check.fix}"] if check.fix else [line]
+    return "\n".join(table)
 
 
 def _status(check: installed.Check) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagmem.base.errors import DiagmemError
 from diagmem.cli.common import add_json, hint, not_negative, print_json
+from diagmem.cli.table import aligned
 
 if TYPE_CHECKING:
     from diagmem.boards.fit import Fit, Needs
@@ -165,7 +166,7 @@ def _lines(needs: Needs, fits: list[Fit]) -> list[str]:
         f" code {needs.code_bytes:,})",
         f"  overlaps      {needs.provenance}",
         "",
-        *_table(rows, right=(2, 3, 4)),
+        *aligned(rows, right=(2, 3, 4)),
         "",
         f"{counts[0]} fit without overlap, {counts[1]} only with overlap, {counts[2]} not",
     ]
@@ -214,18 +215,7 @@ def _list(boards: tuple[Board, ...], as_data: bool) -> None:
         return
     rows = [["board", "core", "SRAM", "one block", "flash", "vendor", "source", "note"]]
     rows += [[*_memory(board), board.vendor, board.source, board.note] for board in boards]
-    print("\n".join(_table(rows, right=(2, 3, 4))))
-
-
-def _table(rows: list[list[str]], right: tuple[int, ...]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    print("\n".join(aligned(rows, right=(2, 3, 4))))
 
 
 def _say_next(args: argparse.Namespace, found: list[tuple[Needs, list[Fit]]]) -> None:

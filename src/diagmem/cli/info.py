@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagmem.base.text import printable
 from diagmem.cli.common import add_json, hint, print_json
+from diagmem.cli.table import aligned
 
 if TYPE_CHECKING:
     from diagmem.trace.reader import TraceFile, WindowRecord
@@ -192,15 +193,8 @@ def _table(what: str, rows: list[list[str]], hidden: int) -> list[str]:
     """Aligned columns, numbers to the right; what is not shown is counted."""
     if len(rows) == 1:
         return ["", f"no {what}"]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numeric = [cell.replace(",", "").isdigit() for cell in rows[1]]
-    lines = [""]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
+    numeric = [i for i, cell in enumerate(rows[1]) if cell.replace(",", "").isdigit()]
+    lines = ["", *aligned(rows, right=numeric)]
     if hidden:
         middle = 1 + ROWS // 2 if what == "windows" else len(rows)
         lines.insert(1 + middle, f"... and {hidden:,} more {what} (all: --json)")

@@ -20,6 +20,7 @@ from diagmem.cli.common import (
     say,
     show,
 )
+from diagmem.cli.table import aligned
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -161,17 +162,10 @@ def _lines(model: Model, measured: Measured) -> list[str]:
     rows = [["", *"operator seconds scratch weights live needed over D O_s formula".split()]]
     for operator in measured.operators:
         rows += _rows(operator)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         f"{model.path}: {len(measured.operators)} operators on {kernels['kernels']},"
         f" {kernels['target']}; sizes in bytes",
-        *(
-            "  ".join(
-                cell.ljust(width) if i in (1, 7, 10) else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ),
+        *aligned(rows, right=(0, *range(2, 7), 8, 9)),
     ]
 
 
