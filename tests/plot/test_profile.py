@@ -44,7 +44,7 @@ def planned(
     top = max((offset + size for offset, size, *_ in blocks), default=0)
     plan = Plan({i: b[0] for i, b in enumerate(blocks)}, top, top, True, "heuristic")
     problem = Problem(made, (), tuple(steps), align_bytes=1)
-    return NetworkPlan(EMPTY, problem, plan, {"first-fit": top}, (), "none", {})
+    return NetworkPlan(EMPTY, problem, plan, {"first-fit": plan}, (), "none", {})
 
 
 CHAIN: list[Placed] = [

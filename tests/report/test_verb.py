@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
+from diagmem.networks.measured import FORMAT, VERSION
 from diagmem.networks.planning import plan_network, write_plan
 from diagmem.tflite.zoo import open_zoo
 
@@ -53,7 +54,8 @@ def test_mistakes_get_one_line(
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(model.read_bytes()[:100])
     other = tmp_path / "overlaps.json"
-    other.write_text('{"model": {"graph_sha256": "0"}}', encoding="utf-8")
+    entries = {"format": FORMAT, "version": VERSION, "model": {"graph_sha256": "0"}}
+    other.write_text(json.dumps(entries), encoding="utf-8")
     for words, said in (
         ([str(tmp_path / "none")], "cannot be read: No such file"),
         ([str(tmp_path)], "cannot be read: Is a directory"),

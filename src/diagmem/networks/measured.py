@@ -199,9 +199,13 @@ def read_overlaps(path: Path, model: Model) -> Measured:
     DiagmemError
         The file is no such file, or of another graph.
     """
-    data = _load(path)
+    return overlaps_of(load_overlaps(path), path, model)
+
+
+def overlaps_of(data: Mapping[str, Any], path: Path, model: Model) -> Measured:
+    """As `read_overlaps`, from what `load_overlaps` read of the file."""
     try:
-        found = Measured(
+        measured = Measured(
             model=dict(data["model"]),
             kernels={str(key): _printable(value) for key, value in data["kernels"].items()},
             about={
@@ -215,11 +219,12 @@ def read_overlaps(path: Path, model: Model) -> Measured:
         raise DiagmemError(
             f"{path}: found no usable {error}, expected overlaps that diagmem measure wrote"
         ) from None
-    _check(path, found, model)
-    return found
+    _check(path, measured, model)
+    return measured
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_overlaps(path: Path) -> dict[str, Any]:
+    """The file's entries, of which only format and version are checked."""
     refuse_other(path, FileType.OVERLAPS, maybe=[FileType.JSON])
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -88,7 +88,7 @@ class NetworkPlan:
 
     Attributes
     ----------
-    baselines : arenas without overlap in bytes, by the planner's name.
+    baseline_plans : the arenas of planners that let nothing overlap, by their names.
     shared : pairs that do share bytes.
     overlaps : where the overlaps come from: none, exact, paper or measured.
     kernels : of measured overlaps, what they were measured on.
@@ -99,11 +99,18 @@ class NetworkPlan:
     model: Model
     problem: Problem
     plan: Plan
-    baselines: Mapping[str, int]
+    baseline_plans: Mapping[str, Plan]
     shared: tuple[Shared, ...]
     overlaps: str
     kernels: Mapping[str, str]
     placement: PlacementProof | None = None
+
+    @property
+    def baselines(self) -> dict[str, int]:
+        """Arenas without overlap in bytes, by the planner's name, and what no planner can
+        do without."""
+        arenas = {name: plan.arena_bytes for name, plan in self.baseline_plans.items()}
+        return {**arenas, "largest-live-sum": largest_live_sum(without_overlap(self.problem))}
 
     def saving_percent(self, baseline: str) -> float:
         whole = self.baselines[baseline]
@@ -215,10 +222,9 @@ def plan_network(
         model=model,
         problem=problem,
         plan=plan,
-        baselines={
-            "tflm-greedy": tflm_greedy(apart, given).arena_bytes,
-            "first-fit": first_fit(apart, given).arena_bytes,
-            "largest-live-sum": largest_live_sum(apart),
+        baseline_plans={
+            "tflm-greedy": tflm_greedy(apart, given),
+            "first-fit": first_fit(apart, given),
         },
         shared=tuple(_shared(problem, plan, measured)),
         overlaps="measured" if measured else str(overlaps),

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from diagmem.arena import Block, Options, Problem
-from diagmem.arena.baseline import first_fit, tflm_greedy, without_overlap
+from diagmem.arena import Block, Problem
 from diagmem.networks.measured import Measured, MeasuredPair
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network
 from diagmem.plot.arena_shapes import Arena, Band, arena_of
@@ -134,14 +133,13 @@ def _cards(apart: NetworkPlan, plan: NetworkPlan) -> list[list[str]]:
 
 def _layouts(model: Model, apart: NetworkPlan, plan: NetworkPlan) -> list[Placed]:
     """The plans to compare, the one with overlap first."""
-    problem = without_overlap(plan.problem)
-    found = [Placed("with overlap", plan.plan.offsets, plan.plan.arena_bytes)]
-    for name, other in (
-        ("without overlap", apart.plan),
-        ("TFLM's planner", tflm_greedy(problem, Options())),
-        ("first fit", first_fit(problem, Options())),
-    ):
-        found.append(Placed(name, other.offsets, other.arena_bytes))
+    plans = {
+        "with overlap": plan.plan,
+        "without overlap": apart.plan,
+        "TFLM's planner": plan.baseline_plans["tflm-greedy"],
+        "first fit": plan.baseline_plans["first-fit"],
+    }
+    layouts = [Placed(name, plan.offsets, plan.arena_bytes) for name, plan in plans.items()]
     if model.plan is not None:
         sizes = {block.tensor: block.size_bytes for block in plan.problem.blocks}
         offsets = {
@@ -150,8 +148,8 @@ def _layouts(model: Model, apart: NetworkPlan, plan: NetworkPlan) -> list[Placed
             if t < len(model.plan) and model.plan[t] != PLANNED_ONLINE
         }
         top = max((offset + sizes[t] for t, offset in offsets.items()), default=0)
-        found.append(Placed("plan in the file", offsets, top))
-    return found
+        layouts.append(Placed("plan in the file", offsets, top))
+    return layouts
 
 
 def _live(problem: Problem) -> list[int]:

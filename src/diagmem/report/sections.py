@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from diagmem.report.check_section import results_section
 from diagmem.report.kernel_section import kernel_section
 from diagmem.report.network_section import network_section
 
+Entries = Mapping[str, Any]
 Kind = Literal["trace", "model", "results"]
 DRAWN_CHARACTERS = 4_200_000
 """For the pictures of all traces together, so that a page stays below 5 MB."""
@@ -63,7 +63,7 @@ def sections_of(
         A file is none that a report can show, or overlaps belong to no model.
     """
     kinds = [kind_of(path) for path in paths]
-    by_graph = {_graph_of(path): path for path in overlaps}
+    by_graph = {_graph_of(data): (path, data) for path, data in _loaded(overlaps)}
     characters = DRAWN_CHARACTERS // max(kinds.count("trace"), 1)
     sections, used = [], set()
     for path, kind in zip(paths, kinds, strict=True):
@@ -76,20 +76,23 @@ def sections_of(
                 used.add(graph)
             case "results":
                 sections.append(results_section(path))
-    for graph, path in by_graph.items():
+    for graph, (path, _) in by_graph.items():
         if graph not in used:
             raise DiagmemError(f"{path}: was measured on another graph than the models given")
     return sections
 
 
-def _graph_of(path: Path) -> str:
-    """The graph that overlaps were measured on; `read_overlaps` checks the rest."""
-    refuse_other(path, FileType.OVERLAPS, maybe=[FileType.JSON])
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return str(data["model"]["graph_sha256"])
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-        raise DiagmemError(f"{path}: cannot be read as overlaps: {error}") from None
+def _loaded(overlaps: Sequence[Path]) -> Iterator[tuple[Path, Entries]]:
+    if overlaps:
+        from diagmem.networks.measured import load_overlaps
+
+        yield from ((path, load_overlaps(path)) for path in overlaps)
+
+
+def _graph_of(data: Entries) -> str:
+    """The graph that overlaps were measured on; what else they lack is told with a model."""
+    model = data.get("model")
+    return str(model.get("graph_sha256")) if isinstance(model, dict) else ""
 
 
 def _trace(path: Path, windows: Sequence[int], characters: int) -> dict[str, Any]:
@@ -105,12 +108,13 @@ def _trace(path: Path, windows: Sequence[int], characters: int) -> dict[str, Any
 
 
 def _model(
-    path: Path, by_graph: Mapping[str, Path], board_bytes: int | None
+    path: Path, by_graph: Mapping[str, tuple[Path, Entries]], board_bytes: int | None
 ) -> tuple[dict[str, Any], str]:
-    from diagmem.networks.measured import identity, read_overlaps
+    from diagmem.networks.measured import identity, overlaps_of
     from diagmem.tflite.graph import read_model
 
     model = read_model(path)
     graph = str(identity(model)["graph_sha256"])
-    measured = read_overlaps(by_graph[graph], model) if graph in by_graph else None
+    source, data = by_graph.get(graph, (path, None))
+    measured = overlaps_of(data, source, model) if data is not None else None
     return network_section(model, measured, board_bytes=board_bytes), graph
