@@ -16,8 +16,8 @@ from diagmem.analysis.overlap import Overlap, find_overlap
 from diagmem.analysis.union import Source, merge
 from diagmem.analysis.window_overlaps import WindowOverlaps
 from diagmem.cli.main import main
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Accesses, Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 X, Y = 0x1000, 0x2000
 Step = tuple[bool, int]  # a store to the output, or a load of the input, at a byte

@@ -17,9 +17,10 @@ from diagmem.base.errors import DiagmemError
 from diagmem.cli.main import main
 from diagmem.trace import format as fmt
 from diagmem.trace import writer
-from diagmem.trace.compose import Mode, SyntheticWindow, compose
+from diagmem.trace.composer import Mode
 from diagmem.trace.validate import validate
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 GIB = 1 << 30
 

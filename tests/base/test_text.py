@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from diagmem.base.text import cell, printable, printable_lines
 from diagmem.cli.main import main
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role, Site
+from tests.trace.compose import SyntheticWindow, compose
 
 ESCAPE = (
     "\x1b[31mRED\x1b]0;pwn\x07</script><script>alert(1)</script>\n=cmd|' /C calc'!A0\u202e$\\frac{"

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 BUFFERS = [Buffer("x", Role.INPUT, 4096, 64)]
 

@@ -10,9 +10,9 @@ import pytest
 
 from diagmem.cli.info import ROWS
 from diagmem.cli.main import main
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.format import VERSION
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 BUFFERS = [Buffer("x", Role.INPUT, 4096, 64), Buffer("y", Role.OUTPUT, 8192, 32)]
 

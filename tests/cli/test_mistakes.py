@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role
 from tests.cli.conftest import wrong_call
+from tests.trace.compose import SyntheticWindow, compose
 
 fails = partial(wrong_call, [])
 

@@ -11,9 +11,9 @@ import pytest
 from diagmem.cli.main import main
 from diagmem.networks.measured import Measured
 from diagmem.tflite.graph import read_model
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role
 from tests.cli.conftest import Capture, wrong_call
+from tests.trace.compose import SyntheticWindow, compose
 
 BUFFERS = (Buffer("x", Role.INPUT, 0x1000, 64), Buffer("y", Role.OUTPUT, 0x2000, 64))
 PLACES = "--input x=address:0x1000,bytes:64"

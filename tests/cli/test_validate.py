@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from diagmem.cli.main import main
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.format import VERSION
 from diagmem.trace.invariants import INVARIANTS
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 
 @pytest.fixture

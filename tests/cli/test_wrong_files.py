@@ -15,10 +15,10 @@ from diagmem.check.results import write_csv
 from diagmem.kernels.catalog import find
 from diagmem.networks.measured import Measured, write_overlaps
 from diagmem.tflite.zoo import NETWORKS, network_bytes
-from diagmem.trace.compose import compose
 from tests.cli.conftest import Capture, wrong_call
 from tests.tflite.build import small
 from tests.tools import need_programs
+from tests.trace.compose import compose
 
 PACKAGE = Path(sys.modules["diagmem"].__file__ or "").parent
 KINDS = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 Access = tuple[str, int, int, bool]
 """Buffer, offset, size in bytes, store."""

@@ -15,9 +15,9 @@ from diagmem.analysis.trace import open_trace
 from diagmem.base.errors import DiagmemError
 from diagmem.plot.compare import LETTERS, Comparison, draw_side_by_side
 from diagmem.plot.paint import NOTHING, OUTPUT_LIVE, STORE
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role
 from tests.plot.conftest import PAIR, Access, MakeTrace, copying
+from tests.trace.compose import SyntheticWindow, compose
 
 COLUMN_PX, LEFT_PX, PANEL_PX = 1104, 192, 708
 """Of two columns at 2400 pixels and 150 dots per inch: (2400 - 192) / 2, less 396."""

@@ -11,8 +11,9 @@ from diagmem.analysis.trace import open_trace
 from diagmem.plot.heatmap import draw
 from diagmem.plot.limit import LimitingAccess, place_of
 from diagmem.plot.pair import limit_texts
-from diagmem.trace.compose import BLOCK_EVENTS, Mode, SyntheticWindow, compose
+from diagmem.trace.composer import BLOCK_EVENTS, Mode
 from diagmem.trace.window import Buffer, Role, Site
+from tests.trace.compose import SyntheticWindow, compose
 
 BUFFERS = [Buffer("in", Role.INPUT, 0x1000, 32), Buffer("out", Role.OUTPUT, 0x2000, 32)]
 LOAD = Site("load", 4, 0x10, "f", "a.so", 0x10, "dir/kernel.c", 7)

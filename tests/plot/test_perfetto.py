@@ -19,8 +19,8 @@ from diagmem.base.errors import DiagmemError
 from diagmem.base.text import printable
 from diagmem.plot import perfetto
 from diagmem.plot.perfetto import _most, export_perfetto
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 MODES = ("events", "summary")
 

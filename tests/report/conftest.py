@@ -14,9 +14,9 @@ import pytest
 
 from diagmem.report.page import page, write_page
 from diagmem.report.sections import sections_of
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Buffer, Role, Site
 from tests.tools import missing, need_package
+from tests.trace.compose import SyntheticWindow, compose
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

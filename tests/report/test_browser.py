@@ -16,9 +16,10 @@ from PIL import Image
 from diagmem.networks.planning import plan_network, write_plan
 from diagmem.report import kernel_section as kernel_module
 from diagmem.tflite.zoo import open_zoo
-from diagmem.trace.compose import Mode, compose
+from diagmem.trace.composer import Mode
 from diagmem.trace.window import Role
 from tests.report.conftest import PAIR, Page, Touch, copying, million, window_of
+from tests.trace.compose import compose
 
 OpenReport = Callable[..., Page]
 NETWORK = "mobilenet_v1_0.25_128_int8"

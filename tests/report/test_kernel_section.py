@@ -15,9 +15,9 @@ from diagmem.report import kernel_section as kernel_module
 from diagmem.report import shapes as shapes_module
 from diagmem.report.kernel_section import kernel_section
 from diagmem.report.packed import characters, unpack
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.window import Role
 from tests.report.conftest import PAIR, Touch, copying, window_of
+from tests.trace.compose import SyntheticWindow, compose
 
 ENOUGH = 1_000_000
 TRACES = Path(__file__).resolve().parents[2] / "traces"

@@ -11,8 +11,8 @@ import pytest
 
 from diagmem.cli.main import main
 from diagmem.report.page import embedded, page
-from diagmem.trace.compose import compose
 from tests.report.conftest import PAIR, copying, window_of
+from tests.trace.compose import compose
 
 MARKUP = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;$script"
 

@@ -18,7 +18,6 @@ from diagmem.tflite import Model, lifetimes, read_model, zoo
 from diagmem.tflite.flat import Span
 from diagmem.tflite.write import (
     PROVENANCE_NAME,
-    read_plan,
     read_provenance,
     write_planned,
 )
@@ -69,7 +68,7 @@ def test_the_schema_finds_the_same_graph_and_a_plan(name: str, tmp_path: Path) -
         replace(tensor, data=NOWHERE) for tensor in model.tensors
     ]
     assert again.operators == model.operators
-    assert read_plan(again) == tuple(offsets)
+    assert again.plan == tuple(offsets)
     assert read_provenance(again) == {"planner": "apart", "ä": [1, 2.5]}
     assert lifetimes(again) == lifetimes(model)
     assert planned.endswith(data)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diagmem.trace.compose import compose
+from tests.trace.compose import compose
 from tests.trace.surgery import NESTED, random_window
 
 WINDOWS = (random_window(1, NESTED, 60), random_window(2, NESTED[3:], 40))

@@ -13,9 +13,9 @@ import zstandard
 
 from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockFile
-from diagmem.trace.compose import SyntheticWindow
 from diagmem.trace.format import BlockType
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow
 
 ARENA = (
     Buffer("arena", Role.ARENA, 0x10000, 512),

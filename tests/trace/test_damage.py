@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from diagmem.base.errors import DiagmemError
 from diagmem.trace import format as fmt
-from diagmem.trace.compose import compose
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.format import BlockType, TraceError
 from diagmem.trace.reader import TraceFile
-from diagmem.trace.summary import read_summary
+from diagmem.trace.summary import read_summaries
 from diagmem.trace.validate import validate
 from diagmem.trace.window import Buffer, Role
 from tests.memory import bounded_memory
+from tests.trace.compose import compose
 from tests.trace.surgery import Surgery, random_window
 
 BUFFERS = [Buffer("x", Role.INPUT, 4096, 64), Buffer("y", Role.OUTPUT, 1 << 40, 640)]
@@ -40,7 +40,7 @@ def read_all(path: Path) -> list[list[Events]]:
             found.append(list(reader.events(record)) if trace.mode == "events" else [])
             if trace.mode == "summary":
                 for number in range(len(record.window.buffers)):
-                    read_summary(trace, record.window.index, number)
+                    dict(read_summaries(trace, record.window.index)).get(number)
             elif record.window.buffers:
                 list(reader.accesses(record, record.window.buffers))
                 reader.alignments(record, record.window.buffers)
@@ -102,7 +102,7 @@ def test_a_cut_summary_keeps_the_windows_that_ended(summary_trace: Path, tmp_pat
         for record in trace.windows:
             window = record.window
             for number in range(len(window.buffers)):
-                there = read_summary(trace, window.index, number)
+                there = dict(read_summaries(trace, window.index)).get(number)
                 assert there is not None or not window.complete
         trace.close()
 

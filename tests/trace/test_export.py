@@ -13,13 +13,13 @@ import pytest
 
 from diagmem.base.errors import DiagmemError
 from diagmem.trace import export as module
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.events import EventReader
 from diagmem.trace.export import export, to_frame
 from diagmem.trace.reader import TraceFile, WindowRecord
-from diagmem.trace.summary import read_summary
+from diagmem.trace.summary import read_summaries
 from diagmem.trace.window import Buffer, Role, Site
 from tests.tools import need_package
+from tests.trace.compose import SyntheticWindow, compose
 
 COLUMNS = "tick thread kind address size buffer offset function file line".split()
 
@@ -146,7 +146,7 @@ def test_a_summary_gives_a_row_per_cell(summary_trace: Path, tmp_path: Path) -> 
     for record in trace.windows:
         for number, buffer in enumerate(record.window.buffers):
             here = frame[(frame.window == record.window.index) & (frame.buffer == buffer.name)]
-            summary = read_summary(trace, record.window.index, number)
+            summary = dict(read_summaries(trace, record.window.index)).get(number)
             assert summary is not None
             assert here["bytes"].sum() == buffer.size_bytes
             assert here.offset.tolist() == list(range(0, buffer.size_bytes, summary.cell_bytes))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from diagmem.base.errors import DiagmemError
-from diagmem.trace.compose import SyntheticWindow, compose
 from diagmem.trace.mirror import CLOSING, EVENTS, FRAME, HEAD, OPENING, Mirrored, check
 from diagmem.trace.window import Buffer, Role
+from tests.trace.compose import SyntheticWindow, compose
 
 # Touching, and with a gap that belongs to nobody.
 BUFFERS = [

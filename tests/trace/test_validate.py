@@ -11,12 +11,12 @@ import pytest
 from diagmem.base.errors import DiagmemError
 from diagmem.record.tool import Tool
 from diagmem.trace import format as fmt
-from diagmem.trace.compose import compose
 from diagmem.trace.format import BlockType
 from diagmem.trace.invariants import INVARIANTS, LISTED
 from diagmem.trace.validate import validate
 from diagmem.trace.window import Buffer, Role
 from tests.trace.breaches import BREACHES, Breach
+from tests.trace.compose import compose
 from tests.trace.surgery import ARENA, Surgery, random_window
 
 ON_BYTES = {"block-checksum", "block-payload", "buffer-nesting"}

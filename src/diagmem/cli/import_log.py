@@ -22,7 +22,7 @@ from diagmem.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from diagmem.trace.compose import Composer
+    from diagmem.trace.composer import Composer
     from diagmem.trace.lackey import LackeyLog, Lines
     from diagmem.trace.window import Buffer
 
@@ -69,7 +69,7 @@ def _address(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.trace.compose import Composer
+    from diagmem.trace.composer import Composer
     from diagmem.trace.lackey import LackeyLog
 
     buffers = _buffers(args)

@@ -178,10 +178,6 @@ def _places(planned: Model, operator: ModelOperator, head_bytes: int) -> Iterato
         free = max(free, end)
 
 
-def _name(number: int) -> str:
-    return f"t{number}"
-
-
 # ---- from windows to overlaps ----
 
 

@@ -78,11 +78,6 @@ def write_planned(
         file.write(old)
 
 
-def read_plan(model: Model) -> tuple[int, ...] | None:
-    """The offset of each tensor, None if the file holds no plan."""
-    return model.plan
-
-
 def read_provenance(model: Model) -> dict[str, Any] | None:
     """How the plan was made, None if the file does not say, or says it of other offsets:
     somebody has planned the model anew since.

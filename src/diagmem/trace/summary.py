@@ -109,12 +109,6 @@ def read_summaries(trace: TraceFile, window: int) -> Iterator[tuple[int, BufferS
             parts = []
 
 
-def read_summary(trace: TraceFile, window: int, buffer: int) -> BufferSummary | None:
-    """The summary of a window's buffer (by position), None if the file was cut
-    before its end.  Raises as `read_summaries` does."""
-    return dict(read_summaries(trace, window)).get(buffer)
-
-
 def _check_next(part: SummaryPart, before: list[SummaryPart], size_bytes: int, place: str) -> None:
     if part.cell_bytes.bit_count() != 1 or part.cells * part.cell_bytes != size_bytes:
         raise TraceError(

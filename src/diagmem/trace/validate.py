@@ -1,7 +1,7 @@
 """Checking a trace file against the invariants of the format, in one pass.
 
 Reads the file block by block and shares the decoding of events with
-`diagmem.trace.compose`, not with `diagmem.trace.events`, so that the one can
+`diagmem.trace.composer`, not with `diagmem.trace.events`, so that the one can
 vouch for the other.
 """
 

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from diagmem.base.errors import DiagmemError
 from diagmem.record.tool import Tool
-from diagmem.trace.compose import Composer, Mode, SyntheticWindow, compose
+from diagmem.trace.composer import Composer, Mode
 from diagmem.trace.events import EventReader
 from diagmem.trace.format import BlockType
 from diagmem.trace.reader import TraceFile, WindowRecord
-from diagmem.trace.summary import read_summary
+from diagmem.trace.summary import read_summaries
 from diagmem.trace.validate import validate
 from diagmem.trace.window import Buffer, Role, Site
+from tests.trace.compose import SyntheticWindow, compose
 from tests.trace.surgery import Surgery
 
 
@@ -165,7 +166,7 @@ def test_a_summary_is_that_of_the_events(
 def check_cells(
     trace: TraceFile, record: WindowRecord, number: int, buffer: Buffer, kept: Sequence[Event]
 ) -> None:
-    summary = read_summary(trace, record.window.index, number)
+    summary = dict(read_summaries(trace, record.window.index)).get(number)
     assert summary is not None
     columns = [summary.first_load, summary.last_load, summary.first_store, summary.last_store]
     by_byte = [np.repeat(column, summary.cell_bytes).tolist() for column in columns]
