@@ -15,6 +15,7 @@ from diagmem.analysis.liveness import BufferLiveness
 from diagmem.analysis.window_overlaps import WindowOverlaps, WindowReader, check_pairs
 from diagmem.base.errors import DiagmemError
 from diagmem.trace.events import EventReader, Events
+from diagmem.trace.header import Header
 from diagmem.trace.reader import TraceFile
 from diagmem.trace.window import Accesses, Buffer, Site, Window
 
@@ -40,6 +41,12 @@ class Trace:
 
     @property
     def header(self) -> dict[str, Any]:
+        """All that the recorder wrote about the run, as it is in the file."""
+        return dict(self._file.header.record)
+
+    @property
+    def about(self) -> Header:
+        """What of that has a name and a type here."""
         return self._file.header
 
     @property

@@ -250,13 +250,13 @@ class WindowReader:
         """What holds for all windows of the trace."""
         header, sites = self._file.header, self._file.sites
         notes = list(copy_notes.raw(sites))
-        if header.get("imported"):
+        if header.imported:
             notes.append(
-                f"imported from {printable(str(header['imported']))}, which names no functions:"
+                f"imported from {printable(header.imported)}, which names no functions:"
                 " what a library copied counts in this machine's order, and system calls and"
                 " threads do not show"
             )
-        if "valgrind" in header and any(s.pc == 0 for s in sites):
+        if header.valgrind and any(s.pc == 0 for s in sites):
             notes.append(
                 "more code ran than the tool can number: some events do not say where in the"
                 " program they come from, library copies among them"

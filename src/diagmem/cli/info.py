@@ -59,7 +59,7 @@ def _as_json(trace: TraceFile) -> dict[str, Any]:
         "mode": trace.mode,
         "complete": trace.complete,
         "cut": trace.cut,
-        "header": trace.header,
+        "header": dict(trace.header.record),
         "events": _total(trace, "events"),
         "loads": _total(trace, "loads"),
         "stores": _total(trace, "stores"),
@@ -108,15 +108,17 @@ def _buffers(records: Sequence[WindowRecord]) -> list[dict[str, Any]]:
 
 def _lines(trace: TraceFile) -> list[str]:
     header = trace.header
-    made = [f"{what} {header[what]}" for what in ("diagmem", "valgrind") if what in header]
-    made += [str(header["platform"])] if "platform" in header else []
-    everything = ", accesses outside the buffers too" if header.get("everything") else ""
+    everything = ", accesses outside the buffers too" if header.everything else ""
     facts = [
         ("state", "complete" if trace.complete else f"cut: {trace.cut}"),
         ("holds", f"{trace.mode}{everything}; trace format {trace.version}"),
-        ("command", shlex.join(map(str, header.get("command", [])))),
-        ("recorded by", ", ".join(made)),
-        *((key, _short(value)) for key, value in header.items() if key not in _OWN and value),
+        ("command", shlex.join(header.command)),
+        ("recorded by", ", ".join(header.recorded_by)),
+        *(
+            (key, _short(value))
+            for key, value in header.record.items()
+            if key not in _OWN and value
+        ),
         ("on disk", _size(trace)),
         ("events", _counts(trace)),
         ("sites", _sites(trace)),

@@ -110,9 +110,16 @@ def _all_windows(paths: list[Path], window: int | None) -> list[_Seen]:
 
 def _tell_apart(made: dict[str, object], path: Path, trace: Trace) -> None:
     """Runs of another build are merged as asked, but not without a word."""
-    keys = ("kernel", "parameters", "flags", "compiler", "functions", "platform")
-    mine = {key: trace.header.get(key) for key in keys}
-    others = [key for key in keys if made.setdefault(key, mine[key]) != mine[key]]
+    about = trace.about
+    mine = {
+        "kernel": about.kernel,
+        "parameters": about.parameters,
+        "flags": about.flags,
+        "compiler": about.compiler,
+        "functions": about.functions,
+        "platform": about.platform,
+    }
+    others = [key for key, value in mine.items() if made.setdefault(key, value) != value]
     if others:
         say(f"warning: {path} was made with other {', '.join(others)} than the first")
 

@@ -195,12 +195,12 @@ def _shown(kernel: Kernel, inputs: int) -> _Shown:
         proofs = {pair: prove_pair(evidence, pair) for pair in pairs}
         in_place = frozenset(pair for pair in pairs if _in_place(evidence, proofs[pair]))
         trace = evidence.trace
-        by = {"valgrind": "Valgrind", "qemu": "QEMU"}
-        tools = [f"{by[key]} {trace.header[key]}" for key in by if trace.header.get(key)]
+        tools = {"Valgrind": trace.about.valgrind, "QEMU": trace.about.qemu}
+        named = [f"{name} {version}" for name, version in tools.items() if version]
         return _Shown(
             kernel=kernel,
             built=evidence.built,
-            measured_by=", ".join([f"diagmem {__version__}", *tools]),
+            measured_by=", ".join([f"diagmem {__version__}", *named]),
             live={buffer.name: buffer for buffer in trace.liveness(0)},
             overlaps={pair: evidence.overlaps(pair)[0] for pair in pairs},
             proofs=proofs,

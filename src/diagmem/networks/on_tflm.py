@@ -94,7 +94,7 @@ def measure(
                     f"{model.path}: the trace has {len(trace.windows)} windows, expected one for"
                     f" each of {len(model.operators)} operators{_because(recorded.cut)}"
                 )
-            valgrind = str(trace.header.get("valgrind", ""))
+            valgrind = trace.about.valgrind
             operators = tuple(_measured(model, trace, run, weights))
     return Measured(
         model=identity(model),

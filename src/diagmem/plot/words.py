@@ -23,7 +23,7 @@ OVERLAP_NOTES_AT_MOST = 5
 
 def title_of(trace: Trace, scene: Scene) -> str:
     function = scene.window.function or "(no function)"
-    kernel = str(trace.header.get("kernel", ""))
+    kernel = trace.about.kernel
     return f"{function}  (kernel {kernel})" if kernel not in ("", function) else function
 
 
@@ -53,12 +53,10 @@ def subtitles(trace: Trace, scene: Scene) -> list[str]:
     if pair:
         first.append("exact" if pair.exact else "conservative")
     lines = [" · ".join(first)]
-    parameters = trace.header.get("parameters")
-    if isinstance(parameters, dict) and parameters:
-        flags = trace.header.get("flags")
-        shown = ", ".join(f"{key}={value}" for key, value in parameters.items())
-        built = f" · {' '.join(map(str, flags))}" if isinstance(flags, list) and flags else ""
-        lines.append(shown + built)
+    about = trace.about
+    if about.parameters:
+        shown = ", ".join(f"{key}={value}" for key, value in about.parameters.items())
+        lines.append(" · ".join(filter(None, (shown, " ".join(about.flags)))))
     return lines
 
 

@@ -78,25 +78,20 @@ def kernel_section(
 
 def _facts(trace: Trace) -> list[list[str]]:
     """How the trace was made, as its header says."""
-    header = trace.header
+    about = trace.about
     facts = [["trace", f"{trace.path}: {trace.mode}, {trace.bytes_on_disk:,} B on disk"]]
     facts += [["cut", trace.cut]] if not trace.complete else []
-    command = header.get("command")
-    if isinstance(command, list) and command:
-        facts.append(["command", join(map(str, command))])
-    made = [f"{tool} {header[tool]}" for tool in ("diagmem", "valgrind") if tool in header]
-    made += [str(header["platform"])] if "platform" in header else []
-    facts.append(["recorded by", ", ".join(made)])
-    for name in ("kernel", "compiler", "library", "imported"):
-        if header.get(name):
-            facts.append([name, str(header[name])])
-    flags = header.get("flags")
-    if isinstance(flags, list) and flags:
-        facts.append(["flags", " ".join(map(str, flags))])
-    parameters = header.get("parameters")
-    if isinstance(parameters, dict) and parameters:
-        facts.append(["parameters", " ".join(f"{k}={v}" for k, v in parameters.items())])
-    return facts
+    texts = {
+        "command": join(about.command),
+        "recorded by": ", ".join(about.recorded_by),
+        "kernel": about.kernel,
+        "compiler": about.compiler,
+        "library": about.library,
+        "imported": about.imported,
+        "flags": " ".join(about.flags),
+        "parameters": " ".join(f"{key}={value}" for key, value in about.parameters.items()),
+    }
+    return facts + [[name, text] for name, text in texts.items() if text]
 
 
 def _window_table(trace: Trace, drawn: Sequence[int]) -> Table:

@@ -135,7 +135,7 @@ class _Check:
         broken("event-size", events.size < 1, "at least 1 byte")
         outside = events.span >= len(window.spans)
         broken("event-buffer", outside, f"one of {len(window.spans)} spans")
-        if self.state.everything or len(window.spans) == 0:
+        if self.state.header.everything or len(window.spans) == 0:
             return
         starts, touching = self.state.places(window)
         address = starts[np.where(outside, 0, events.span)] + events.offset

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.trace.format import COPY_KINDS
+from diagmem.trace.header import Header
 from diagmem.trace.invariants import Finding, Findings
 from diagmem.trace.records import Record, buffer_of
 from diagmem.trace.spans import ADDRESS_END, Touching, in_order, spans_of
@@ -57,7 +58,7 @@ class RecordChecker:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._at = 0
-        self.header: Record = {}
+        self.header = Header()
         self.windows: dict[int, WindowState] = {}
         self.last_with_events = -1
         self.records = 0
@@ -73,17 +74,9 @@ class RecordChecker:
         self._same: dict[Any, Any] = {}
 
     @property
-    def mode(self) -> str:
-        return str(self.header.get("mode", ""))
-
-    @property
-    def everything(self) -> bool:
-        return bool(self.header.get("everything", False))
-
-    @property
     def events(self) -> int:
         """As the end mark counts them: those in blocks, or in summary mode all."""
-        if self.mode == "summary":
+        if self.header.mode == "summary":
             return sum(w.end["events"] for w in self.windows.values() if w.end is not None)
         return self.event_blocks_events
 
@@ -111,8 +104,8 @@ class RecordChecker:
         return same
 
     def check_mode(self, needed: str, at: int) -> None:
-        if self.mode in ("events", "summary") and self.mode != needed:
-            found = f"a block of {needed} in mode {self.mode}"
+        if self.header.mode in ("events", "summary") and self.header.mode != needed:
+            found = f"a block of {needed} in mode {self.header.mode}"
             self._findings.add(Finding("mode", found, f"mode {needed}", byte=at))
 
     def take(self, record: Record, at: int) -> None:
@@ -146,9 +139,10 @@ class RecordChecker:
     def _take_header(self, record: Record) -> None:
         if self.records:
             self._broken("block-order", "a second header", "one header")
-        self.header = record
-        if self.mode not in ("events", "summary"):
-            self._broken("mode", f"mode {self.mode!r}", "events or summary")
+        self.header = Header.of(record)
+        mode = self.header.mode
+        if mode not in ("events", "summary"):
+            self._broken("mode", f"mode {mode!r}", "events or summary")
 
     def _take_class(self, record: Record) -> None:
         number, pair = record["class"], (record["site"], record["span"])
@@ -163,8 +157,8 @@ class RecordChecker:
 
     def _take_copy(self, record: Record) -> None:
         window, site = record["window"], record["site"]
-        if self.mode != "summary":
-            self._broken("copies", f"a copy in mode {self.mode}", "one in a summary", window)
+        if self.header.mode != "summary":
+            self._broken("copies", f"a copy in mode {self.header.mode}", "one in a summary", window)
         if self._open is None or self._open.index != window:
             self._broken("copies", f"a copy of window {window}", "one of the open window", window)
         if site not in self._copy_sites:
@@ -199,7 +193,7 @@ class RecordChecker:
             self._broken("buffers", f"two buffers named {twice!r}", "different names", index)
         if buffers != in_order(buffers):
             self._broken("buffers", ", ".join(names), "the order of their addresses", index)
-        if not self.header.get("overlapped", False):
+        if not self.header.overlapped:
             self._check_nesting(index, buffers)
 
     def _check_nesting(self, index: int, buffers: tuple[Buffer, ...]) -> None:
@@ -216,7 +210,7 @@ class RecordChecker:
     def _check_spans(
         self, index: int, buffers: tuple[Buffer, ...], spans: tuple[tuple[int, int], ...]
     ) -> None:
-        expected = spans_of(buffers, everything=self.everything)
+        expected = spans_of(buffers, everything=self.header.everything)
         if spans == expected:
             return
         both = zip(spans, expected, strict=False)
@@ -241,7 +235,7 @@ class RecordChecker:
         if record["loads"] + record["stores"] != record["events"]:
             found = f"{record['loads']} loads and {record['stores']} stores"
             self._broken("counts", found, f"{record['events']} events together", index)
-        if self.mode == "summary":
+        if self.header.mode == "summary":
             self._check_summaries(window)
 
     def _check_summaries(self, window: WindowState) -> None:
@@ -266,7 +260,7 @@ class RecordChecker:
                     self._findings.add(
                         Finding("window-end", "no end record", "one", window=window.index)
                     )
-            elif self.mode == "events":
+            elif self.header.mode == "events":
                 self._check_counts(window, window.end, cut)
 
     def _check_counts(self, window: WindowState, end: Record, cut: bool) -> None:

@@ -15,6 +15,7 @@ from diagmem.base.text import printable
 from diagmem.trace import format as fmt
 from diagmem.trace.blocks import BlockFile
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
+from diagmem.trace.header import Header
 from diagmem.trace.records import Record, RecordError, buffer_of, parse, site_of
 from diagmem.trace.tally import Tallies, Tally, WindowEnd
 from diagmem.trace.window import Site, Window
@@ -38,7 +39,7 @@ class _Meta:
     times the room.
     """
 
-    header: Record = field(default_factory=dict)
+    header: Header = field(default_factory=Header)
     windows: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     """Function, thread, buffers, spans and missing buffers, by index."""
     ends: dict[int, WindowEnd] = field(default_factory=dict)
@@ -151,7 +152,7 @@ class TraceFile:
     @property
     def mode(self) -> str:
         """``events`` or ``summary``."""
-        return str(self.header.get("mode", "events"))
+        return self.header.mode or "events"
 
     def close(self) -> None:
         self._file.close()
@@ -214,7 +215,7 @@ class TraceFile:
                     )
                 match record["type"]:
                     case "header":
-                        meta.header = record
+                        meta.header = Header.of(record)
                     case "window":
                         meta.add_window(record)
                     case "window end":

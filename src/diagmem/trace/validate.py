@@ -97,7 +97,7 @@ class _Validation:
         return Report(
             path=str(self._file.path),
             version=self._file.version,
-            mode=self._state.mode,
+            mode=self._state.header.mode,
             cut=cut,
             blocks=self._blocks,
             windows=len(self._state.windows),
