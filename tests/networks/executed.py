@@ -10,7 +10,7 @@ from diagmem.networks.on_tflm import measure
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.verify import verify_network
 from diagmem.tflite.graph import Model, read_model
-from diagmem.tflm.network import Arena, random_inputs
+from diagmem.tflm.network import ArenaUse, random_inputs
 
 FORMULAS = ("exact", "paper")
 
@@ -56,7 +56,7 @@ def ran(model: Model, plan: NetworkPlan, directory: Path, what: str, scratch: bo
     return _prediction(plan, verdict.planned_arena, what, scratch)
 
 
-def _prediction(plan: NetworkPlan, arena: Arena, what: str, scratch: bool) -> str:
+def _prediction(plan: NetworkPlan, arena: ArenaUse, what: str, scratch: bool) -> str:
     """With scratch the head is at least the plan's tensors: TFLM places scratch itself,
     in gaps or on top, and takes more of it than kernels touch."""
     blocks = plan.problem.blocks

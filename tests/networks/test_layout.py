@@ -17,12 +17,13 @@ from diagmem.base.errors import DiagmemError
 from diagmem.tflite.graph import Model, read_model
 from diagmem.tflite.write import write_planned
 from diagmem.tflm import network as running
-from diagmem.tflm.network import Call, network_job, random_inputs, trace_network
+from diagmem.tflm.child.job import WatchedCall
+from diagmem.tflm.network import network_job, random_inputs, trace_network
 from diagmem.tflm.processes import how_ended, read_records
 from tests.tflite.build import small
 from tests.tools import need_package
 
-CALLS = [Call(name, ()) for name in ("DEPTHWISE_CONV_2D", "ADD", "SOFTMAX")]
+CALLS = [WatchedCall(name, ()) for name in ("DEPTHWISE_CONV_2D", "ADD", "SOFTMAX")]
 CHILDREN = ("network", "compared")
 GRAPH = "from diagmem.tflm.child import profiler"
 OFFSETS = {0: 0, 3: 432, 4: 688, 5: 944}
@@ -38,7 +39,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def refusal(
-    planned: Model, change: str, calls: list[Call] | None = None, child: str = "network"
+    planned: Model, change: str, calls: list[WatchedCall] | None = None, child: str = "network"
 ) -> str:
     """What comes of a run in a child that was changed; empty if it ran."""
     given = CALLS if calls is None else calls
@@ -48,7 +49,7 @@ def refusal(
     inputs = [random_inputs(planned, 0)]
     with network_job(planned, inputs, given, child, more) as (command, results):
         module = command[command.index("-m") + 1]
-        code = f"import sys, {module} as child\n{change}\nchild.main(*sys.argv[1:])"
+        code = f"import {module} as child\n{change}\nchild.serve(child.records)"
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, *command[-2:]], check=False, capture_output=True
         )

@@ -21,7 +21,8 @@ from diagmem.networks.verify import verify_network
 from diagmem.tflite.graph import Model, read_model
 from diagmem.tflite.write import write_planned
 from diagmem.tflite.zoo import filled, write_filled
-from diagmem.tflm.network import Call, random_inputs, run_network
+from diagmem.tflm.child.job import WatchedCall
+from diagmem.tflm.network import random_inputs, run_network
 from tests.networks.executed import planned_and_run
 from tests.networks.odd_models import odd
 from tests.networks.random_models import random_model
@@ -131,7 +132,7 @@ def test_a_profile_of_other_operators_is_refused(
     """Windows belong to operators by their order, and each is checked by its name."""
     calls = measuring._calls
 
-    def swapped(planned: Model, head_bytes: int) -> list[Call]:
+    def swapped(planned: Model, head_bytes: int) -> list[WatchedCall]:
         made = calls(planned, head_bytes)
         return [made[1], made[0], *made[2:]]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from diagmem.networks.structure import Structure
     from diagmem.networks.verify import Verdict
     from diagmem.tflite.graph import Model
-    from diagmem.tflm.network import Arena
+    from diagmem.tflm.network import ArenaUse
 
 SHOWN = 10
 """Faults of a plan that are listed."""
@@ -229,7 +229,7 @@ def _computed(verdict: Verdict) -> list[str]:
     ][:SHOWN]
 
 
-def _prediction(verdict: Verdict, arena: Arena) -> list[str]:
+def _prediction(verdict: Verdict, arena: ArenaUse) -> list[str]:
     if verdict.predicted_bytes is None:
         return []
     if verdict.predicted_bytes == arena.head_bytes:

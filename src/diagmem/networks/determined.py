@@ -15,8 +15,9 @@ import numpy as np
 from diagmem.networks.apart import aliases, model_apart
 from diagmem.networks.permissions import KEEPING
 from diagmem.tflite.graph import Model
+from diagmem.tflm.child.job import WatchedBuffer, WatchedCall
 from diagmem.tflm.compared import ComparedOutcome, ComparedRun, Mask, run_compared
-from diagmem.tflm.network import Call, Inputs, NetworkRun, Place
+from diagmem.tflm.network import Inputs, NetworkRun
 
 
 def run_apart(model: Model, inputs: Sequence[Inputs]) -> ComparedOutcome:
@@ -30,14 +31,16 @@ def run_apart(model: Model, inputs: Sequence[Inputs]) -> ComparedOutcome:
         return run_compared(apart, inputs, watched_calls(apart, whole), filled=filled)
 
 
-def watched_calls(model: Model, watched: frozenset[int]) -> list[Call]:
+def watched_calls(model: Model, watched: frozenset[int]) -> list[WatchedCall]:
     """Each operator's outputs, as far as they are watched."""
     assert model.plan is not None
     return [
-        Call(
+        WatchedCall(
             operator.name.removeprefix("CUSTOM:"),
             tuple(
-                Place(f"t{t}", "output", "arena", model.plan[t], model.tensors[t].size_bytes)
+                WatchedBuffer(
+                    f"t{t}", "output", "arena", model.plan[t], model.tensors[t].size_bytes
+                )
                 for t in operator.outputs
                 if t in watched
             ),

@@ -27,13 +27,12 @@ from diagmem.networks.operator_calls import (
 )
 from diagmem.tflite.elements import ABSENT, ModelOperator
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
+from diagmem.tflm.child.job import WatchedBuffer, WatchedCall
 from diagmem.tflm.network import (
-    Arena,
-    Call,
+    ArenaUse,
     Inputs,
     NetworkOutcome,
     NetworkRun,
-    Place,
     run_network,
     trace_network,
 )
@@ -113,11 +112,11 @@ def _because(cut: str) -> str:
     return f": {cut}" if cut else ""
 
 
-def _arena_as_json(arena: Arena) -> dict[str, int]:
+def _arena_as_json(arena: ArenaUse) -> dict[str, int]:
     return {"head_bytes": arena.head_bytes, "tail_bytes": arena.tail_bytes}
 
 
-def _natively(planned: Model, inputs: Inputs, name: str) -> tuple[Arena, NetworkRun]:
+def _natively(planned: Model, inputs: Inputs, name: str) -> tuple[ArenaUse, NetworkRun]:
     outcome = run_network(planned, [inputs], calls=_calls(planned, 0))
     if outcome.refused or outcome.arena is None:
         raise DiagmemError(f"{name}: TFLM refuses the model: {outcome.refused}")
@@ -144,18 +143,20 @@ def _same(model: Model, inputs: Inputs, a: NetworkRun, b: NetworkRun) -> bool:
 # ---- windows and what lies in them ----
 
 
-def _calls(planned: Model, head_bytes: int) -> list[Call]:
+def _calls(planned: Model, head_bytes: int) -> list[WatchedCall]:
     return [
-        Call(operator.name.removeprefix("CUSTOM:"), tuple(_places(planned, operator, head_bytes)))
+        WatchedCall(
+            operator.name.removeprefix("CUSTOM:"), tuple(_places(planned, operator, head_bytes))
+        )
         for operator in planned.operators
     ]
 
 
-def _without_weights(call: Call) -> Call:
-    return Call(call.name, tuple(place for place in call.places if place.role != "weights"))
+def _without_weights(call: WatchedCall) -> WatchedCall:
+    return WatchedCall(call.name, tuple(place for place in call.places if place.role != "weights"))
 
 
-def _places(planned: Model, operator: ModelOperator, head_bytes: int) -> Iterator[Place]:
+def _places(planned: Model, operator: ModelOperator, head_bytes: int) -> Iterator[WatchedBuffer]:
     """An operator's tensors, its constants, and the rest of the arena."""
     assert planned.plan is not None
     taken = []
@@ -167,14 +168,16 @@ def _places(planned: Model, operator: ModelOperator, head_bytes: int) -> Iterato
             if planned.plan[number] != PLANNED_ONLINE:
                 start = planned.plan[number]
                 taken.append((start, start + tensor.size_bytes))
-                yield Place(name_of(number), role, "arena", start, tensor.size_bytes)
+                yield WatchedBuffer(name_of(number), role, "arena", start, tensor.size_bytes)
             elif tensor.constant and tensor.data.size_bytes:
                 data = tensor.data
-                yield Place(name_of(number), "weights", "model", data.start, data.size_bytes)
+                yield WatchedBuffer(
+                    name_of(number), "weights", "model", data.start, data.size_bytes
+                )
     free = 0
     for start, end in [*sorted(taken), (head_bytes, head_bytes)]:
         if start > free:
-            yield Place(f"{SCRATCH}{free}", "scratch", "arena", free, start - free)
+            yield WatchedBuffer(f"{SCRATCH}{free}", "scratch", "arena", free, start - free)
         free = max(free, end)
 
 

@@ -17,7 +17,7 @@ from diagmem.networks.structure import Structure, structure_of
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
 from diagmem.tflite.write import read_provenance, write_planned
 from diagmem.tflm.compared import ComparedOutcome, ComparedRun, run_compared
-from diagmem.tflm.network import Arena, Inputs, run_network
+from diagmem.tflm.network import ArenaUse, Inputs, run_network
 from diagmem.tflm.processes import kernels_name
 
 _ITSELF = " in the model itself from where nothing overlaps"
@@ -69,8 +69,8 @@ class Verdict:
     not_compared: str
     unwritten: tuple[Unwritten, ...]
     weak: tuple[str, ...]
-    arena: Arena | None
-    planned_arena: Arena | None
+    arena: ArenaUse | None
+    planned_arena: ArenaUse | None
     predicted_bytes: int | None
     provenance: Mapping[str, Any]
 

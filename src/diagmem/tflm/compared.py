@@ -10,14 +10,8 @@ import numpy.typing as npt
 
 from diagmem.tflite.elements import ELEMENT_BYTES
 from diagmem.tflite.graph import Model
-from diagmem.tflm.network import (
-    NATIVE_SECONDS,
-    Arena,
-    Call,
-    Inputs,
-    network_job,
-    run_records,
-)
+from diagmem.tflm.child.job import WatchedCall
+from diagmem.tflm.network import NATIVE_SECONDS, ArenaUse, Inputs, network_job, run_records
 from diagmem.tflm.processes import run_natively
 
 Mask = npt.NDArray[np.bool_]
@@ -48,7 +42,7 @@ class ComparedRun:
 class ComparedOutcome:
     """``refused`` says why there are not as many runs as inputs; empty if there are."""
 
-    arena: Arena | None
+    arena: ArenaUse | None
     runs: tuple[ComparedRun, ...]
     refused: str
 
@@ -56,7 +50,7 @@ class ComparedOutcome:
 def run_compared(
     model: Model,
     inputs: Sequence[Inputs],
-    calls: Sequence[Call],
+    calls: Sequence[WatchedCall],
     *,
     filled: frozenset[int] = frozenset(),
     masks: Sequence[Mapping[int, Mask]] = (),

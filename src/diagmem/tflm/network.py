@@ -22,8 +22,10 @@ from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.record.recorder import record
 from diagmem.record.request import Recorded, Request
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
+from diagmem.tflm.child.job import Job, WatchedCall
 from diagmem.tflm.inputs import generator
 from diagmem.tflm.processes import (
+    Record,
     child_command,
     how_ended,
     kernels_name,
@@ -57,12 +59,9 @@ _UNREADABLE = (
 )
 """What zipfile and numpy raise for archives that are damaged, encrypted or odd."""
 
-_ROLES = {"input": 0, "output": 1, "weights": 2, "scratch": 3}
-"""`DiagmemRole` in diagmem.h."""
-
 
 @dataclass(frozen=True, slots=True)
-class Arena:
+class ArenaUse:
     """Bytes of the arena that TFLM says it uses: head for tensors and scratch, tail
     for what the interpreter keeps."""
 
@@ -85,29 +84,9 @@ class NetworkRun:
 class NetworkOutcome:
     """``refused`` says why there are not as many runs as inputs; empty if there are."""
 
-    arena: Arena | None
+    arena: ArenaUse | None
     runs: tuple[NetworkRun, ...]
     refused: str
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A buffer of an operator's call: where it lies, from the start of the arena or
-    of the model."""
-
-    name: str
-    role: str
-    where: str
-    offset: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An operator by the name that TFLM calls it, and what it works on."""
-
-    name: str
-    places: tuple[Place, ...]
 
 
 def random_inputs(model: Model, seed: int) -> list[Array]:
@@ -173,7 +152,7 @@ def run_network(
     model: Model,
     inputs: Sequence[Inputs],
     *,
-    calls: Sequence[Call] = (),
+    calls: Sequence[WatchedCall] = (),
     timeout_seconds: float = NATIVE_SECONDS,
 ) -> NetworkOutcome:
     """Run a model natively in one interpreter, once for each set of inputs.
@@ -192,7 +171,12 @@ def run_network(
 
 
 def trace_network(
-    model: Model, inputs: Inputs, calls: Sequence[Call], output: Path, *, progress: bool = False
+    model: Model,
+    inputs: Inputs,
+    calls: Sequence[WatchedCall],
+    output: Path,
+    *,
+    progress: bool = False,
 ) -> tuple[Recorded, NetworkOutcome]:
     """Run a planned model once under the tool: a summary with a window for each call.
 
@@ -215,7 +199,7 @@ def trace_network(
 def network_job(
     model: Model,
     inputs: Sequence[Inputs],
-    calls: Sequence[Call],
+    calls: Sequence[WatchedCall],
     child: str = "network",
     more: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[list[str], Path]]:
@@ -232,31 +216,26 @@ def network_job(
             path = Path(directory, "model.tflite")
             path.write_bytes(model.data)
         with job.open("wb") as file:
-            pickle.dump({**_job(model, path, inputs, calls), **more}, file)
+            pickle.dump(_job(model, path, inputs, calls)._replace(**more), file)
         yield child_command(child, job, results), results
 
 
-def _job(
-    model: Model, path: Path, inputs: Sequence[Inputs], calls: Sequence[Call]
-) -> dict[str, Any]:
+def _job(model: Model, path: Path, inputs: Sequence[Inputs], calls: Sequence[WatchedCall]) -> Job:
     held = sum(tensor.size_bytes for tensor in model.activations)
-    offsets = {i: at for i, at in enumerate(model.plan or ()) if at != PLANNED_ONLINE}
-    return {
-        "runtime": str(runtime_file()),
-        "model": str(path.resolve()),
-        "arena_bytes": held + SPARE_BYTES + BYTES_PER_OPERATOR * len(model.operators),
-        "offsets": offsets,
-        "inputs": list(model.inputs),
-        "outputs": list(model.outputs),
-        "runs": [[np.ascontiguousarray(array) for array in arrays] for arrays in inputs],
-        "calls": [
-            (
-                call.name,
-                [(p.name, _ROLES[p.role], p.where, p.offset, p.size_bytes) for p in call.places],
-            )
-            for call in calls
-        ],
-    }
+    return Job(
+        runtime=str(runtime_file()),
+        model=str(path.resolve()),
+        arena_bytes=held + SPARE_BYTES + BYTES_PER_OPERATOR * len(model.operators),
+        offsets={i: at for i, at in enumerate(model.plan or ()) if at != PLANNED_ONLINE},
+        inputs=tuple(model.inputs),
+        outputs=tuple(model.outputs),
+        runs=[[np.ascontiguousarray(array) for array in arrays] for arrays in inputs],
+        calls=list(calls),
+        profiler="",
+        filled=frozenset(),
+        element_bytes={},
+        masks=[],
+    )
 
 
 def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
@@ -270,7 +249,7 @@ def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
 
 def run_records(
     results: Path, how: str, expected: int
-) -> tuple[Arena | None, list[dict[str, Any]], str]:
+) -> tuple[ArenaUse | None, list[Record], str]:
     """What a child has written: the arena, a record of each run, and why there are not as
     many as expected; empty if there are."""
     records = read_records(results)[1:]
@@ -287,5 +266,5 @@ def _refusal(records: Sequence[Mapping[str, Any]]) -> str:
     return next((" ".join(text.split())[:400] for text in said), "")
 
 
-def _arena(said: Mapping[str, int]) -> Arena:
-    return Arena(*(said[f"arena_{part}_bytes"] for part in ("total", "head", "tail")))
+def _arena(said: Mapping[str, int]) -> ArenaUse:
+    return ArenaUse(*(said[f"arena_{part}_bytes"] for part in ("total", "head", "tail")))

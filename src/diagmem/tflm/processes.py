@@ -18,6 +18,8 @@ from diagmem.base.children import bound
 from diagmem.base.errors import DiagmemError
 from diagmem.base.installing import package_command
 
+Record = dict[str, Any]
+"""What a child wrote of one run; `diagmem.tflm.child.process` says what."""
 PACKAGE = "tflite-micro"
 TIMEOUT_SECONDS = 600.0
 
@@ -72,9 +74,9 @@ def how_ended(exit_code: int) -> str:
     return f"ended with exit code {exit_code}" if exit_code else ""
 
 
-def read_records(results: Path) -> list[dict[str, Any]]:
+def read_records(results: Path) -> list[Record]:
     """All records that a file of results holds whole."""
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     if results.is_file():
         with results.open("rb") as file, suppress(EOFError, pickle.UnpicklingError):
             while True:

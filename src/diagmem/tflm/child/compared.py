@@ -17,17 +17,16 @@ operator runs, and ``element_bytes`` of each tensor; none: one interpreter runs,
 from __future__ import annotations
 
 import ctypes
-import pickle
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from diagmem.tflm.child.job import Job, WatchedBuffer
 from diagmem.tflm.child.network import Places, allocated, give, taken
-from diagmem.tflm.child.process import Log, RefusedError, interpret, load, write
+from diagmem.tflm.child.process import Log, Record, interpret, serve
 from diagmem.tflm.child.profiler import attach, check_calls
 
 Octets = npt.NDArray[np.uint8]
@@ -38,30 +37,19 @@ _BEGIN = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p, ctypes.c_char_p)
 _END = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
 
 
-def main(job_file: str, results_file: str) -> None:
-    log = Log(results_file + ".log")
-    with open(job_file, "rb") as file:
-        job = pickle.load(file)
-    with open(job["model"], "rb") as file:
-        model = file.read()
-    with open(results_file, "wb") as results:
-        runtime = load(job["runtime"])
-        write({"ready": True}, results)
-        try:
-            first = _Watched(runtime, model, job)
-            write({"refused": "", **allocated(first.interpreter, log)}, results)
-            second = _Watched(runtime, model, job) if job["filled"] else None
-            for number, arrays in enumerate(job["runs"]):
-                if second is not None:
-                    found = _twice(first, second, arrays, job["element_bytes"])
-                else:
-                    found = _once(first, arrays, job["masks"][number])
-                write({"refused": "", "seconds": 0.0, **found}, results)
-        except (RefusedError, RuntimeError, ValueError) as error:
-            write({"refused": f"{error} {log.text()}"}, results)
+def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[Record]:
+    first = _Watched(runtime, model, job)
+    yield allocated(first.interpreter, log)
+    second = _Watched(runtime, model, job) if job.filled else None
+    for number, arrays in enumerate(job.runs):
+        if second is not None:
+            run = _twice(first, second, arrays, job.element_bytes)
+        else:
+            run = _once(first, arrays, job.masks[number])
+        yield {"seconds": 0.0, **run}
 
 
-def _once(watched: _Watched, arrays: list[Any], masks: Mapping[int, Mask]) -> dict[str, Any]:
+def _once(watched: _Watched, arrays: list[Any], masks: Mapping[int, Mask]) -> Record:
     """One inference, and a hash of each tensor without the bytes that do not count."""
     hashes = {}
 
@@ -74,7 +62,7 @@ def _once(watched: _Watched, arrays: list[Any], masks: Mapping[int, Mask]) -> di
 
 def _twice(
     first: _Watched, second: _Watched, arrays: list[Any], element_bytes: Mapping[int, int]
-) -> dict[str, Any]:
+) -> Record:
     """The same with both fills; ``masks`` are the bytes that are not determined, and
     ``computed`` says how many of them are no fill."""
     seen: dict[int, Octets] = {}
@@ -107,13 +95,12 @@ def _hash(data: Octets, mask: Mask | None) -> bytes:
 class _Watched:
     """An interpreter, and a profiler of ours that it calls around each operator."""
 
-    def __init__(self, runtime: Any, model: bytes, job: dict[str, Any]) -> None:
-        self.interpreter = interpret(runtime, model, job["arena_bytes"])
+    def __init__(self, runtime: Any, model: bytes, job: Job) -> None:
+        self.interpreter = interpret(runtime, model, job.arena_bytes)
         self._job = job
         self._places = Places(self.interpreter, model, job)
         self._calls = [
-            (name.encode(), [self._view(*place) for place in places])
-            for name, places in job["calls"]
+            (call.name.encode(), [self._view(place) for place in call.places]) for call in job.calls
         ]
         self._next = self._strange = 0
         self._fill: int | None = None
@@ -127,9 +114,10 @@ class _Watched:
         self._object = ctypes.c_void_p(ctypes.addressof(self._table))
         attach(runtime, self.interpreter, ctypes.addressof(self._object))
 
-    def _view(self, name: str, _role: int, where: str, offset: int, size: int) -> _View:
-        start = self._places.address(where, offset)
-        return int(name[1:]), np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(start))
+    def _view(self, place: WatchedBuffer) -> _View:
+        start = self._places.address(place.where, place.offset)
+        memory = (ctypes.c_uint8 * place.size_bytes).from_address(start)
+        return int(place.name[1:]), np.ctypeslib.as_array(memory)
 
     def run(
         self, arrays: list[Any], fill: int | None, take: Callable[[int, Octets], None]
@@ -150,7 +138,7 @@ class _Watched:
             self._strange = self._strange or number + 1
         elif self._fill is not None:
             for tensor, data in self._calls[number][1]:
-                if tensor in self._job["filled"]:
+                if tensor in self._job.filled:
                     data.fill(self._fill)
         return number
 
@@ -163,4 +151,4 @@ class _Watched:
 _View = tuple[int, Octets]
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(records)

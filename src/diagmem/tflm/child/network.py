@@ -9,45 +9,35 @@ each run.
 from __future__ import annotations
 
 import ctypes
-import pickle
 import re
-import signal
-import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
+from diagmem.tflm.child.job import Job
 from diagmem.tflm.child.process import (
     Log,
+    Record,
     RefusedError,
     arena_of,
     check_place,
     interpret,
-    load,
-    write,
+    serve,
 )
 from diagmem.tflm.child.profiler import attach, check_calls
 
+_ROLES = {"input": 0, "output": 1, "weights": 2, "scratch": 3}
+"""`DiagmemRole` in diagmem.h."""
 _ALLOCATED = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 
 
-def main(job_file: str, results_file: str) -> None:
-    log = Log(results_file + ".log")
-    with open(job_file, "rb") as file:
-        job = pickle.load(file)
-    with open(job["model"], "rb") as file:
-        model = file.read()
-    with open(results_file, "wb") as results:
-        runtime = load(job["runtime"])
-        write({"ready": True}, results)
-        try:
-            interpreter = interpret(runtime, model, job["arena_bytes"])
-            write({"refused": "", **allocated(interpreter, log)}, results)
-            places = Places(interpreter, model, job)
-            profiler = _Profiler(job, runtime, interpreter, places) if job["calls"] else None
-            for arrays in job["runs"]:
-                write(_run(interpreter, arrays, places, profiler, job), results)
-        except (RefusedError, RuntimeError, ValueError) as error:
-            write({"refused": f"{error} {log.text()}"}, results)
+def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[Record]:
+    interpreter = interpret(runtime, model, job.arena_bytes)
+    yield allocated(interpreter, log)
+    places = Places(interpreter, model, job)
+    profiler = _Profiler(job, runtime, interpreter, places) if job.calls else None
+    for arrays in job.runs:
+        yield _run(interpreter, arrays, places, profiler, job)
 
 
 def allocated(interpreter: Any, log: Log) -> dict[str, int]:
@@ -65,8 +55,8 @@ def _run(
     arrays: list[Any],
     places: Places,
     profiler: _Profiler | None,
-    job: dict[str, Any],
-) -> dict[str, Any]:
+    job: Job,
+) -> Record:
     give(interpreter, arrays, places, job)
     if profiler is not None:
         profiler.start()
@@ -75,21 +65,21 @@ def _run(
     seconds = time.perf_counter() - begin
     calls = profiler.finish() if profiler is not None else {}
     outputs = taken(interpreter, places, job)
-    return {"refused": "", "outputs": outputs, "seconds": seconds, **calls}
+    return {"outputs": outputs, "seconds": seconds, **calls}
 
 
-def give(interpreter: Any, arrays: list[Any], places: Places, job: dict[str, Any]) -> None:
+def give(interpreter: Any, arrays: list[Any], places: Places, job: Job) -> None:
     """Set the model's inputs; they must lie where they were planned."""
     for number, array in enumerate(arrays):
         interpreter.SetInputTensor(array, number)
-    for number, tensor in enumerate(job["inputs"]):
+    for number, tensor in enumerate(job.inputs):
         places.check(tensor, arrays[number].tobytes())
 
 
-def taken(interpreter: Any, places: Places, job: dict[str, Any]) -> list[bytes]:
+def taken(interpreter: Any, places: Places, job: Job) -> list[bytes]:
     """The model's outputs; they must lie where they were planned."""
     outputs = []
-    for number, tensor in enumerate(job["outputs"]):
+    for number, tensor in enumerate(job.outputs):
         outputs.append(interpreter.GetOutputTensor(number).tobytes())
         places.check(tensor, outputs[-1])
     return outputs
@@ -98,9 +88,9 @@ def taken(interpreter: Any, places: Places, job: dict[str, Any]) -> list[bytes]:
 class Places:
     """Addresses: of tensors in the arena, where a plan says so, and of constants."""
 
-    def __init__(self, interpreter: Any, model: bytes, job: dict[str, Any]) -> None:
+    def __init__(self, interpreter: Any, model: bytes, job: Job) -> None:
         self._model = ctypes.cast(ctypes.c_char_p(model), ctypes.c_void_p).value or 0
-        self._offsets: dict[int, int] = job["offsets"]
+        self._offsets = job.offsets
         self._arena = arena_of(interpreter, model) if self._offsets else 0
 
     def check(self, tensor: int, data: bytes) -> None:
@@ -111,7 +101,7 @@ class Places:
         return {"arena": self._arena, "model": self._model}[where] + offset
 
 
-class _Place(ctypes.Structure):
+class _PlaceStruct(ctypes.Structure):
     """``struct place`` of profiler.c."""
 
     _fields_ = (
@@ -122,12 +112,12 @@ class _Place(ctypes.Structure):
     )
 
 
-class _Call(ctypes.Structure):
+class _CallStruct(ctypes.Structure):
     """``struct operator_call``."""
 
     _fields_ = (
         ("name", ctypes.c_char_p),
-        ("places", ctypes.POINTER(_Place)),
+        ("places", ctypes.POINTER(_PlaceStruct)),
         ("count", ctypes.c_size_t),
         ("nanoseconds", ctypes.c_uint64),
     )
@@ -138,7 +128,7 @@ class _ProfilerStruct(ctypes.Structure):
 
     _fields_ = (
         ("methods", ctypes.c_void_p),
-        ("calls", ctypes.POINTER(_Call)),
+        ("calls", ctypes.POINTER(_CallStruct)),
         ("count", ctypes.c_size_t),
         ("next", ctypes.c_size_t),
         ("strange", ctypes.c_size_t),
@@ -149,14 +139,14 @@ class _ProfilerStruct(ctypes.Structure):
 class _Profiler:
     """Our profiler, where the interpreter looks for one."""
 
-    def __init__(self, job: dict[str, Any], runtime: Any, interpreter: Any, places: Places) -> None:
-        self._library = ctypes.CDLL(job["profiler"])
+    def __init__(self, job: Job, runtime: Any, interpreter: Any, places: Places) -> None:
+        self._library = ctypes.CDLL(job.profiler)
         self._kept = []
-        calls = (_Call * len(job["calls"]))()
-        for call, (name, tensors) in zip(calls, job["calls"], strict=True):
-            listed = (_Place * len(tensors))()
+        calls = (_CallStruct * len(job.calls))()
+        for call, (name, tensors) in zip(calls, job.calls, strict=True):
+            listed = (_PlaceStruct * len(tensors))()
             for place, (buffer, role, where, offset, size) in zip(listed, tensors, strict=True):
-                place.name, place.role, place.bytes = buffer.encode(), role, size
+                place.name, place.role, place.bytes = buffer.encode(), _ROLES[role], size
                 place.start = places.address(where, offset)
             self._kept.append(listed)
             call.name, call.places, call.count = name.encode(), listed, len(tensors)
@@ -174,6 +164,4 @@ class _Profiler:
 
 
 if __name__ == "__main__":
-    # Ctrl-C is for the parent to speak of.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    main(*sys.argv[1:])
+    serve(records)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import Any, BinaryIO
@@ -16,6 +19,8 @@ from typing import Any, BinaryIO
 # A BLAS that nobody calls would start its threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
+
+from diagmem.tflm.child.job import Job
 
 ARENA_ALIGN_BYTES = 16
 POINTER_BYTES = ctypes.sizeof(ctypes.c_void_p)
@@ -42,7 +47,33 @@ class Log:
             return file.read()
 
 
-def write(record: dict[str, Any], results: BinaryIO) -> None:
+Record = dict[str, Any]
+"""What a run left behind, or why there was none: ``refused``, else empty."""
+
+
+def serve(records: Callable[[Any, bytes, Job, Log], Iterator[Record]]) -> None:
+    """Do the job that the command line names: write the records that ``records`` makes of
+    TFLM, the model, the job and what TFLM prints; the last one may say why there are no
+    more."""
+    # Ctrl-C is for the parent to speak of.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    job_file, results_file = sys.argv[1:]
+    log = Log(results_file + ".log")
+    with open(job_file, "rb") as file:
+        job: Job = pickle.load(file)
+    with open(job.model, "rb") as file:
+        model = file.read()
+    with open(results_file, "wb") as results:
+        runtime = load(job.runtime)
+        write({"ready": True}, results)
+        try:
+            for record in records(runtime, model, job, log):
+                write({"refused": "", **record}, results)
+        except (RefusedError, RuntimeError, ValueError) as error:
+            write({"refused": f"{error} {log.text()}"}, results)
+
+
+def write(record: Record, results: BinaryIO) -> None:
     """Add a record, so that it survives whatever comes next."""
     pickle.dump(record, results)
     results.flush()
