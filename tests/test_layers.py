@@ -122,6 +122,11 @@ def test_no_files_import_each_other() -> None:
     assert circle(i for i in imports() if i.source != "__init__") == ()
 
 
+def test_a_file_is_read_in_one_sitting() -> None:
+    long = {p.name: n for p in modules().values() if (n := len(p.read_text().splitlines())) > 350}
+    assert long == {}
+
+
 def test_an_import_back_and_a_circle_are_seen() -> None:
     back = Import("trace.window", "analysis.liveness")
     assert backward([back], ["base", "trace", "analysis"]) == [back]

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from diagmem.analysis.liveness import BufferLiveness, LivenessFold, Lives, LivesFold
+from diagmem.analysis.liveness import BufferLiveness, LivenessFold
+from diagmem.analysis.lives import Lives, LivesFold
 from diagmem.analysis.overlap import Overlap, find_overlap
 from diagmem.trace.window import Accesses
 from tests.oracle.oracle import Case, Place

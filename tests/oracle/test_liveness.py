@@ -8,12 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagmem.analysis.liveness import (
-    BEFORE,
-    NEVER_FIRST,
-    NEVER_LAST,
-    WINDOW_END,
-)
+from diagmem.analysis.liveness import BEFORE, NEVER_FIRST, NEVER_LAST, WINDOW_END
 from diagmem.analysis.overlap import find_overlap, needed_from
 from tests.oracle.compare import ROLES, cell_pairs, cuts
 from tests.oracle.kernels import cases, few, many

@@ -12,15 +12,10 @@ from hypothesis import strategies as st
 
 from diagmem.analysis import conflicts, tick_ranges
 from diagmem.analysis import liveness as liveness_module
+from diagmem.analysis import lives as lives_module
 from diagmem.analysis import overlap as overlap_module
-from diagmem.analysis.liveness import (
-    BEFORE,
-    NEVER_FIRST,
-    NEVER_LAST,
-    BufferLiveness,
-    Lives,
-    LivesFold,
-)
+from diagmem.analysis.liveness import BEFORE, NEVER_FIRST, NEVER_LAST, BufferLiveness
+from diagmem.analysis.lives import Lives, LivesFold
 from diagmem.analysis.overlap import Overlap, apart, find_overlap
 from diagmem.trace.window import Int64Array
 from tests.oracle.compare import (
@@ -112,7 +107,7 @@ def test_accesses_to_many_cells_are_kept_as_ranges(
     whole = [from_events(case), from_summary(case)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(liveness_module, "LONG_CELLS", long)
-        patch.setattr(liveness_module, "CELLS_AT_ONCE", long + 1)
+        patch.setattr(lives_module, "CELLS_AT_ONCE", long + 1)
         patch.setattr(tick_ranges, "WAITING_RANGES", waiting)
         assert [from_events(case, cuts=at), from_summary(case)] == whole
 

@@ -26,8 +26,9 @@ from diagmem.networks.measured import (
 )
 from diagmem.networks.planning import NetworkPlan, Shared, plan_network
 from diagmem.plot.arena import draw_arena, draw_arenas
-from diagmem.plot.arena_panel import ACTIVATIONS, View, draw_view, tints_of
+from diagmem.plot.arena_panel import ACTIVATIONS, draw_view, tints_of
 from diagmem.plot.arena_shapes import Arena, Band, arena_of
+from diagmem.plot.arena_view import View
 from diagmem.plot.paint import BOTH, INPUT_LIVE, OTHER_LIVE, OUTPUT_LIVE
 from diagmem.plot.sheet import Sheet
 from diagmem.tflite.graph import Model

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from diagmem.plot import bins
 from diagmem.plot.bins import Extent, Grid, GridFold, count_lives
-from diagmem.plot.lives import CellLives
+from diagmem.plot.shading import CellLives
 from diagmem.trace.window import Accesses, Int64Array
 
 NO_LIVES = CellLives(np.empty(0, np.int64), np.empty(0, np.int64), 1, 0)

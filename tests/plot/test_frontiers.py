@@ -18,10 +18,11 @@ from diagmem.ops.answer import answer
 from diagmem.ops.attributes import parse_words
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer
-from diagmem.plot import frontiers
-from diagmem.plot.frontiers import Pair, draw, pairs_of
-from diagmem.plot.lives import Steps
+from diagmem.plot import frontiers_panel, sheet
+from diagmem.plot.frontiers import draw, pairs_of
+from diagmem.plot.frontiers_panel import Pair
 from diagmem.plot.paint import INPUT_LIVE, OUTPUT_LIVE, SHARED_LIVE
+from diagmem.plot.shading import Steps
 from diagmem.plot.sheet import Sheet
 
 SMALL = "CONV_2D input=1x1x1x1 filter=1x1 output_channels=2"
@@ -127,11 +128,13 @@ def test_thinning_moves_no_line_by_more_than_a_pixel(words: str) -> None:
     for pair in pairs_of(layer_of(words), "reference"):
         everything = (0, pair.ticks), (0, pair.span_bytes)
         for thin, whole in zip(
-            frontiers._both_lines(pair, *everything, 0), (pair.needed, pair.written), strict=True
+            frontiers_panel.both_lines(pair, *everything, 0),
+            (pair.needed, pair.written),
+            strict=True,
         ):
-            assert len(thin.tick) <= frontiers.WIDTH_PX + 402
+            assert len(thin.tick) <= sheet.WIDTH_PX + 402
             tick = whole.tick.astype(float)
-            column = pair.ticks / frontiers.WIDTH_PX
+            column = pair.ticks / sheet.WIDTH_PX
             before, after = level(thin, np.maximum(tick - column, 0)), level(thin, tick + column)
             row = pair.span_bytes / 400
             assert (before - row <= whole.edge).all()
@@ -148,7 +151,7 @@ def test_close_up_only_where_the_whole_is_too_small(tmp_path: Path) -> None:
     tick, _, byte = large.touch
     assert 0 <= first <= tick < end <= large.ticks
     assert 0 <= low <= byte <= high <= large.span_bytes
-    assert high - low == frontiers.CLOSE_UP_CELLS * 4
+    assert high - low == frontiers_panel.CLOSE_UP_CELLS * 4
     draw(layer_of(LARGE), "reference", tmp_path / "a.svg")
 
 

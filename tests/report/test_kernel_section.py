@@ -10,7 +10,7 @@ import pytest
 
 from diagmem.analysis.trace import open_trace
 from diagmem.base.errors import DiagmemError
-from diagmem.plot.lives import CellLives, lives_of
+from diagmem.plot.shading import CellLives, lives_of
 from diagmem.report import kernel_section as kernel_module
 from diagmem.report import shapes as shapes_module
 from diagmem.report.kernel_section import kernel_section

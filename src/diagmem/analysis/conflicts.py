@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diagmem.analysis.liveness import BEFORE, BufferLiveness, Lives
+from diagmem.analysis.liveness import BEFORE, BufferLiveness
+from diagmem.analysis.lives import Lives
 from diagmem.analysis.tick_ranges import covering_maximum
 from diagmem.trace.window import Int64Array
 

@@ -27,7 +27,8 @@ from diagmem.analysis.conflicts import (
     safe_general,
     shift_is_safe,
 )
-from diagmem.analysis.liveness import BEFORE, BufferLiveness, Lives
+from diagmem.analysis.liveness import BEFORE, BufferLiveness
+from diagmem.analysis.lives import Lives
 from diagmem.analysis.safe import Safe
 from diagmem.trace.window import Int64Array
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from diagmem.analysis.answers import check_pairs
 from diagmem.analysis.liveness import BufferLiveness
-from diagmem.analysis.window_overlaps import WindowOverlaps, WindowReader, check_pairs
+from diagmem.analysis.window_overlaps import WindowOverlaps, WindowReader
 from diagmem.base.errors import DiagmemError
 from diagmem.trace.events import EventReader, Events
 from diagmem.trace.header import Header

@@ -10,7 +10,9 @@ from hashlib import blake2b
 import numpy as np
 
 from diagmem.analysis import copy_notes
-from diagmem.analysis.liveness import NEVER_FIRST, BufferLiveness, LivenessFold, Lives, LivesFold
+from diagmem.analysis.answers import ISOLATED_TOGETHER, why_apart, wrote_nothing
+from diagmem.analysis.liveness import NEVER_FIRST, BufferLiveness, LivenessFold
+from diagmem.analysis.lives import Lives, LivesFold
 from diagmem.analysis.overlap import Overlap, apart, find_overlap, in_place
 from diagmem.base.errors import DiagmemError
 from diagmem.base.memory import require_memory
@@ -36,20 +38,6 @@ CELLS_PER_EVENT = 8
 """A buffer of more cells than both say is kept in runs of cells."""
 DENSE_BYTES = 48
 """Memory for a cell: its ticks, and what finding an overlap takes for a while."""
-
-MAX_PAIRS = 1 << 16
-"""Of inputs and outputs of one window."""
-ISOLATED_TOGETHER = 1 << 33
-"""Comparisons for isolated displacements of all pairs of all windows, some ten seconds."""
-MAX_ALL_PAIRS = 1 << 20
-
-_THREADS = (
-    "several threads touched the window's buffers: the order seen is one of many, so nothing"
-    " may overlap"
-)
-_UNTOUCHED = (
-    "the window touched neither of the two: these are not its buffers, so nothing can be said"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +110,7 @@ class WindowReader:
         window = record.window
         inputs = [live for live in liveness if live.role is Role.INPUT]
         outputs = [live for live in liveness if live.role is Role.OUTPUT]
-        pairs = [(a, b, _why_apart(window, a, b)) for a in inputs for b in outputs]
+        pairs = [(a, b, why_apart(window, a, b)) for a in inputs for b in outputs]
         lives = self._lives(record, liveness, [(a, b) for a, b, why in pairs if not why])
         found = []
         for a, b, why in pairs:
@@ -262,52 +250,6 @@ class WindowReader:
                 " program they come from, library copies among them"
             )
         return tuple(notes)
-
-
-def check_pairs(path: str, records: Sequence[WindowRecord]) -> None:
-    """Refuse more pairs of an input and an output than can be answered in a while.
-
-    Raises
-    ------
-    DiagmemError
-        One window has more than `MAX_PAIRS`, or all have more than `MAX_ALL_PAIRS`.
-    """
-    total = 0
-    for record in records:
-        names = {buffer.name for buffer in record.window.buffers}
-        if len(names) < len(record.window.buffers):
-            raise DiagmemError(
-                f"{path}: window {record.window.index}: two buffers of one name, expected different"
-                " ones"
-            )
-        roles = [buffer.role for buffer in record.window.buffers]
-        here = roles.count(Role.INPUT) * roles.count(Role.OUTPUT)
-        total += here
-        if here > MAX_PAIRS:
-            raise DiagmemError(
-                f"{path}: window {record.window.index} has {here:,} pairs of an input and an"
-                f" output, expected at most {MAX_PAIRS:,}"
-            )
-    if total > MAX_ALL_PAIRS:
-        raise DiagmemError(
-            f"{path}: {total:,} pairs of an input and an output in {len(records):,} windows,"
-            f" expected at most {MAX_ALL_PAIRS:,}; choose a window"
-        )
-
-
-def wrote_nothing(output: str) -> str:
-    """What is said of a window that stored to no byte of an output."""
-    return f"the kernel wrote nothing to {output}: that says nothing of an overlap"
-
-
-def _why_apart(window: Window, input_: BufferLiveness, output: BufferLiveness) -> str:
-    """Why nothing can be concluded from a window, or empty."""
-    if not window.complete:
-        return f"the window did not finish: {window.end}"
-    if not output.stored.any():
-        touched = input_.loaded.any() or input_.stored.any() or output.loaded.any()
-        return wrote_nothing(output.name) if touched else _UNTOUCHED
-    return _THREADS if window.several_threads else ""
 
 
 def _in_place(window: Window, liveness: Sequence[BufferLiveness]) -> Iterator[Overlap]:

@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_one(args: argparse.Namespace, window: int) -> None:
     from diagmem.analysis.trace import open_trace
-    from diagmem.plot.heatmap import WIDTH_PX, draw
+    from diagmem.plot.heatmap import draw
+    from diagmem.plot.sheet import WIDTH_PX
 
     with open_trace(args.traces[0]) as trace:
         progress = Progress("reading")
@@ -125,7 +126,7 @@ def _run_side_by_side(args: argparse.Namespace, windows: list[int]) -> None:
 
 
 def _choices(args: argparse.Namespace) -> dict[str, Any]:
-    from diagmem.plot.heatmap import DPI
+    from diagmem.plot.sheet import DPI
 
     return {
         "input_": args.input,

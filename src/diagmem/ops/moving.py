@@ -9,7 +9,7 @@ from diagmem.ops.attributes import Attribute, dtype
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
 from diagmem.ops.nest import Axis, Nest, Piece, axis, axis_in_pieces, loop, loops, read, walk, write
-from diagmem.ops.operator import Given, Operator, need_rank, one_to_one
+from diagmem.ops.operator import Given, Operator, one_to_one
 
 TYPES = ("float32", "int8", "int16")
 MAX_RANK = 5
@@ -187,77 +187,6 @@ def transpose(layer: Layer) -> Nest:
     return _over_output(layer, lambda i, _: axis(layer.inputs[0].shape[i], f"d{perm.index(i)}"))
 
 
-# ---- blocks ----
-
-
-def _block(name: str, given: Given) -> int:
-    need_rank(name, "input", given["input"], 4)
-    size: int = given["block_size"]
-    if size < 1:
-        raise DiagmemError(f"{name}: block_size is {size}, expected at least 1")
-    return size
-
-
-def _deepened(name: str, given: Given) -> tuple[int, ...]:
-    size = _block(name, given)
-    batches, height, width, depth = given["input"]
-    if height % size or width % size:
-        raise DiagmemError(
-            f"{name}: {height}x{width} does not go into blocks of {size}, expected multiples"
-        )
-    return batches, height // size, width // size, depth * size * size
-
-
-def _flattened(name: str, given: Given) -> tuple[int, ...]:
-    size = _block(name, given)
-    batches, height, width, depth = given["input"]
-    if depth % (size * size):
-        raise DiagmemError(
-            f"{name}: {depth} channels do not go into blocks of {size}x{size}, expected a multiple"
-        )
-    return batches, height * size, width * size, depth // (size * size)
-
-
-def _in_blocks(layer: Layer, picture: tuple[int, ...]) -> tuple[dict[str, int], ...]:
-    """The loops over a picture in blocks, and those over the deep one's axes."""
-    size = layer.attributes["block_size"]
-    assert isinstance(size, int)
-    batches, height, width, depth = picture
-    flat = {
-        "b": batches,
-        "h": height // size,
-        "i": size,
-        "w": width // size,
-        "j": size,
-        "d": depth,
-    }
-    return flat, {name: flat[name] for name in ("b", "h", "w", "i", "j", "d")}
-
-
-def space_to_depth(layer: Layer) -> Nest:
-    """Over the INPUT: read, write where it belongs."""
-    flat, deep = _in_blocks(layer, layer.inputs[0].shape)
-    return (
-        loops(
-            flat,
-            read("input", *walk(list(flat.values()), *flat)),
-            write("output", *walk(list(deep.values()), *deep)),
-        ),
-    )
-
-
-def depth_to_space(layer: Layer) -> Nest:
-    """Over the output: read, write."""
-    flat, deep = _in_blocks(layer, layer.outputs[0].shape)
-    return (
-        loops(
-            flat,
-            read("input", *walk(list(deep.values()), *deep)),
-            write("output", *walk(list(flat.values()), *flat)),
-        ),
-    )
-
-
 # ---- draws ----
 
 
@@ -313,29 +242,15 @@ def _draw_transpose(draw: Draw) -> dict[str, Value]:
     return {"dtype": draw.one_of(TYPES), "input": shape, "perm": tuple(perm)}
 
 
-def _draw_deepen(draw: Draw) -> dict[str, Value]:
-    size = draw.number(1, 3)
-    batches, depth = draw.extent(2), draw.extent(5)
-    shape = (batches, size * draw.extent(5), size * draw.extent(5), depth)
-    return {"dtype": draw.one_of(TYPES), "input": shape, "block_size": size}
-
-
-def _draw_flatten(draw: Draw) -> dict[str, Value]:
-    size = draw.number(1, 3)
-    shape = (draw.extent(2), draw.extent(5), draw.extent(5), size * size * draw.extent(4))
-    return {"dtype": draw.one_of(TYPES), "input": shape, "block_size": size}
-
-
-_TYPE = dtype(*TYPES)
-_INPUT = Attribute("input", "shape")
+TYPE = dtype(*TYPES)
+INPUT = Attribute("input", "shape")
 _PADDINGS = Attribute("paddings", "numbers")
-_BLOCK = (_TYPE, _INPUT, Attribute("block_size", "count"))
 
 OPERATORS = (
     Operator(
         "PAD",
         "input=1x6x5x4 paddings=0,0,1,2,1,1,0,0 dtype=int8",
-        (_TYPE, _INPUT, _PADDINGS),
+        (TYPE, INPUT, _PADDINGS),
         one_to_one(_padded),
         pad,
         _draw_pad,
@@ -343,7 +258,7 @@ OPERATORS = (
     Operator(
         "MIRROR_PAD",
         "input=6x5 paddings=1,2,1,1 mode=REFLECT dtype=int8",
-        (_TYPE, _INPUT, _PADDINGS, Attribute("mode", "word", "REFLECT", ("REFLECT", "SYMMETRIC"))),
+        (TYPE, INPUT, _PADDINGS, Attribute("mode", "word", "REFLECT", ("REFLECT", "SYMMETRIC"))),
         one_to_one(_padded),
         mirror_pad,
         _draw_mirror,
@@ -351,7 +266,7 @@ OPERATORS = (
     Operator(
         "SLICE",
         "input=1x6x5x4 begin=0,1,0,0 size=1,3,5,4 dtype=int8",
-        (_TYPE, _INPUT, Attribute("begin", "numbers"), Attribute("size", "numbers")),
+        (TYPE, INPUT, Attribute("begin", "numbers"), Attribute("size", "numbers")),
         one_to_one(_sliced),
         slice_,
         _draw_slice,
@@ -360,8 +275,8 @@ OPERATORS = (
         "STRIDED_SLICE",
         "input=1x6x5x4 begin=0,0,4,0 end=1,6,0,4 strides=1,2,-1,1 dtype=int8",
         (
-            _TYPE,
-            _INPUT,
+            TYPE,
+            INPUT,
             *(Attribute(name, "numbers") for name in ("begin", "end", "strides")),
         ),
         one_to_one(_strided),
@@ -371,25 +286,9 @@ OPERATORS = (
     Operator(
         "TRANSPOSE",
         "input=1x6x5x4 perm=0,2,1,3 dtype=int8",
-        (_TYPE, _INPUT, Attribute("perm", "numbers")),
+        (TYPE, INPUT, Attribute("perm", "numbers")),
         one_to_one(_turned),
         transpose,
         _draw_transpose,
-    ),
-    Operator(
-        "SPACE_TO_DEPTH",
-        "input=1x6x4x3 block_size=2 dtype=int8",
-        _BLOCK,
-        one_to_one(_deepened),
-        space_to_depth,
-        _draw_deepen,
-    ),
-    Operator(
-        "DEPTH_TO_SPACE",
-        "input=1x3x2x12 block_size=2 dtype=int8",
-        _BLOCK,
-        one_to_one(_flattened),
-        depth_to_space,
-        _draw_flatten,
     ),
 )

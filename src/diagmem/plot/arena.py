@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagmem.networks.measured import Measured
-from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan
-from diagmem.plot.arena_panel import (
-    ACTIVATIONS,
-    DASHED,
-    RIGHT_PT,
-    Level,
-    View,
-    draw_view,
-    names_operators,
-    names_px,
-    operator_name,
-    tag,
-    tints_of,
+from diagmem.networks.planning import NetworkPlan
+from diagmem.plot.arena_panel import ACTIVATIONS, DASHED, RIGHT_PT, draw_view, tints_of
+from diagmem.plot.arena_shapes import Arena, arena_of
+from diagmem.plot.arena_view import Level, View, names_operators, names_px, operator_name
+from diagmem.plot.arena_words import (
+    NamedArena,
+    heading,
+    notes_on,
+    peak_text,
+    subtitles,
+    title_of,
+    wrapped_to,
 )
-from diagmem.plot.arena_shapes import Arena, Source, arena_of
 from diagmem.plot.paint import (
     BOTH,
     FAINT,
@@ -36,13 +33,12 @@ from diagmem.plot.paint import (
     OUTPUT_LIVE,
     STORE,
 )
-from diagmem.plot.sheet import TEXT_PT, Sheet, check_extension, fixed_style, wrapped
-from diagmem.plot.units import bytes_both, bytes_exact, counted
+from diagmem.plot.sheet import DPI, TEXT_PT, WIDTH_PX, Sheet, check_extension, fixed_style
+from diagmem.plot.units import bytes_exact
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
-WIDTH_PX, DPI = 1800, 150
 WHOLE_OPERATORS = 40
 """Up to so many, all operators are drawn large; else those around the peak, besides."""
 AROUND_PEAK = 8
@@ -50,8 +46,6 @@ KEY_COLUMNS = 5
 """Entries of the key in one row; more take two."""
 BESIDE_OPERATORS = 12
 """Two arenas of up to so many operators lie side by side."""
-PEAK_BLOCKS = 5
-CONFLICTS_NAMED = 5
 BOARD_IN_SCALE = 1.6
 """A board with more than so many times the arena's bytes is named, not drawn."""
 _LEFT, _TOP, _LINE, _GAP, _SCALE = 110, 48, 27, 40, 62
@@ -59,22 +53,6 @@ _TALL, _FLAT = 460, 330
 _COLUMN_PX = 170
 """The widest column of an operator."""
 _WIDTH = WIDTH_PX - 2 * _LINE
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """An arena and what it is called beside another: before, after."""
-
-    name: str
-    arena: Arena
-
-    @property
-    def arena_bytes(self) -> int:
-        return self.arena.plan.plan.arena_bytes
-
-    @property
-    def operators(self) -> int:
-        return self.arena.plan.problem.operators
 
 
 def draw_arena(
@@ -127,10 +105,10 @@ def _draw(
     title: str | None,
 ) -> None:
     check_extension(path)
-    arenas = [_Named(name, arena_of(plan, measured)) for name, plan in plans]
+    arenas = [NamedArena(name, arena_of(plan, measured)) for name, plan in plans]
     with fixed_style():
-        texts = [title or _title(arenas), *_subtitles(arenas, board_bytes)]
-        notes = [line for note in _notes(arenas) for line in _wrapped(note, _WIDTH)]
+        texts = [title or title_of(arenas), *subtitles(arenas, board_bytes)]
+        notes = [line for note in notes_on(arenas) for line in wrapped_to(note, _WIDTH)]
         key = _key([one.arena for one in arenas])
         rows = 2 if len(key) > KEY_COLUMNS else min(len(key), 1)
         parts, bottom = _arrange(arenas, board_bytes, _TOP + _LINE * (len(texts) + rows) + 10)
@@ -207,89 +185,6 @@ def _draw_key(sheet: Sheet, handles: Sequence[Artist], top: int) -> None:
 # ---- what it says ----
 
 
-def _title(arenas: Sequence[_Named]) -> str:
-    names = [Path(one.arena.plan.model.path).name for one in arenas]
-    return f"{' and '.join(dict.fromkeys(names))}: bytes of the arena, operator by operator"
-
-
-def _subtitles(arenas: Sequence[_Named], board_bytes: int | None) -> list[str]:
-    lines = []
-    if len(arenas) == 2:
-        before, after = (one.arena_bytes for one in arenas)
-        change = "the same" if before == after else "less" if after < before else "more"
-        percent = f" ({100 * abs(before - after) / before:.1f} %)" if before else ""
-        amount = "" if before == after else f"{bytes_exact(abs(before - after))}{percent} "
-        lines.append(f"{amount}{change}: {bytes_exact(before)} before, {bytes_exact(after)} after")
-    if board_bytes is not None:
-        fits = [f"{one.name} {_against(one.arena_bytes, board_bytes)}".lstrip() for one in arenas]
-        lines.append(f"board of {bytes_both(board_bytes)}: {', '.join(fits)}")
-    return lines
-
-
-def _against(arena_bytes: int, board_bytes: int) -> str:
-    left = board_bytes - arena_bytes
-    return f"{bytes_exact(abs(left))} {'left' if left >= 0 else 'too much'}"
-
-
-def _heading(one: _Named) -> str:
-    plan = one.arena.plan
-    kind = "no overlap" if plan.overlaps == NO_OVERLAPS else f"overlaps: {plan.overlaps}"
-    best = ", proven smallest" if plan.plan.optimal else ""
-    name = f"{one.name}: " if one.name else ""
-    return f"{name}{bytes_both(one.arena_bytes)}, {kind}, planned by {plan.plan.solver}{best}"
-
-
-def _peak(arena: Arena) -> str:
-    """What the peak is made of, as a sum that can be checked."""
-    peak = arena.peak
-    if not peak.blocks:
-        return "holds nothing"
-    shown = [f"{block.size_bytes:,} ({tag(block)})" for block in peak.blocks[:PEAK_BLOCKS]]
-    rest = peak.blocks[PEAK_BLOCKS:]
-    if rest:
-        shown.append(f"{sum(b.size_bytes for b in rest):,} ({counted(len(rest), 'more block')})")
-    less = f" \N{MINUS SIGN} {peak.shared_bytes:,} shared" if peak.shared_bytes else ""
-    unused = f" + {peak.unused_bytes:,} unused" if peak.unused_bytes else ""
-    total = bytes_exact(arena.plan.plan.arena_bytes)
-    return (
-        f"peak in operator {operator_name(arena, peak.operator)}:"
-        f" {' + '.join(shown)}{less}{unused} = {total}"
-    )
-
-
-def _notes(arenas: Sequence[_Named]) -> list[str]:
-    notes = []
-    for one in arenas:
-        name = f"{one.name}: " if one.name else ""
-        meetings = one.arena.meetings
-        if meetings:
-            sources = Counter(meeting.source for meeting in meetings)
-            words: dict[Source, str] = {
-                "measured": "measured",
-                "loop nest": "by the reference kernel's loop nest",
-                "straight": "straight, for want of a known order",
-            }
-            told = [f"{sources[key]:,} {words[key]}" for key in words if sources[key]]
-            notes.append(
-                f"{name}in {counted(len(meetings), 'operator')} an input dies under an output,"
-                f" and time runs from left to right through the call; boundaries:"
-                f" {', '.join(told)}"
-            )
-        unsafe = [meeting.operator for meeting in meetings if meeting.conflicts]
-        if unsafe:
-            listed = ", ".join(operator_name(one.arena, k) for k in unsafe[:CONFLICTS_NAMED])
-            more = f" and {len(unsafe) - CONFLICTS_NAMED}" if len(unsafe) > CONFLICTS_NAMED else ""
-            notes.append(f"{name}NOT SAFE on these kernels: {listed}{more}")
-        empty = sum(1 for block in one.arena.plan.problem.blocks if not block.size_bytes)
-        if empty:
-            notes.append(f"{name}{counted(empty, 'tensor')} of 0 B not drawn")
-    return notes
-
-
-def _wrapped(text: str, width_px: int) -> list[str]:
-    return wrapped(text, width_px * 72 / DPI)
-
-
 # ---- where it lies ----
 
 
@@ -312,7 +207,7 @@ class _Part:
 
 
 def _arrange(
-    arenas: Sequence[_Named], board_bytes: int | None, top: int
+    arenas: Sequence[NamedArena], board_bytes: int | None, top: int
 ) -> tuple[list[_Part], int]:
     """All parts side by side or below each other, and where the last ends."""
     scale = _scale(arenas, board_bytes)
@@ -329,7 +224,7 @@ def _arrange(
     return parts, bottom
 
 
-def _scale(arenas: Sequence[_Named], board_bytes: int | None) -> float:
+def _scale(arenas: Sequence[NamedArena], board_bytes: int | None) -> float:
     """The bytes that every panel spans."""
     most = max(one.arena_bytes for one in arenas)
     if board_bytes is not None and board_bytes <= BOARD_IN_SCALE * most:
@@ -337,7 +232,9 @@ def _scale(arenas: Sequence[_Named], board_bytes: int | None) -> float:
     return max(most, 1) * 1.06
 
 
-def _levels(arenas: Sequence[_Named], board_bytes: int | None, scale: float) -> tuple[Level, ...]:
+def _levels(
+    arenas: Sequence[NamedArena], board_bytes: int | None, scale: float
+) -> tuple[Level, ...]:
     """The lines in the last arena's panels: its peak, those before it, the board."""
     *earlier, own = arenas
     operator = f"operator {own.arena.peak.operator}"
@@ -354,7 +251,7 @@ def _levels(arenas: Sequence[_Named], board_bytes: int | None, scale: float) -> 
 
 
 def _part(
-    one: _Named, levels: tuple[Level, ...], scale: float, peak: int, place: tuple[int, int, int]
+    one: NamedArena, levels: tuple[Level, ...], scale: float, peak: int, place: tuple[int, int, int]
 ) -> tuple[_Part, int]:
     """An arena at ``place`` (left, top and width), and where it ends.
 
@@ -363,7 +260,7 @@ def _part(
     left, y, width = place
     arena = one.arena
     lines: list[_Line] = []
-    for text in (_heading(one), *_wrapped(_peak(arena), width - 2 * _LINE)):
+    for text in (heading(one), *wrapped_to(peak_text(arena), width - 2 * _LINE)):
         y += _LINE
         lines.append(_Line(left + _LINE, y, text, width - 2 * _LINE, bold=not lines))
     room = width - _LEFT - round(RIGHT_PT * DPI / 72) - _LINE
@@ -383,7 +280,7 @@ def _part(
     return _Part(arena, tuple(lines), tuple(views)), y + _LINE
 
 
-def _shown_peak(first: _Named, one: _Named) -> int:
+def _shown_peak(first: NamedArena, one: NamedArena) -> int:
     """The first arena's peak where both are near, so that close-ups can be compared."""
     peak, own = first.arena.peak.operator, one.arena.peak.operator
     same = first.operators == one.operators and abs(peak - own) <= AROUND_PEAK

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diagmem.arena import Block
+from diagmem.plot.arena_labels import draw_label
 from diagmem.plot.arena_shapes import Arena, Band, FloatArray, Meeting
+from diagmem.plot.arena_view import (
+    LINE_PT,
+    View,
+    names_operators,
+    operator_name,
+)
 from diagmem.plot.labels import spread
 from diagmem.plot.paint import (
     BOTH,
@@ -23,7 +29,7 @@ from diagmem.plot.paint import (
     OUTPUT_LIVE,
     STORE,
 )
-from diagmem.plot.sheet import TEXT_PT, Rect, Sheet, text_width
+from diagmem.plot.sheet import TEXT_PT, Sheet
 from diagmem.plot.units import byte_ticks, count_ticks, drawable
 
 if TYPE_CHECKING:
@@ -33,58 +39,11 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("#d9efe7", "#b3dccd", "#8cc8b2", "#67b298")
 BAND = "#efefef"
 DASHED = (0, (4, 2))
-NAMED_COLUMN_PT = 10.5
-"""Operators are named below columns at least so wide, ..."""
 LINED_COLUMN_PT = 2.5
 """... and the frontiers drawn as lines in columns so wide."""
-TICK_GAP_PT = 5
 RIGHT_PT = 112
 """Room for the names of levels."""
-_LINE_PT = TEXT_PT * 1.25
-_PAD_PT = 2
 _FRONTIER_PT = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A horizontal line across a panel, named beside it; the arena's own is its peak."""
-
-    at_bytes: int
-    lines: tuple[str, ...]
-    kind: Literal["peak", "board", "other"]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A panel: where it lies, and the operators [start, end) and bytes it spans.
-
-    ``frame`` marks operators that are enlarged elsewhere.
-    """
-
-    rect: Rect
-    start: int
-    end: int
-    top_bytes: float
-    levels: tuple[Level, ...]
-    frame: tuple[int, int] | None = None
-
-    @property
-    def column_px(self) -> float:
-        return self.rect[2] / (self.end - self.start)
-
-
-def names_operators(column_px: float, dpi: int) -> bool:
-    return column_px * 72 / dpi >= NAMED_COLUMN_PT
-
-
-def names_px(names: Iterable[str], dpi: int) -> int:
-    """What the operators' names take below a panel."""
-    longest = max((text_width(name, bold=True) for name in names), default=0.0)
-    return round((longest + TICK_GAP_PT) * dpi / 72)
-
-
-def operator_name(arena: Arena, operator: int) -> str:
-    return f"{operator} {arena.plan.problem.steps[operator].name}"
 
 
 def draw_view(sheet: Sheet, view: View, arena: Arena, tints: Mapping[int, str]) -> None:
@@ -111,7 +70,7 @@ def draw_view(sheet: Sheet, view: View, arena: Arena, tints: Mapping[int, str]) 
     if view.frame:
         _draw_frame(axes, view.frame)
     for block, band in arena.shapes:
-        _label(sheet, axes, view, block, band, tints[block.tensor])
+        draw_label(sheet, axes, view, block, band, tints[block.tensor])
 
 
 def tints_of(arena: Arena) -> dict[int, str]:
@@ -219,7 +178,7 @@ def _draw_levels(sheet: Sheet, axes: Axes, view: View) -> None:
     """Each line from the left scale to its name on the right."""
     left, top, width, height = view.rect
     px_per_byte = height / view.top_bytes
-    line_px = sheet.px(_LINE_PT)
+    line_px = sheet.px(LINE_PT)
     wanted = [top + height - level.at_bytes * px_per_byte for level in view.levels]
     tallest = max((len(level.lines) for level in view.levels), default=1) * line_px
     places = spread(wanted, tallest + 4, top, top + height - tallest / 2)
@@ -273,95 +232,3 @@ def _draw_frame(axes: Axes, operators: tuple[int, int]) -> None:
 
 
 # ---- labels ----
-
-
-def tag(block: Block) -> str:
-    """What a block is called where there is little room."""
-    return "scratch" if block.role == "scratch" else f"t{block.tensor}"
-
-
-def rounded(count: int) -> str:
-    """Four digits: ``4.594 MiB``."""
-    unit, name = (1 << 20, "MiB") if count >= 1 << 20 else (1 << 10, "KiB")
-    return f"{count / unit:.4g} {name}" if count >= 1 << 10 else f"{count} B"
-
-
-def _wordings(block: Block) -> Iterator[tuple[tuple[str, ...], Sequence[int]]]:
-    """Lines to try, longest first, each with the angles that it is tried at."""
-    short, size = tag(block), rounded(block.size_bytes)
-    if block.role != "scratch":
-        # A converter joins the names of what it fused by semicolons, scopes by slashes.
-        name = "/".join(drawable(block.name).partition(";")[0].split("/")[-2:])
-        yield (f"{short} {name}", size), (0, 90)
-    yield (short, size), (0, 90)
-    yield (f"{short} {size}",), (0, 90)
-    yield (short,), (0, 90)
-
-
-def _label(sheet: Sheet, axes: Axes, view: View, block: Block, band: Band, tint: str) -> None:
-    """Name and size inside of the block's shape, as much as fits in."""
-    line_px, pad = sheet.px(_LINE_PT), 2 * sheet.px(_PAD_PT)
-    room = _Room.of(view, band)
-    if room is None or min(len(room.low), float(room.high.max() - room.low.min())) < line_px:
-        return
-    for lines, angles in _wordings(block):
-        along = max(sheet.width_of(line) for line in lines) + pad
-        across = len(lines) * line_px + pad / 2
-        for angle in angles:
-            place = room.fit(*((along, across) if angle == 0 else (across, along)))
-            if place is not None:
-                axes.text(
-                    view.start + place[0] / view.column_px,
-                    place[1] * view.top_bytes / view.rect[3],
-                    "\n".join(lines),
-                    rotation=angle,
-                    ha="center",
-                    va="center",
-                    linespacing=1.1,
-                    # Levels do not run through words.
-                    bbox={"facecolor": tint, "linewidth": 0, "boxstyle": "square,pad=0"},
-                    parse_math=False,
-                    zorder=7,
-                )
-                return
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """A shape in a panel's pixels, from its lower left corner: [low, high) of columns."""
-
-    left: int
-    low: FloatArray
-    high: FloatArray
-
-    @classmethod
-    def of(cls, view: View, band: Band) -> _Room | None:
-        first, last = (
-            (min(max(t, view.start), view.end) - view.start) * view.column_px
-            for t in (band.time[0], band.time[-1])
-        )
-        left, right = int(np.ceil(first)), int(last)
-        if right <= left:
-            return None
-        time = view.start + (np.arange(left, right) + 0.5) / view.column_px
-        scale = view.rect[3] / view.top_bytes
-        return cls(
-            left,
-            np.interp(time, band.time, band.low) * scale,
-            np.interp(time, band.time, band.high) * scale,
-        )
-
-    def fit(self, width: float, height: float) -> tuple[float, float] | None:
-        """The middle of the roomiest place for a box; None where it fits nowhere."""
-        columns = int(np.ceil(width))
-        if columns > len(self.low):
-            return None
-        windows = np.lib.stride_tricks.sliding_window_view
-        low = windows(self.low, columns).max(axis=1)
-        high = windows(self.high, columns).min(axis=1)
-        spare = high - low - height
-        if spare.max() < 0:
-            return None
-        roomiest = np.flatnonzero(spare > spare.max() - 1)
-        at = int(roomiest[len(roomiest) // 2])
-        return self.left + at + columns / 2, float(low[at] + high[at]) / 2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diagmem.plot.lives import CellLives
+from diagmem.plot.shading import CellLives
 from diagmem.trace.window import Accesses, Int64Array
 
 LIVES_AT_ONCE = 1 << 20

@@ -12,7 +12,6 @@ from diagmem.base.errors import DiagmemError
 from diagmem.plot import words
 from diagmem.plot.bins import Extent
 from diagmem.plot.heatmap import (
-    DPI,
     NOTE_BULLET,
     SUBTITLE_PT,
     TITLE_PT,
@@ -36,7 +35,7 @@ from diagmem.plot.legend import Shown, draw_legend
 from diagmem.plot.paint import share_a_cell
 from diagmem.plot.panels import Heading, Panel
 from diagmem.plot.scene import Scene, Seen, count, panels_of, places, scene_of, span_bytes
-from diagmem.plot.sheet import Rect, Sheet, check_extension, fixed_style, wrapped
+from diagmem.plot.sheet import DPI, Rect, Sheet, check_extension, fixed_style, wrapped
 from diagmem.plot.units import bytes_exact, counted
 
 if TYPE_CHECKING:

@@ -29,13 +29,11 @@ from diagmem.plot.scene import (
     places,
     scene_of,
 )
-from diagmem.plot.sheet import Sheet, check_extension, fixed_style, wrapped
+from diagmem.plot.sheet import DPI, WIDTH_PX, Sheet, check_extension, fixed_style, wrapped
 
 if TYPE_CHECKING:
     from diagmem.analysis.trace import Trace
 
-WIDTH_PX = 1800
-DPI = 150
 MIN_WIDTH_INCHES = 9
 CELL_PT = 0.96
 TITLE_PT, SUBTITLE_PT = 13.0, 9.5

@@ -10,8 +10,8 @@ import numpy as np
 
 from diagmem.analysis.liveness import BufferLiveness
 from diagmem.plot.bins import Extent, Grid
-from diagmem.plot.lives import Steps
 from diagmem.plot.paint import FAINT, INPUT_LINE, NOTHING, OUTPUT_LINE, paint_accesses, paint_lives
+from diagmem.plot.shading import Steps
 from diagmem.plot.sheet import TEXT_PT, Rect, Sheet
 from diagmem.plot.units import byte_ticks, count_ticks, drawable
 from diagmem.trace.window import Role

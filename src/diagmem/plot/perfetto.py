@@ -25,7 +25,7 @@ from diagmem.analysis.overlap import IN_PLACE
 from diagmem.analysis.trace import Trace
 from diagmem.base.errors import DiagmemError
 from diagmem.base.files import STDOUT, replacing
-from diagmem.plot.lives import CellLives, lives_of
+from diagmem.plot.shading import CellLives, lives_of
 from diagmem.trace.window import Buffer, Int64Array, Role, Window
 
 ENDINGS = (".json", ".json.gz")

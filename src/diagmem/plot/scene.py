@@ -16,8 +16,8 @@ from diagmem.plot.bins import Extent, Grid, GridFold
 from diagmem.plot.choice import Choice, choose
 from diagmem.plot.layout import Place
 from diagmem.plot.limit import LimitFinder, LimitingAccess
-from diagmem.plot.lives import Steps, frontier, lives_of
 from diagmem.plot.panels import CELL_LINES_PT, Kind, Panel, Part
+from diagmem.plot.shading import Steps, frontier, lives_of
 from diagmem.plot.sheet import Rect
 from diagmem.trace.window import Accesses, Window
 

@@ -27,6 +27,7 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+WIDTH_PX, DPI = 1800, 150
 TEXT_PT = 9.0
 Rect = tuple[int, int, int, int]
 """Left, top, width and height in pixels, from the sheet's upper left corner."""

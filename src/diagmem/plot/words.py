@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from diagmem.analysis.liveness import BufferLiveness
 from diagmem.analysis.overlap import IN_PLACE, Overlap
-from diagmem.plot.lives import is_rewritten
 from diagmem.plot.scene import Counted, Scene, span_bytes
+from diagmem.plot.shading import is_rewritten
 from diagmem.plot.units import bytes_both, bytes_exact, counted
 from diagmem.trace.window import Role
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from diagmem.plot.lives import NO_STEPS, CellLives, Steps, lives_of
 from diagmem.plot.scene import Scene
+from diagmem.plot.shading import NO_STEPS, CellLives, Steps, lives_of
 from diagmem.report.packed import Packed, characters, pack
 from diagmem.trace.window import Int64Array
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from diagmem.analysis.liveness import NEVER_FIRST, BufferLiveness, LivenessFold
 from diagmem.analysis.overlap import find_overlap, needed_from
-from diagmem.plot.lives import Steps, highest_written, is_rewritten, lives_of, still_needed
+from diagmem.plot.shading import Steps, highest_written, is_rewritten, lives_of, still_needed
 from diagmem.trace.window import Accesses, Role
 
 Events = list[tuple[int, bool]]
