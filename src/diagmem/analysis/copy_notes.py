@@ -57,6 +57,6 @@ def raw(sites: Sequence[Site]) -> tuple[str, ...]:
 
 
 def _named(sites: Iterable[Site]) -> str:
-    found = list(dict.fromkeys(f"{site.kind.split()[0]} at {site.where}" for site in sites))
-    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    return ", ".join(found[:LISTED]) + more
+    names = list(dict.fromkeys(f"{site.kind.split()[0]} at {site.where}" for site in sites))
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

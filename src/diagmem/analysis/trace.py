@@ -92,8 +92,8 @@ class Trace:
     def accesses(self, window: int, buffer: str) -> Iterator[Accesses]:
         """The accesses to one buffer in pieces of bounded size, in program order."""
         self._need_events("single accesses")
-        found = self._buffer(window, buffer)
-        return (piece for _, piece in self._reader.accesses(self._file.record(window), [found]))
+        named = self._buffer(window, buffer)
+        return (piece for _, piece in self._reader.accesses(self._file.record(window), [named]))
 
     def liveness(self, window: int = 0) -> tuple[BufferLiveness, ...]:
         """The liveness of every buffer of a window, in the window's order."""
@@ -110,7 +110,7 @@ class Trace:
         check_pairs(self.path, records)
         # Windows are often all alike: what was found for one holds for the others.
         known: dict[Hashable, WindowOverlaps] = {}
-        found = []
+        answers = []
         for record in records:
             mark = self._windows.fingerprint(record) if len(records) > 1 else None
             of = known.get(mark) if mark is not None else None
@@ -123,8 +123,8 @@ class Trace:
                 window_ = record.window
                 of = WindowOverlaps(window_.index, window_.function, window_.events, of.pairs)
                 self._reader.advance(window_.events)
-            found.append(of)
-        return tuple(found)
+            answers.append(of)
+        return tuple(answers)
 
     def overlaps_of(
         self, window: int, liveness: Sequence[BufferLiveness], *, isolated: bool = True

@@ -112,15 +112,15 @@ class WindowReader:
         outputs = [live for live in liveness if live.role is Role.OUTPUT]
         pairs = [(a, b, why_apart(window, a, b)) for a in inputs for b in outputs]
         lives = self._lives(record, liveness, [(a, b) for a, b, why in pairs if not why])
-        found = []
+        answers = []
         for a, b, why in pairs:
             if why:
-                found.append(apart(a, b, why))
+                answers.append(apart(a, b, why))
                 if why == wrote_nothing(b.name):
-                    found[-1] = replace(found[-1], notes=(why, *self._notes))
+                    answers[-1] = replace(answers[-1], notes=(why, *self._notes))
                 continue
             input_lives, output_lives = _both_lives(a, b, lives)
-            found.append(
+            answers.append(
                 find_overlap(
                     a,
                     b,
@@ -131,8 +131,8 @@ class WindowReader:
                     isolated_work=ISOLATED_TOGETHER // (windows * len(pairs)),
                 )
             )
-        found = [*self._with_copies(record, found), *_in_place(window, liveness)]
-        return WindowOverlaps(window.index, window.function, window.events, tuple(found))
+        answers = [*self._with_copies(record, answers), *_in_place(window, liveness)]
+        return WindowOverlaps(window.index, window.function, window.events, tuple(answers))
 
     def fingerprint(self, record: WindowRecord) -> Hashable | None:
         """Equal for windows with equal accesses to equal buffers, wherever those lie;
@@ -170,14 +170,14 @@ class WindowReader:
 
     def _from_summary(self, record: WindowRecord) -> tuple[BufferLiveness, ...]:
         index, buffers = record.window.index, record.window.buffers
-        found = dict(read_summaries(self._file, index))
+        summaries = dict(read_summaries(self._file, index))
         for number, buffer in enumerate(buffers):
-            if number not in found:
+            if number not in summaries:
                 raise DiagmemError(
                     f"{self._file.path}: the summary of window {index}, buffer {buffer.name!r} is"
                     f" missing ({self._file.cut or 'the file is damaged'})"
                 )
-        return tuple(_of_summary(b, found.pop(i)) for i, b in enumerate(buffers))
+        return tuple(_of_summary(b, summaries.pop(i)) for i, b in enumerate(buffers))
 
     def _lives(
         self,
@@ -210,7 +210,7 @@ class WindowReader:
             liveness[i].name: fold.result(needed_after=liveness[i].role is Role.OUTPUT)
             for i, fold in zip(which, folds, strict=True)
         }
-        return {name: found for name, found in lives.items() if found is not None}
+        return {name: of_buffer for name, of_buffer in lives.items() if of_buffer is not None}
 
     @cached_property
     def _copies(self) -> bool:

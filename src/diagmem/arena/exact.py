@@ -70,9 +70,9 @@ def improved(problem: Problem, plan: Plan, options: Options) -> Plan:
         return replace(plan, solver="exact")
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         raise AssertionError(f"CP-SAT says {solver.status_name(status)}, but there is a plan")
-    found = [solver.value(offset) for offset in offsets]
+    values = [solver.value(offset) for offset in offsets]
     reached = max(bound, int(solver.best_objective_bound))
-    return make_plan(shape, found, reached, status == cp_model.OPTIMAL, "exact")
+    return make_plan(shape, values, reached, status == cp_model.OPTIMAL, "exact")
 
 
 def _keep_distance(

@@ -73,8 +73,8 @@ def _search(shape: Geometry, bound: int, options: Options) -> tuple[int, ...]:
     best = layouts[0]
     rng = Random(options.seed)
     for start in layouts[:STARTS]:
-        found = _improved(shape, start, bound, options.iterations // STARTS, rng)
-        best = min(best, found, key=lambda layout: layout.cost)
+        order = _improved(shape, start, bound, options.iterations // STARTS, rng)
+        best = min(best, order, key=lambda layout: layout.cost)
         if best.top <= bound:
             break
     return best.offsets

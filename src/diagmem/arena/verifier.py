@@ -82,33 +82,33 @@ def verify(claim: Claim) -> list[str]:
 
 
 def _misplaced(claim: Claim) -> list[str]:
-    found = []
+    faults = []
     for tensor, size in claim.sizes.items():
         name = claim.names[tensor]
         offset = claim.offsets.get(tensor)
         if offset is None:
-            found.append(f"{name} has no place")
+            faults.append(f"{name} has no place")
         elif offset < 0:
-            found.append(f"{name} lies at {offset}, before the arena")
+            faults.append(f"{name} lies at {offset}, before the arena")
         elif offset % claim.aligns[tensor]:
-            found.append(f"{name} lies at {offset}, no multiple of {claim.aligns[tensor]}")
+            faults.append(f"{name} lies at {offset}, no multiple of {claim.aligns[tensor]}")
         elif offset + size > claim.arena_bytes:
-            found.append(
+            faults.append(
                 f"{name} ends at byte {offset + size}, behind the arena of {claim.arena_bytes}"
             )
     for source, target in claim.in_place:
         here, there = claim.offsets.get(source), claim.offsets.get(target)
         if here != there:
-            found.append(
+            faults.append(
                 f"{claim.names[target]} lies at {there}, not where {claim.names[source]} does, at"
                 f" {here}: its operator works in place"
             )
-    return found
+    return faults
 
 
 def _trespasses(claim: Claim) -> list[str]:
     """Tensors that lie, at whatever time, over a pinned one."""
-    found = []
+    faults = []
     for pinned in claim.pinned:
         for tensor in claim.sizes:
             first = max(claim.offsets[pinned], claim.offsets[tensor])
@@ -117,11 +117,11 @@ def _trespasses(claim: Claim) -> list[str]:
                 claim.offsets[tensor] + claim.sizes[tensor],
             )
             if tensor != pinned and first < end:
-                found.append(
+                faults.append(
                     f"{claim.names[tensor]} lies over bytes [{first}, {end}) of"
                     f" {claim.names[pinned]}, which is pinned"
                 )
-    return found
+    return faults
 
 
 @dataclass(slots=True)

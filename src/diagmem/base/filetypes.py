@@ -123,13 +123,13 @@ def refuse_other(path: Path, *expected: FileType, maybe: Collection[FileType] = 
     DiagmemError
         The file is of a known type that is not expected.
     """
-    found = file_type(path)
-    if found is None or found in (*expected, *maybe):
+    kind = file_type(path)
+    if kind is None or kind in (*expected, *maybe):
         return
     *some, last = expected
     wanted = f"{', '.join(some)} or {last}" if some else last
     use = ""
-    if found in _USES:
-        before, behind = _USES[found]
+    if kind in _USES:
+        before, behind = _USES[kind]
         use = f"; use {command(*before.split(), path, *behind.split())}"
-    raise DiagmemError(f"{path}: is {found}, expected {wanted}{use}")
+    raise DiagmemError(f"{path}: is {kind}, expected {wanted}{use}")

@@ -13,18 +13,18 @@ GIB = 1 << 30
 def available_bytes() -> int | None:
     """What this process may still take: free memory, or less where a limit is set;
     None where the system does not say."""
-    found = []
+    limits = []
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             kib = next(line.split()[1] for line in file if line.startswith("MemAvailable"))
-            found.append(int(kib) << 10)
+            limits.append(int(kib) << 10)
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
             with open("/proc/self/statm", encoding="ascii") as file:
-                found.append(limit - int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE"))
+                limits.append(limit - int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE"))
     except (OSError, ValueError, StopIteration):
         return None
-    return max(min(found), 0)
+    return max(min(limits), 0)
 
 
 def require_memory(bytes_: int, what: str) -> None:

@@ -192,10 +192,10 @@ class _Judged:
         )
 
 
-def _planned_here(found: NetworkPlan, without: int) -> _Judged:
+def _planned_here(plan: NetworkPlan, without: int) -> _Judged:
     # A search that gave up early may miss what the plan without overlap shows.
-    arena = min(found.plan.arena_bytes, without)
-    return _Judged(arena, found.overlaps, found.kernels, "planned here", found.proven, found.limits)
+    arena = min(plan.plan.arena_bytes, without)
+    return _Judged(arena, plan.overlaps, plan.kernels, "planned here", plan.proven, plan.limits)
 
 
 def _carried(model: Model) -> _Judged | None:

@@ -84,11 +84,11 @@ def read_boards(path: Path) -> tuple[Board, ...]:
 
 def parse_boards(text: str, place: str) -> tuple[Board, ...]:
     """What `read_boards` makes of a file's contents; complaints call it ``place``."""
-    seen: dict[str, int] = {}
+    rows: dict[str, int] = {}
     boards = []
     for line, row in _rows(text, place):
         board = _board(row, f"{place}: line {line}")
-        first = seen.setdefault(board.name.casefold(), line)
+        first = rows.setdefault(board.name.casefold(), line)
         if first != line:
             raise DiagmemError(
                 f"{place}: line {line}: column name: found {_shown(board.name)} again, expected"

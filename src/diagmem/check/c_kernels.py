@@ -55,8 +55,10 @@ class CKernels:
         cases = [self._case(run) for run in runs]
         for built, numbers in self._by_build(cases):
             for batch in _batches(numbers, cases):
-                found = run_each(built, [cases[i] for i in batch], timeout_seconds=PATIENCE_SECONDS)
-                for i, result in zip(batch, found, strict=True):
+                results = run_each(
+                    built, [cases[i] for i in batch], timeout_seconds=PATIENCE_SECONDS
+                )
+                for i, result in zip(batch, results, strict=True):
                     outcomes[i] = _outcome(runs[i], cases[i].kernel, result)
         return outcomes
 
@@ -64,8 +66,8 @@ class CKernels:
         traced: list[Traced] = [Traced((), "not traced")] * len(layers)
         cases = [self._case(Run(layer, seed)) for layer in layers]
         for built, numbers in self._by_build(cases):
-            found = _traced(built, [cases[i] for i in numbers])
-            for i, one in zip(numbers, found, strict=True):
+            traces = _traced(built, [cases[i] for i in numbers])
+            for i, one in zip(numbers, traces, strict=True):
                 traced[i] = one
         return traced
 
@@ -150,9 +152,9 @@ def _traced(built: Built, cases: Sequence[Case]) -> list[Traced]:
             request = on_target(request, built, cases, directory)
         recorded = record(request, path)
         with open_trace(recorded.path) as trace:
-            found = [Traced(window.pairs) for window in trace.overlaps(isolated=False)]
-    if len(found) < len(cases) or recorded.exit_code:
+            traces = [Traced(window.pairs) for window in trace.overlaps(isolated=False)]
+    if len(traces) < len(cases) or recorded.exit_code:
         why = "; ".join(recorded.warnings) or f"exit code {recorded.exit_code}"
-        found = found[: len(cases) - 1]
-        found += [Traced((), f"the trace ended early: {why}")] * (len(cases) - len(found))
-    return found
+        traces = traces[: len(cases) - 1]
+        traces += [Traced((), f"the trace ended early: {why}")] * (len(cases) - len(traces))
+    return traces

@@ -90,9 +90,9 @@ class Finding:
 
 def draw_questions(operator: str, cases: int, seed: int) -> list[Question]:
     """Random layers of an operator; a seed gives the same ones for every set."""
-    found = find_operator(operator)
+    entry = find_operator(operator)
     return [
-        Question(found.of(found.draw(Draw(f"{seed}/{operator}/{number}"))), number)
+        Question(entry.of(entry.draw(Draw(f"{seed}/{operator}/{number}"))), number)
         for number in range(cases)
     ]
 
@@ -106,13 +106,13 @@ def judge(kernels: KernelSet, questions: Sequence[Question]) -> list[tuple[int, 
     refused |= {n: why for n, outcomes in expected.items() if (why := _why(outcomes))}
     runnable = [n for n in possible if n not in refused]
     traced = kernels.trace([questions[n].layer for n in runnable], seed=0) if runnable else []
-    found: list[tuple[int, Finding]] = []
+    findings: list[tuple[int, Finding]] = []
     for n, trace in zip(runnable, traced, strict=True):
         if trace.stopped:
             refused[n] = trace.stopped
         else:
-            found += [(n, one) for one in _figures(kernels, questions[n], trace.pairs)]
-    judged = _run_overlapped(kernels, questions, expected, found)
+            findings += [(n, one) for one in _figures(kernels, questions[n], trace.pairs)]
+    judged = _run_overlapped(kernels, questions, expected, findings)
     judged += [(n, _blank(kernels, questions[n], reason)) for n, reason in refused.items()]
     return sorted(judged, key=lambda entry: entry[0])
 
@@ -149,9 +149,9 @@ def _figures(
     live = liveness(layer, nest)
     published = bound(layer)
     blank = _blank(kernels, question)
-    for formula, seen in zip(exact(layer, nest), traced, strict=True):
+    for formula, overlap in zip(exact(layer, nest), traced, strict=True):
         nested = find_overlap(live[formula.input], live[formula.output], isolated=False)
-        found = replace(
+        finding = replace(
             blank,
             order=order,
             input=formula.input,
@@ -163,22 +163,22 @@ def _figures(
             paper=None
             if published is None or published.refused
             else published.min_displacement_bytes,
-            traced=seen.min_displacement_bytes,
-            notes="; ".join(seen.notes),
-            silent=seen.refused,
+            traced=overlap.min_displacement_bytes,
+            notes="; ".join(overlap.notes),
+            silent=overlap.refused,
         )
-        yield replace(found, displacement=max(found.exact, found.algorithmic, found.traced))
+        yield replace(finding, displacement=max(finding.exact, finding.algorithmic, finding.traced))
 
 
 def _run_overlapped(
     kernels: KernelSet,
     questions: Sequence[Question],
     expected: Mapping[int, Sequence[Outcome]],
-    found: Sequence[tuple[int, Finding]],
+    findings: Sequence[tuple[int, Finding]],
 ) -> list[tuple[int, Finding]]:
     """Run each pair at its D and one element below, on all inputs."""
     runs: list[Run] = []
-    for number, one in found:
+    for number, one in findings:
         layer = questions[number].layer
         for below in (0, _cell(layer, one)):
             at = one.displacement - below
@@ -187,10 +187,11 @@ def _run_overlapped(
             runs += [Run(layer, one.seed + i, placement) for i in range(SEEDS)]
     outcomes = kernels.run(runs) if runs else []
     judged = []
-    for k, (number, one) in enumerate(found):
+    for k, (number, one) in enumerate(findings):
         mine = outcomes[2 * SEEDS * k : 2 * SEEDS * (k + 1)]
         same = [
-            _same(right, seen) for right, seen in zip([*expected[number]] * 2, mine, strict=True)
+            _same(right, outcome)
+            for right, outcome in zip([*expected[number]] * 2, mine, strict=True)
         ]
         right = not one.silent and all(same[:SEEDS])
         tight = not one.silent and (one.displacement == 0 or not all(same[SEEDS:]))
@@ -207,7 +208,7 @@ def _cell(layer: Layer, one: Finding) -> int:
     )
 
 
-def _same(right: Outcome, seen: Outcome) -> bool:
-    return not seen.stopped and all(
-        np.array_equal(right.tensors[name], found) for name, found in seen.tensors.items()
+def _same(right: Outcome, outcome: Outcome) -> bool:
+    return not outcome.stopped and all(
+        np.array_equal(right.tensors[name], data) for name, data in outcome.tensors.items()
     )

@@ -106,15 +106,15 @@ def against_others(findings: Iterable[Finding]) -> list[Against]:
         if not one.refused and not one.silent:
             pair = (one.operator, one.attributes, one.seed, one.input, one.output)
             traced.setdefault(one.kernels, {})[pair] = one.traced
-    found = []
+    comparisons = []
     for name, there in traced.items():
         base, at, _ = name.partition("@")
         here = traced.get(base, {}) if at else {}
         both = [pair for pair in there if pair in here]
         if both:
             differ = Counter(str(pair[0]) for pair in both if there[pair] != here[pair])
-            found.append(Against(name, base, len(both), dict(differ)))
-    return found
+            comparisons.append(Against(name, base, len(both), dict(differ)))
+    return comparisons
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -54,18 +54,18 @@ def check(
         kernel_set(name)
     tasks = list(_tasks(operators, kernels, cases, seed))
     total = sum(len(task.questions) for task in tasks)
-    found: list[tuple[int, int, Finding]] = []
+    findings: list[tuple[int, int, Finding]] = []
     done = 0
     with _workers(jobs) as pool:
         running = {pool.submit(_work, task): task for task in tasks}
         for future in as_completed(running):
             task = running[future]
-            found += [(n, kernels.index(task.kernels), one) for n, one in future.result()]
+            findings += [(n, kernels.index(task.kernels), one) for n, one in future.result()]
             done += len(task.questions)
             advance(done, total)
     # By operator, then by set; within them by case. Sorting is stable: pairs stay.
-    found.sort(key=lambda entry: (entry[0] // max(cases, 1), entry[1], entry[0]))
-    return [finding for _, _, finding in found]
+    findings.sort(key=lambda entry: (entry[0] // max(cases, 1), entry[1], entry[0]))
+    return [finding for _, _, finding in findings]
 
 
 @contextmanager
@@ -124,5 +124,5 @@ def _cut(kernels: str, entries: list[tuple[int, Question]], most: int) -> Iterat
 
 
 def _work(task: Task) -> list[tuple[int, Finding]]:
-    found = judge(kernel_set(task.kernels), [question for _, question in task.questions])
-    return [(task.questions[number][0], finding) for number, finding in found]
+    findings = judge(kernel_set(task.kernels), [question for _, question in task.questions])
+    return [(task.questions[number][0], finding) for number, finding in findings]

@@ -42,8 +42,10 @@ class TflmKernels:
 
     def run(self, runs: Sequence[Run]) -> list[Outcome]:
         return [
-            _outcome(found)
-            for found in run_layers([TflmCase(run.layer, run.seed, run.placement) for run in runs])
+            _outcome(outcome)
+            for outcome in run_layers(
+                [TflmCase(run.layer, run.seed, run.placement) for run in runs]
+            )
         ]
 
     def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
@@ -52,19 +54,19 @@ class TflmKernels:
             recorded, outcomes = trace_layers([TflmCase(layer, seed) for layer in layers], path)
             with open_trace(recorded.path) as trace:
                 windows = trace.overlaps(isolated=False)
-        if len(windows) < len(layers) and not any(found.refused for found in outcomes):
+        if len(windows) < len(layers) and not any(traces.refused for traces in outcomes):
             raise DiagmemError(
                 f"the trace of TFLM has {len(windows)} windows for {len(layers)} layers"
             )
-        found = [
+        traces = [
             Traced((), outcome.refused) if outcome.refused else Traced(window.pairs)
             for outcome, window in zip(outcomes, windows, strict=False)
         ]
-        return found + [Traced((), "not reached")] * (len(layers) - len(found))
+        return traces + [Traced((), "not reached")] * (len(layers) - len(traces))
 
 
-def _outcome(found: TflmOutcome) -> Outcome:
-    tensors = {**found.inputs, **found.outputs}
+def _outcome(outcome: TflmOutcome) -> Outcome:
+    tensors = {**outcome.inputs, **outcome.outputs}
     return Outcome(
-        {name: np.frombuffer(data, np.uint8) for name, data in tensors.items()}, found.refused
+        {name: np.frombuffer(data, np.uint8) for name, data in tensors.items()}, outcome.refused
     )

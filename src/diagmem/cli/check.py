@@ -110,7 +110,7 @@ def _checked(args: argparse.Namespace) -> list[Finding]:
     from diagmem.base.progress import Progress
 
     progress = Progress("checking")
-    found = check(
+    findings = check(
         operators or list(OPERATORS),
         _sets(args.kernels, args.target),
         cases=args.cases,
@@ -119,7 +119,7 @@ def _checked(args: argparse.Namespace) -> list[Finding]:
         advance=progress.share,
     )
     progress.done()
-    return found
+    return findings
 
 
 def _sets(text: str | None, targets: list[str]) -> list[str]:
@@ -129,7 +129,7 @@ def _sets(text: str | None, targets: list[str]) -> list[str]:
     named = text or (DEFAULT_KERNELS_ON_TARGETS if targets else DEFAULT_KERNELS)
     names = list(dict.fromkeys(named.split(",")))
     names += [f"{name}@{target}" for name in names for target in dict.fromkeys(targets)]
-    found = []
+    sets = []
     for name in names:
         try:
             kernel_set(name)
@@ -138,8 +138,8 @@ def _sets(text: str | None, targets: list[str]) -> list[str]:
                 raise
             say(f"left out: {error}")
             continue
-        found.append(name)
-    return found
+        sets.append(name)
+    return sets
 
 
 def _replayed(text: str) -> list[Finding]:
@@ -151,30 +151,31 @@ def _replayed(text: str) -> list[Finding]:
     return [finding for _, finding in judge(kernel_set(name), [question])]
 
 
-def _in_full(found: Finding) -> list[str]:
+def _in_full(finding: Finding) -> list[str]:
     lines = [
-        f"{found.operator} {found.attributes}",
-        f"  kernels {found.kernels}, loop order: {found.order or 'none'}, seed {found.seed}",
+        f"{finding.operator} {finding.attributes}",
+        f"  kernels {finding.kernels}, loop order: {finding.order or 'none'}, seed {finding.seed}",
     ]
-    if found.refused:
-        return [*lines, f"  not checked: {found.refused}"]
-    if found.silent:
-        return [*lines, f"  {found.input} over {found.output}: no answer: {found.silent}"]
-    paper = "no claim" if found.paper is None else f"{found.paper:,} B"
-    verdict = "unsafe" if found.unsafe else "equal" if found.equal else "looser"
-    same = "every bit is right" if found.overlapped_equal else "BITS DIFFER"
-    below = "0 is the least" if found.displacement == 0 else "one element less is wrong"
+    if finding.refused:
+        return [*lines, f"  not checked: {finding.refused}"]
+    if finding.silent:
+        return [*lines, f"  {finding.input} over {finding.output}: no answer: {finding.silent}"]
+    paper = "no claim" if finding.paper is None else f"{finding.paper:,} B"
+    verdict = "unsafe" if finding.unsafe else "equal" if finding.equal else "looser"
+    same = "every bit is right" if finding.overlapped_equal else "BITS DIFFER"
+    below = "0 is the least" if finding.displacement == 0 else "one element less is wrong"
     return [
         *lines,
-        f"  {found.input} ({found.input_bytes:,} B) over {found.output} ({found.output_bytes:,} B)",
-        f"    closed form  D = {found.exact:,} B",
-        f"    loop nest    D = {found.algorithmic:,} B",
+        f"  {finding.input} ({finding.input_bytes:,} B)"
+        f" over {finding.output} ({finding.output_bytes:,} B)",
+        f"    closed form  D = {finding.exact:,} B",
+        f"    loop nest    D = {finding.algorithmic:,} B",
         f"    paper        D = {paper}",
-        f"    traced       D = {found.traced:,} B",
+        f"    traced       D = {finding.traced:,} B",
         f"    the formula is {verdict}",
-        f"    run overlapped at {found.displacement:,} B: {same};"
-        f" {below if found.tight else 'one element less does no harm that shows'}",
-        *(f"    note: {note}" for note in found.notes.split("; ") if note),
+        f"    run overlapped at {finding.displacement:,} B: {same};"
+        f" {below if finding.tight else 'one element less does no harm that shows'}",
+        *(f"    note: {note}" for note in finding.notes.split("; ") if note),
     ]
 
 

@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _list(boards, args.json)
         return 0
-    found = [(needs, _judged(needs, boards)) for needs in _all_needs(args)]
+    judged = [(needs, _judged(needs, boards)) for needs in _all_needs(args)]
     if args.json:
-        print_json({"models": [as_json(needs, fits) for needs, fits in found]})
+        print_json({"models": [as_json(needs, fits) for needs, fits in judged]})
     else:
-        print("\n\n".join("\n".join(_lines(needs, fits)) for needs, fits in found))
-    _say_next(args, found)
-    return 0 if all(any(_has_room(fit) for fit in fits) for _, fits in found) else 1
+        print("\n\n".join("\n".join(_lines(needs, fits)) for needs, fits in judged))
+    _say_next(args, judged)
+    return 0 if all(any(_has_room(fit) for fit in fits) for _, fits in judged) else 1
 
 
 def _check_call(args: argparse.Namespace) -> None:
@@ -218,11 +218,11 @@ def _list(boards: tuple[Board, ...], as_data: bool) -> None:
     print("\n".join(aligned(rows, right=(2, 3, 4))))
 
 
-def _say_next(args: argparse.Namespace, found: list[tuple[Needs, list[Fit]]]) -> None:
+def _say_next(args: argparse.Namespace, fits: list[tuple[Needs, list[Fit]]]) -> None:
     from diagmem.networks.permissions import FORMULAS
 
     path = next(
-        (p for p, (n, _) in zip(args.models, found, strict=True) if n.overlaps in FORMULAS), None
+        (p for p, (n, _) in zip(args.models, fits, strict=True) if n.overlaps in FORMULAS), None
     )
     if path is not None:
         words = ("diagmem", "measure", path, "-o", "overlaps.json")

@@ -59,16 +59,16 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         _check_picture(args)
     layer = operator.layer(parse_words(args.attributes))
-    found = answer(layer, args.method, args.order)
+    figures = answer(layer, args.method, args.order)
     if args.output is not None:
         from diagmem.plot.frontiers import draw
 
         draw(layer, args.order, args.output)
     words = operator.words(layer)
     if args.json:
-        print_json(_as_json(found, words))
+        print_json(_as_json(figures, words))
     else:
-        print("\n".join(_lines(found, words)))
+        print("\n".join(_lines(figures, words)))
     hint("diagmem", "check", "--op", operator.name, note="the formula against compiled kernels")
     return 0
 
@@ -121,17 +121,17 @@ def _describe(name: str, args: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(found: Answer, words: dict[str, str]) -> dict[str, Any]:
+def _as_json(answer: Answer, words: dict[str, str]) -> dict[str, Any]:
     return {
-        "operator": found.layer.operator,
+        "operator": answer.layer.operator,
         "attributes": words,
-        "method": found.method,
-        "order": found.order,
-        "inputs": _tensors_as_json(found.layer.inputs),
-        "outputs": _tensors_as_json(found.layer.outputs),
-        "min_displacement_bytes": found.min_displacement_bytes,
-        "safe_overlap_bytes": found.safe_overlap_bytes,
-        "pairs": [_pair_as_json(pair) for pair in found.pairs],
+        "method": answer.method,
+        "order": answer.order,
+        "inputs": _tensors_as_json(answer.layer.inputs),
+        "outputs": _tensors_as_json(answer.layer.outputs),
+        "min_displacement_bytes": answer.min_displacement_bytes,
+        "safe_overlap_bytes": answer.safe_overlap_bytes,
+        "pairs": [_pair_as_json(pair) for pair in answer.pairs],
     }
 
 
@@ -164,12 +164,12 @@ def _pair_as_json(pair: Figure) -> dict[str, Any]:
     return data
 
 
-def _lines(found: Answer, words: dict[str, str]) -> list[str]:
-    layer = found.layer
+def _lines(answer: Answer, words: dict[str, str]) -> list[str]:
+    layer = answer.layer
     given = " ".join(f"{name}={value}" for name, value in words.items())
-    lines = [f"{layer.operator} {given}", f"  {found.method}, loop order: {found.order}"]
+    lines = [f"{layer.operator} {given}", f"  {answer.method}, loop order: {answer.order}"]
     tensors = {t.name: t for t in (*layer.inputs, *layer.outputs)}
-    for pair in found.pairs:
+    for pair in answer.pairs:
         source, target = tensors[pair.input], tensors[pair.output]
         shared = min(pair.input_bytes, pair.output_bytes)
         share = f" ({100 * pair.safe_overlap_bytes / shared:.1f} %)" if shared else ""

@@ -110,17 +110,17 @@ def _run_side_by_side(args: argparse.Namespace, windows: list[int]) -> None:
         for trace in traces:
             trace.report_progress(progress.advance)
         shown = [(trace, window) for trace in traces for window in windows]
-        found = draw_side_by_side(shown, args.file, width_px=args.width_px, **_choices(args))
+        comparison = draw_side_by_side(shown, args.file, width_px=args.width_px, **_choices(args))
         progress.done()
     if args.json:
         data = [
             {"trace": t.path, **_as_json(p)}
-            for (t, _), p in zip(shown, found.pictures, strict=True)
+            for (t, _), p in zip(shown, comparison.pictures, strict=True)
         ]
-        print_json({**asdict(found), "pictures": data})
+        print_json({**asdict(comparison), "pictures": data})
         return
-    lines = [f"{_size(found)}, {len(shown)} windows, {found.ticks:,} ticks across"]
-    for (trace, _), picture in zip(shown, found.pictures, strict=True):
+    lines = [f"{_size(comparison)}, {len(shown)} windows, {comparison.ticks:,} ticks across"]
+    for (trace, _), picture in zip(shown, comparison.pictures, strict=True):
         lines += [f"{trace.path}: {_window(picture)}", *_lines(picture)]
     print("\n".join(lines))
 

@@ -138,10 +138,10 @@ def _on_tflm(args: argparse.Namespace, model: Model) -> Measured:
     from diagmem.tflm.network import random_inputs, read_inputs
 
     if args.inputs == "random":
-        inputs, said = random_inputs(model, args.seed), f"random, seed {args.seed}"
+        inputs, origin = random_inputs(model, args.seed), f"random, seed {args.seed}"
     else:
-        inputs, said = read_inputs(model, Path(args.inputs)), Path(args.inputs).name
-    return measure(model, inputs, said=said, weights=args.weights, keep=args.trace, progress=True)
+        inputs, origin = read_inputs(model, Path(args.inputs)), Path(args.inputs).name
+    return measure(model, inputs, said=origin, weights=args.weights, keep=args.trace, progress=True)
 
 
 def _on_described(args: argparse.Namespace, model: Model) -> Measured:

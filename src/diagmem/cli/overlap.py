@@ -57,13 +57,13 @@ def run(args: argparse.Namespace) -> int:
         raise DiagmemError(f"--align {args.align}: expected at least 1")
     if args.window is not None and len(args.traces) > 1:
         raise DiagmemError("--window goes with one trace: each has windows of its own")
-    seen = _all_windows(args.traces, args.window)
-    unions = merge((window.source, window.overlaps) for window in seen)
+    windows = _all_windows(args.traces, args.window)
+    unions = merge((window.source, window.overlaps) for window in windows)
     if args.json:
-        print_json(_as_json(seen, unions, args))
+        print_json(_as_json(windows, unions, args))
     else:
-        print("\n".join(_lines(seen, unions, args)))
-    for window in seen:
+        print("\n".join(_lines(windows, unions, args)))
+    for window in windows:
         if window.overlaps.events == 0:
             which = _names([window.source], args.traces)
             say(f"warning: {which} has no event: nothing touched its buffers")
@@ -89,23 +89,23 @@ def _all_windows(paths: list[Path], window: int | None) -> list[_Seen]:
         if path.exists() and any(p.exists() and path.samefile(p) for p in paths[:i]):
             raise DiagmemError(f"{path}: is named twice; expected different traces")
     progress = Progress("reading")
-    seen = []
+    windows = []
     made: dict[str, object] = {}
     for path in paths:
         with open_trace(path) as trace:
             trace.report_progress(progress.advance)
-            found = trace.overlaps(window)
-            if not any(overlaps.pairs for overlaps in found):
+            answers = trace.overlaps(window)
+            if not any(overlaps.pairs for overlaps in answers):
                 raise DiagmemError(f"{path}: {_why_no_pair(trace)}")
             if not trace.complete:
                 say(f"warning: {path} is cut: {trace.cut}")
             _tell_apart(made, path, trace)
-            seen += [
+            windows += [
                 _Seen(Source(str(path), each.index), each, trace.missing(each.index))
-                for each in found
+                for each in answers
             ]
     progress.done()
-    return seen
+    return windows
 
 
 def _tell_apart(made: dict[str, object], path: Path, trace: Trace) -> None:
@@ -137,7 +137,7 @@ def _why_no_pair(trace: Trace) -> str:
 
 
 def _as_json(
-    seen: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace
+    windows: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace
 ) -> dict[str, Any]:
     return {
         "windows": [
@@ -148,7 +148,7 @@ def _as_json(
                 "events": window.overlaps.events,
                 "pairs": [_pair_as_json(pair, args.align) for pair in window.overlaps.pairs],
             }
-            for window in seen
+            for window in windows
         ],
         "merged": [_union_as_json(union, args.align) for union in unions],
     }
@@ -192,9 +192,9 @@ def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
     }
 
 
-def _lines(seen: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace) -> list[str]:
+def _lines(windows: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace) -> list[str]:
     lines = []
-    for alike in _alike(seen):
+    for alike in _alike(windows):
         first = alike[0].overlaps
         lines.append(
             f"{_names([window.source for window in alike], args.traces)}: {first.function},"
@@ -211,12 +211,12 @@ def _lines(seen: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespac
     return lines
 
 
-def _alike(seen: list[_Seen]) -> list[list[_Seen]]:
+def _alike(windows: list[_Seen]) -> list[list[_Seen]]:
     """Windows that say the same, so that thousands of them are not a thousand blocks."""
     groups: dict[object, list[_Seen]] = {}
-    for window in seen:
-        said = tuple(replace(pair, limit=None, notes=()) for pair in window.overlaps.pairs)
-        groups.setdefault((window.overlaps.function, said, window.missing), []).append(window)
+    for window in windows:
+        pairs = tuple(replace(pair, limit=None, notes=()) for pair in window.overlaps.pairs)
+        groups.setdefault((window.overlaps.function, pairs, window.missing), []).append(window)
     return list(groups.values())
 
 
@@ -261,14 +261,14 @@ def _union_lines(union: Union, args: argparse.Namespace) -> list[str]:
         *_figures(union, args.align),
     ]
     if union.differ and not union.refused:
-        found = ", ".join(f"{d:,} B in {n:,}" for d, n in union.displacements[-NAMED:])
+        figures = ", ".join(f"{d:,} B in {n:,}" for d, n in union.displacements[-NAMED:])
         more = (
             f"{len(union.displacements) - NAMED} others, "
             if len(union.displacements) > NAMED
             else ""
         )
         lines += [
-            f"    the windows differ        D = {more}{found}: data or shape steer the kernel;"
+            f"    the windows differ        D = {more}{figures}: data or shape steer the kernel;"
             " other inputs may need more",
         ]
     if union.differ:
@@ -289,31 +289,31 @@ def _pair_lines(pair: Overlap, align: int) -> list[str]:
     ]
 
 
-def _figures(found: Overlap | Union, align: int) -> list[str]:
-    if found.refused:
-        return [f"    no overlap: {found.refused}"]
-    if found.by_construction:
+def _figures(pair: Overlap | Union, align: int) -> list[str]:
+    if pair.refused:
+        return [f"    no overlap: {pair.refused}"]
+    if pair.by_construction:
         return [f"    {IN_PLACE}"]
-    shared = min(found.input_bytes, found.output_bytes)
-    share = f" ({100 * found.safe_overlap_bytes / shared:.1f} %)" if shared else ""
-    bound = "" if found.exact else "at most " if found.min_displacement_bytes else ""
+    shared = min(pair.input_bytes, pair.output_bytes)
+    share = f" ({100 * pair.safe_overlap_bytes / shared:.1f} %)" if shared else ""
+    bound = "" if pair.exact else "at most " if pair.min_displacement_bytes else ""
     lines = [
-        f"    minimum displacement  D   = {bound}{found.min_displacement_bytes:,} B {NOT_PROVEN}",
-        f"    safe overlap          O_s = {found.safe_overlap_bytes:,} B{share}",
+        f"    minimum displacement  D   = {bound}{pair.min_displacement_bytes:,} B {NOT_PROVEN}",
+        f"    safe overlap          O_s = {pair.safe_overlap_bytes:,} B{share}",
     ]
     if align > 1:
         lines.append(
-            f"    aligned to {align:<10} D   = {found.aligned_displacement_bytes(align):,} B,"
-            f" O_s = {found.aligned_overlap_bytes(align):,} B"
+            f"    aligned to {align:<10} D   = {pair.aligned_displacement_bytes(align):,} B,"
+            f" O_s = {pair.aligned_overlap_bytes(align):,} B"
         )
-    if found.mirror_displacement_bytes < found.input_bytes:
+    if pair.mirror_displacement_bytes < pair.input_bytes:
         lines.append(
-            f"    input below output    safe from {found.mirror_displacement_bytes:,} B below on"
+            f"    input below output    safe from {pair.mirror_displacement_bytes:,} B below on"
             f" {NOT_PROVEN}"
         )
-    if found.isolated_safe_displacements:
-        shown = ", ".join(f"{d:,}" for d in found.isolated_safe_displacements[:8])
-        more = " ..." if len(found.isolated_safe_displacements) > 8 else ""
+    if pair.isolated_safe_displacements:
+        shown = ", ".join(f"{d:,}" for d in pair.isolated_safe_displacements[:8])
+        more = " ..." if len(pair.isolated_safe_displacements) > 8 else ""
         lines += [
             f"    isolated              {shown}{more}: no conflict in this trace, each by itself;",
             "                          not safe until diagmem prove --displacement says so",

@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     by_formula = args.overlaps in (*FORMULAS, NO_OVERLAPS)
     overlaps = args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model)
     progress = Progress("running operators where the plan puts them")
-    found = proven_plan(
+    plan = proven_plan(
         model,
         overlaps,
         advance=progress.share,
@@ -129,45 +129,47 @@ def run(args: argparse.Namespace) -> int:
     )
     progress.done()
     if args.output is not None:
-        write_plan(found, args.output)
-    _draw(args, found, None if by_formula else overlaps)
+        write_plan(plan, args.output)
+    _draw(args, plan, None if by_formula else overlaps)
     if args.json:
-        print_json(as_json(found, args.arena))
+        print_json(as_json(plan, args.arena))
     else:
-        print("\n".join(_lines(found, args.arena)))
-    _say_next(args, found)
-    return 1 if args.arena is not None and found.in_the_way(args.arena) else 0
+        print("\n".join(_lines(plan, args.arena)))
+    _say_next(args, plan)
+    return 1 if args.arena is not None and plan.in_the_way(args.arena) else 0
 
 
-def _draw(args: argparse.Namespace, found: NetworkPlan, measured: Measured | None) -> None:
+def _draw(args: argparse.Namespace, plan: NetworkPlan, measured: Measured | None) -> None:
     """The pictures that were asked for, beside the same network without overlap."""
     from diagmem.networks.planning import NO_OVERLAPS, plan_network
 
     if args.diagram is None and args.profile is None:
         return
-    apart = plan_network(found.model, NO_OVERLAPS, pin_io=args.pin_io, align_bytes=args.align)
+    apart = plan_network(plan.model, NO_OVERLAPS, pin_io=args.pin_io, align_bytes=args.align)
     if args.diagram is not None:
         from diagmem.plot.arena import draw_arenas
 
-        draw_arenas(apart, found, args.diagram, measured=measured, board_bytes=args.arena)
+        draw_arenas(apart, plan, args.diagram, measured=measured, board_bytes=args.arena)
     if args.profile is not None:
         from diagmem.plot.profile import draw_profile
 
-        plans = {"no overlap": apart, f"overlaps {found.overlaps}": found}
+        plans = {"no overlap": apart, f"overlaps {plan.overlaps}": plan}
         draw_profile(plans, args.profile, measured=measured, board_bytes=args.arena)
 
 
-def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
-    plan = found.plan
+def as_json(network_plan: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
+    plan = network_plan.plan
     data: dict[str, Any] = {
-        "model": found.model.path,
+        "model": network_plan.model.path,
         "arena_bytes": plan.arena_bytes,
         "lower_bound_bytes": plan.lower_bound_bytes,
         "optimal": plan.optimal,
         "solver": plan.solver,
-        "baseline_bytes": dict(found.baselines),
-        "saving_percent": {name: round(found.saving_percent(name), 2) for name in found.baselines},
-        "provenance": found.provenance,
+        "baseline_bytes": dict(network_plan.baselines),
+        "saving_percent": {
+            name: round(network_plan.saving_percent(name), 2) for name in network_plan.baselines
+        },
+        "provenance": network_plan.provenance,
         "tensors": [
             {
                 "index": block.tensor,
@@ -178,7 +180,7 @@ def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
                 "first_operator": block.first,
                 "last_operator": block.end - 1,
             }
-            for block in found.problem.blocks
+            for block in network_plan.problem.blocks
         ],
         "overlaps": [
             {
@@ -189,14 +191,14 @@ def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
                 "displacement_bytes": shared.displacement_bytes,
                 "min_displacement_bytes": shared.permission.min_displacement_bytes,
                 "source": shared.permission.source,
-                "limits": list(found.limits_of(shared)),
+                "limits": list(network_plan.limits_of(shared)),
             }
-            for shared in found.shared
+            for shared in network_plan.shared
         ],
-        "placement": _placement_as_json(found),
+        "placement": _placement_as_json(network_plan),
     }
     if limit is not None:
-        crowded = found.in_the_way(limit)
+        crowded = network_plan.in_the_way(limit)
         data["fits"] = not crowded
         data["in_the_way"] = [
             {
@@ -210,8 +212,8 @@ def as_json(found: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
     return data
 
 
-def _placement_as_json(found: NetworkPlan) -> dict[str, Any] | None:
-    proof = found.placement
+def _placement_as_json(plan: NetworkPlan) -> dict[str, Any] | None:
+    proof = plan.placement
     if proof is None:
         return None
     return {
@@ -223,69 +225,70 @@ def _placement_as_json(found: NetworkPlan) -> dict[str, Any] | None:
     }
 
 
-def _lines(found: NetworkPlan, limit: int | None) -> list[str]:
-    plan = found.plan
-    state = "proven optimal" if plan.optimal else _gap(found)
-    shared = sum(one.shared_bytes for one in found.shared)
+def _lines(network_plan: NetworkPlan, limit: int | None) -> list[str]:
+    plan = network_plan.plan
+    state = "proven optimal" if plan.optimal else _gap(network_plan)
+    shared = sum(one.shared_bytes for one in network_plan.shared)
     lines = [
-        f"{found.model.path}: {len(found.model.operators)} operators,"
-        f" {len(found.problem.blocks)} tensors to place",
+        f"{network_plan.model.path}: {len(network_plan.model.operators)} operators,"
+        f" {len(network_plan.problem.blocks)} tensors to place",
         f"  arena        {plan.arena_bytes:>12,} B   ({plan.solver}; {state})",
         f"  lower bound  {plan.lower_bound_bytes:>12,} B",
     ]
     lines += [
-        f"  {name:16} {size:>8,} B   saves {found.saving_percent(name):.1f} %"
-        for name, size in found.baselines.items()
+        f"  {name:16} {size:>8,} B   saves {network_plan.saving_percent(name):.1f} %"
+        for name, size in network_plan.baselines.items()
     ]
     lines += [
-        f"  overlaps     {found.overlaps}: {len(found.shared)} pairs share {shared:,} B",
-        *(f"  measured on  {kernels}" for kernels in _kernels(found)),
-        f"  proven       {found.proven}",
-        *(f"  limited by   {limit}" for limit in found.limits),
-        *_by_themselves(found),
-        *_limits(found),
-        *(f"  older plan   {text}" for text in _older(found)),
+        f"  overlaps     {network_plan.overlaps}:"
+        f" {len(network_plan.shared)} pairs share {shared:,} B",
+        *(f"  measured on  {kernels}" for kernels in _kernels(network_plan)),
+        f"  proven       {network_plan.proven}",
+        *(f"  limited by   {limit}" for limit in network_plan.limits),
+        *_by_themselves(network_plan),
+        *_limits(network_plan),
+        *(f"  older plan   {text}" for text in _older(network_plan)),
     ]
     if limit is not None:
-        lines += _fits(found, limit)
+        lines += _fits(network_plan, limit)
     return lines
 
 
-def _gap(found: NetworkPlan) -> str:
-    plan = found.plan
+def _gap(network_plan: NetworkPlan) -> str:
+    plan = network_plan.plan
     gap = 100 * (plan.arena_bytes - plan.lower_bound_bytes) / max(plan.arena_bytes, 1)
     return f"at most {gap:.1f} % above the best"
 
 
-def _kernels(found: NetworkPlan) -> list[str]:
+def _kernels(plan: NetworkPlan) -> list[str]:
     from diagmem.networks.provenance import in_words
 
-    return [in_words(found.kernels)] if found.kernels else []
+    return [in_words(plan.kernels)] if plan.kernels else []
 
 
-def _by_themselves(found: NetworkPlan) -> list[str]:
+def _by_themselves(plan: NetworkPlan) -> list[str]:
     """How the kernels of the overlaps were proven, and whose overlaps were taken back."""
-    lines = [f"  kernels      {found.kernels['proven']}"] if "proven" in found.kernels else []
-    for operator, why in found.placement.withdrawn.items() if found.placement else ():
-        name = found.model.operators[operator].name
+    lines = [f"  kernels      {plan.kernels['proven']}"] if "proven" in plan.kernels else []
+    for operator, why in plan.placement.withdrawn.items() if plan.placement else ():
+        name = plan.model.operators[operator].name
         lines.append(f"  refuted      operator {operator} {name}, planned without overlap: {why}")
     return lines
 
 
-def _limits(found: NetworkPlan) -> list[str]:
+def _limits(plan: NetworkPlan) -> list[str]:
     """What the plan is not for, and what nobody knows, as far as it was measured."""
     words = {"other_compilers": "compilers    differ: ", "scratch": "scratch      "}
-    return [f"  {word}{found.kernels[key]}" for key, word in words.items() if key in found.kernels]
+    return [f"  {word}{plan.kernels[key]}" for key, word in words.items() if key in plan.kernels]
 
 
-def _older(found: NetworkPlan) -> list[str]:
+def _older(plan: NetworkPlan) -> list[str]:
     """What the model says of the plan that it comes with."""
     from diagmem.networks.provenance import in_words, limits, measured_on, said
     from diagmem.tflite.write import read_provenance
 
-    if found.model.plan is None:
+    if plan.model.plan is None:
         return []
-    made = read_provenance(found.model)
+    made = read_provenance(plan.model)
     if not made:
         return ["is there; the file does not say how it was made"]
     kernels = measured_on(made)
@@ -297,20 +300,18 @@ def _older(found: NetworkPlan) -> list[str]:
     ]
 
 
-def _fits(found: NetworkPlan, limit: int) -> list[str]:
-    crowded = found.in_the_way(limit)
+def _fits(plan: NetworkPlan, limit: int) -> list[str]:
+    crowded = plan.in_the_way(limit)
     if not crowded:
-        return [
-            f"  fits         an arena of {limit:,} B, {limit - found.plan.arena_bytes:,} B left"
-        ]
+        return [f"  fits         an arena of {limit:,} B, {limit - plan.plan.arena_bytes:,} B left"]
     lines = [
-        f"  does not fit an arena of {limit:,} B: {found.plan.arena_bytes - limit:,} B too much,"
+        f"  does not fit an arena of {limit:,} B: {plan.plan.arena_bytes - limit:,} B too much,"
         f" at {len(crowded)} operators"
     ]
     for one in crowded[:SHOWN]:
         lines.append(f"    operator {one.operator} {one.name} reaches {one.top_bytes:,} B:")
         lines += [
-            f"      {block.size_bytes:>12,} B at {found.plan.offsets[block.tensor]:>12,}"
+            f"      {block.size_bytes:>12,} B at {plan.plan.offsets[block.tensor]:>12,}"
             f"  {block.name[:60]}"
             for block in one.blocks[:SHOWN]
         ]
@@ -319,8 +320,8 @@ def _fits(found: NetworkPlan, limit: int) -> list[str]:
     return lines
 
 
-def _say_next(args: argparse.Namespace, found: NetworkPlan) -> None:
-    if found.overlaps in ("exact", "paper") and found.shared:
+def _say_next(args: argparse.Namespace, plan: NetworkPlan) -> None:
+    if plan.overlaps in ("exact", "paper") and plan.shared:
         say(
             "these overlaps are a formula's, for the loop order of TFLite's reference kernels;"
             f" measure yours: {command('diagmem', 'measure', args.model, '-o', 'overlaps.json')}"

@@ -95,17 +95,17 @@ def _pairs(kernel: Kernel, args: argparse.Namespace) -> list[tuple[str, str]]:
         names = [buffer.name for buffer in buffers]
         if name is not None and name not in names:
             raise DiagmemError(f"{kernel.file}: no {role} {name!r}, expected {', '.join(names)}")
-    found = [
+    pairs = [
         (source, target)
         for source, target in all_pairs(kernel)
         if args.input in (None, source) and args.output in (None, target)
     ]
-    if not found:
+    if not pairs:
         raise DiagmemError(
             f"{kernel.file}: no pair of an input and an output, expected one, or a buffer that is"
             ' both (role = "inout")'
         )
-    return found
+    return pairs
 
 
 def _as_json(kernel: Kernel, proofs: list[Proof]) -> dict[str, object]:

@@ -175,15 +175,15 @@ def _mirror(recorded: Recorded, values: Path) -> Mirrored:
     """Say whether the stores recorded are those that happened."""
     from diagmem.trace.mirror import check
 
-    found = check(recorded.path, values)
-    for mismatch in found.mismatches:
+    mirror = check(recorded.path, values)
+    for mismatch in mirror.mismatches:
         say(f"mirror: {mismatch}")
-    if not found.mismatches:
+    if not mirror.mismatches:
         say(
-            f"mirror: {found.loads:,} loads and the contents of {found.closed:,} buffers agree"
-            f" with {found.stores:,} recorded stores"
+            f"mirror: {mirror.loads:,} loads and the contents of {mirror.closed:,} buffers agree"
+            f" with {mirror.stores:,} recorded stores"
         )
-    return found
+    return mirror
 
 
 def _trace_kernel(args: argparse.Namespace, values: Path | None) -> Recorded:

@@ -68,11 +68,11 @@ def _recounted(summary: Path, events: Path) -> list[str]:
     from diagmem.analysis.recount import miscounts
     from diagmem.analysis.trace import open_trace
 
-    with open_trace(summary) as found, open_trace(events) as expected:
-        for trace, mode in ((found, "summary"), (expected, "events")):
+    with open_trace(summary) as counted, open_trace(events) as expected:
+        for trace, mode in ((counted, "summary"), (expected, "events")):
             if trace.mode != mode:
                 raise DiagmemError(f"{trace.path}: a trace of {trace.mode}, expected one of {mode}")
-        return [str(miscount) for miscount in miscounts(found, expected)]
+        return [str(miscount) for miscount in miscounts(counted, expected)]
 
 
 def _as_json(report: Report) -> dict[str, object]:

@@ -211,12 +211,12 @@ def _inside(verdict: Verdict) -> str:
 def _unwritten(verdict: Verdict) -> list[str]:
     if not verdict.unwritten:
         return []
-    found = [f"{one.label} {one.masked_bytes:,}" for one in verdict.unwritten[:SHOWN]]
+    operators = [f"{one.label} {one.masked_bytes:,}" for one in verdict.unwritten[:SHOWN]]
     more = len(verdict.unwritten) - SHOWN
     total = sum(one.masked_bytes for one in verdict.unwritten)
     return [
         f"  not compared: {total:,} B of outputs that no kernel writes, and copies of them:"
-        f" {', '.join(found)}{f', and {more} more' if more > 0 else ''}"
+        f" {', '.join(operators)}{f', and {more} more' if more > 0 else ''}"
     ]
 
 

@@ -119,12 +119,12 @@ def _preprocessed(kernel: Kernel) -> dict[Path, bytes]:
     code = kernel.code
     if code.kind != "source":
         return {}
-    found = {}
+    sources = {}
     for file in code.files:
         command = [*_compile(code), "-E", str(file)]
         run = partial(_run, kernel, command, f"{file.name} does not compile")
-        found[file] = preprocessed(command, code.directory, run)
-    return found
+        sources[file] = preprocessed(command, code.directory, run)
+    return sources
 
 
 def _object(kernel: Kernel, file: Path, version: str, text: bytes) -> Path:
@@ -264,11 +264,11 @@ def _complaint(kernel: Kernel, what: str, stderr: bytes) -> str:
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
     functions = [kernel.function, *(call.function for call in kernel.before)]
     missing = re.compile(rf"undefined reference to [`']({'|'.join(map(re.escape, functions))})'")
-    found = next((match for line in lines if (match := missing.search(line))), None)
-    if what == _LINK_FAILS and found:
+    undefined = next((match for line in lines if (match := missing.search(line))), None)
+    if what == _LINK_FAILS and undefined:
         files = ", ".join(file.name for file in kernel.code.files)
         return (
-            f'function "{found[1]}" is not in {files}; expected a function with external '
+            f'function "{undefined[1]}" is not in {files}; expected a function with external '
             'linkage (in C++: extern "C", or its mangled name)'
         )
     telling = re.compile(r"\berror:|undefined reference|multiple definition|cannot find|not found")

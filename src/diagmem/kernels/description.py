@@ -241,8 +241,8 @@ def _files(root: Table, names: Names, document: Document, kind: str, text: str) 
     if not any(letter in PLACE.sub("", text) for letter in "*?["):
         return [_existing(root, kind, directory, _path(root, names, document, kind, text))]
     pattern = _path(root, names, document, kind, text, glob.escape)
-    found = (directory / name for name in sorted(glob.glob(pattern, root_dir=directory)))
-    return [path for path in found if path.is_file()]
+    paths = (directory / name for name in sorted(glob.glob(pattern, root_dir=directory)))
+    return [path for path in paths if path.is_file()]
 
 
 def _existing(root: Table, kind: str, directory: Path, name: str) -> Path:

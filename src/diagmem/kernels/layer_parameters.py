@@ -35,15 +35,15 @@ def _integers(layer: Layer, *, clamped: bool = True) -> Parameters:
 def _window(layer: Layer) -> Parameters:
     given = layer.attributes
     batches, height, width, channels = layer.inputs[0].shape
-    found: Parameters = {"batches": batches, "in_h": height, "in_w": width, "in_c": channels}
+    parameters: Parameters = {"batches": batches, "in_h": height, "in_w": width, "in_c": channels}
     for key, attribute in (("filter", "filter"), ("stride", "stride"), ("dilation", "dilation")):
         if attribute in given:
-            found[f"{key}_h"], found[f"{key}_w"] = _sequence(given[attribute])
+            parameters[f"{key}_h"], parameters[f"{key}_w"] = _sequence(given[attribute])
     padding = given["padding"]
     if isinstance(padding, str):
-        return {**found, "padding": padding}
+        return {**parameters, "padding": padding}
     sides = zip(("top", "bottom", "left", "right"), _sequence(padding), strict=True)
-    return {**found, "padding": "EXPLICIT", **{f"pad_{side}": size for side, size in sides}}
+    return {**parameters, "padding": "EXPLICIT", **{f"pad_{side}": size for side, size in sides}}
 
 
 def _sequence(value: object) -> Sequence[int]:
@@ -52,14 +52,14 @@ def _sequence(value: object) -> Sequence[int]:
 
 
 def _conv(layer: Layer) -> tuple[str, Parameters]:
-    found = {"out_c": layer.outputs[0].shape[3], **_window(layer), **_integers(layer)}
-    return f"conv_2d_{_typed(layer)}", found
+    parameters = {"out_c": layer.outputs[0].shape[3], **_window(layer), **_integers(layer)}
+    return f"conv_2d_{_typed(layer)}", parameters
 
 
 def _depthwise(layer: Layer) -> tuple[str, Parameters]:
     multiplier = layer.attributes["depth_multiplier"]
-    found = {"multiplier": multiplier, **_window(layer), **_integers(layer)}
-    return f"depthwise_conv_2d_{_typed(layer)}", found
+    parameters = {"multiplier": multiplier, **_window(layer), **_integers(layer)}
+    return f"depthwise_conv_2d_{_typed(layer)}", parameters
 
 
 def _pool(layer: Layer) -> tuple[str, Parameters]:
@@ -68,26 +68,26 @@ def _pool(layer: Layer) -> tuple[str, Parameters]:
 
 
 def _transpose_conv(layer: Layer) -> tuple[str, Parameters]:
-    found = {key: value for key, value in _window(layer).items() if key != "padding"}
-    _, found["out_h"], found["out_w"], found["out_c"] = layer.outputs[0].shape
+    parameters = {key: value for key, value in _window(layer).items() if key != "padding"}
+    _, parameters["out_h"], parameters["out_w"], parameters["out_c"] = layer.outputs[0].shape
     for along, axis in enumerate("hw"):
-        found[f"pad_{axis}"] = scatter_geometry(layer.attributes, along)[1]
+        parameters[f"pad_{axis}"] = scatter_geometry(layer.attributes, along)[1]
     dtype = layer.inputs[0].dtype
     if dtype == "float32":
-        return "transpose_conv_float32", found
+        return "transpose_conv_float32", parameters
     # Each output is a sum over the taps that meet it.
     terms = layer.inputs[0].shape[3] * max(
         1,
         prod(_sequence(layer.attributes["filter"])) // prod(_sequence(layer.attributes["stride"])),
     )
     scale = 0.003 / sqrt(terms)
-    return "transpose_conv_integer", {**found, "dtype": dtype, "real_scale": scale}
+    return "transpose_conv_integer", {**parameters, "dtype": dtype, "real_scale": scale}
 
 
 def _connected(layer: Layer) -> tuple[str, Parameters]:
     *rows, depth = layer.inputs[0].shape
-    found = {"batches": prod(rows), "depth": depth, "outputs": layer.outputs[0].shape[-1]}
-    return f"fully_connected_{_typed(layer)}", {**found, **_integers(layer)}
+    parameters = {"batches": prod(rows), "depth": depth, "outputs": layer.outputs[0].shape[-1]}
+    return f"fully_connected_{_typed(layer)}", {**parameters, **_integers(layer)}
 
 
 def _matmul(layer: Layer) -> tuple[str, Parameters]:
@@ -213,15 +213,15 @@ def _parts(layer: Layer) -> tuple[str, Parameters]:
 
 def _pad(layer: Layer) -> tuple[str, Parameters]:
     around = _sequence(layer.attributes["paddings"])
-    found = {
+    parameters = {
         "dtype": layer.inputs[0].dtype,
         **_axes("a", layer.inputs[0].shape),
         **_axes("before", around[::2], 0),
         **_axes("after", around[1::2], 0),
     }
     if layer.operator == "MIRROR_PAD":
-        found["edge"] = int(layer.attributes["mode"] == "REFLECT")
-    return layer.operator.lower(), found
+        parameters["edge"] = int(layer.attributes["mode"] == "REFLECT")
+    return layer.operator.lower(), parameters
 
 
 def _slice(layer: Layer) -> tuple[str, Parameters]:
@@ -279,18 +279,18 @@ def _reduce(layer: Layer) -> tuple[str, Parameters]:
     shape = layer.inputs[0].shape
     if takes_pictures(layer):
         names = ("batches", "height", "width", "channels")
-        found = dict(zip(names, shape, strict=True))
+        parameters = dict(zip(names, shape, strict=True))
         # The mean of many is near 0.
         scale = min(sqrt(shape[1] * shape[2]), 20.0) * 0.5
-        return "mean", {**found, "scale": scale}
+        return "mean", {**parameters, "scale": scale}
     if layer.operator == "REDUCE_MAX":
         return "reduce_max", {**_reduction(layer), "dtype": dtype}
     if layer.operator == "SUM" and dtype == "float32":
         return "sum_float32", _reduction(layer)
-    found = _reduction(layer)
-    scale = min(sqrt(found["each"]), 20.0) * 0.125
+    parameters = _reduction(layer)
+    scale = min(sqrt(parameters["each"]), 20.0) * 0.125
     return "reduce_by_scratch", {
-        **found,
+        **parameters,
         "operator": layer.operator,
         "dtype": dtype,
         "scale": scale,

@@ -155,13 +155,13 @@ class Library:
             return NoKernel(f"{self.name} has no {layer.operator}")
         reasons = []
         for one in candidates:
-            found = self._fitting(one, layer, words, facts)
-            if isinstance(found, Kernel):
-                why = refused(found)
+            fitting = self._fitting(one, layer, words, facts)
+            if isinstance(fitting, Kernel):
+                why = refused(fitting)
                 if not why:
-                    return found
-                found = NoKernel(f"{one.path.name} {why}")
-            reasons.append(found.reason)
+                    return fitting
+                fitting = NoKernel(f"{one.path.name} {why}")
+            reasons.append(fitting.reason)
         return NoKernel("; ".join(reasons))
 
     def _fitting(
@@ -173,8 +173,8 @@ class Library:
                 continue
             return NoKernel(f"{name} has no parameter {word}, which is {value} here")
         try:
-            told = {**facts, **words}
-            kernel = self._try(one, {k: v for k, v in told.items() if k in one.parameters})
+            values = {**facts, **words}
+            kernel = self._try(one, {k: v for k, v in values.items() if k in one.parameters})
         except DiagmemError as error:
             return NoKernel(str(error))
         if kernel is None:
@@ -185,10 +185,10 @@ class Library:
             (Role.INPUT, kernel.inputs, layer.inputs),
             (Role.OUTPUT, kernel.outputs, layer.outputs),
         ):
-            said = [(b.dtype.name, b.elements) for b in buffers]
-            if said != _told(tensors):
+            operands = [(b.dtype.name, b.elements) for b in buffers]
+            if operands != _told(tensors):
                 return NoKernel(
-                    f"{name} has {role}s {_listed(said)}, the layer {_listed(_told(tensors))}"
+                    f"{name} has {role}s {_listed(operands)}, the layer {_listed(_told(tensors))}"
                 )
         return _of_such_weights(kernel, facts)
 
@@ -228,8 +228,8 @@ def _described(path: Path) -> _Described | None:
 
 def _ranks(layer: Layer) -> dict[str, str]:
     """Those facts that a layer knows, too."""
-    found = {"input_rank": layer.inputs[0], "output_rank": layer.outputs[0]}
-    return {word: str(len(tensor.shape)) for word, tensor in found.items()}
+    tensors = {"input_rank": layer.inputs[0], "output_rank": layer.outputs[0]}
+    return {word: str(len(tensor.shape)) for word, tensor in tensors.items()}
 
 
 def _of_such_weights(kernel: Kernel, facts: Mapping[str, str]) -> Kernel | NoKernel:

@@ -89,9 +89,9 @@ def run_each(
         with tempfile.TemporaryDirectory(prefix="diagmem-") as name:
             workdir = Path(name)
             how = _run(built, left, workdir, timeout_seconds)
-            found = read_each(left, workdir / RESULTS_FILE)
-            outcomes += found
-            if len(found) < len(left):
+            results = read_each(left, workdir / RESULTS_FILE)
+            outcomes += results
+            if len(results) < len(left):
                 outcomes.append(KernelStoppedError(_named(left[0], how or "ended the program")))
     return outcomes
 
@@ -121,9 +121,9 @@ def _run(built: Built, cases: Sequence[Case], workdir: Path, timeout_seconds: fl
         return f"was stopped by {_signal_name(-done.returncode)}"
     if built.target and done.returncode == start_up.FAULT_EXIT_CODE:
         return "was stopped by a fault"
-    said = done.stdout if built.target else done.stderr
-    if said.startswith(b"driver: "):
-        reason = said.decode(errors="replace").splitlines()[0]
+    text = done.stdout if built.target else done.stderr
+    if text.startswith(b"driver: "):
+        reason = text.decode(errors="replace").splitlines()[0]
         raise DiagmemError(f"{cases[0].kernel.file}: {reason}")
     return ""
 

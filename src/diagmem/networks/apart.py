@@ -24,15 +24,15 @@ def aliases(model: Model) -> dict[int, int]:
     """Outputs that can be their inputs, by tensor number: those that die there."""
     end = {life.tensor: life.end for life in lifetimes(model)}
     sizes = {tensor.index: tensor.size_bytes for tensor in model.activations}
-    found = {}
+    targets = {}
     for operator in model.operators:
         if operator.name not in ALIASING or not (operator.inputs and operator.outputs):
             continue
         source, target = operator.inputs[0], operator.outputs[0]
         dies = end.get(source) == operator.index + 1 and source not in model.outputs
         if dies and source != target and sizes[source] == sizes.get(target, 0) > 0:
-            found[target] = source
-    return found
+            targets[target] = source
+    return targets
 
 
 def _offsets(model: Model) -> dict[int, int]:

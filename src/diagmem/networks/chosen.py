@@ -64,22 +64,22 @@ def choose(model: Model, operator: ModelOperator, library: Library, target: str)
         The kernel cannot be compiled for the target, or a word of the command line is the
         layer's to say.
     """
-    found = layer_of(model, operator)
-    if isinstance(found, NoRule):
-        return found.reason
+    mapped = layer_of(model, operator)
+    if isinstance(mapped, NoRule):
+        return mapped.reason
 
     def refused(kernel: Kernel) -> str:
-        return _destroys(model, operator, Chosen(kernel, found))
+        return _destroys(model, operator, Chosen(kernel, mapped))
 
     facts = {**facts_of(model, operator), TARGET: target}
-    kernel = library.kernel(found.layer, facts, refused=refused)
+    kernel = library.kernel(mapped.layer, facts, refused=refused)
     if isinstance(kernel, NoKernel):
         return f"{NO_KERNEL}: {kernel.reason}"
     if not target:
-        return Chosen(kernel, found)
+        return Chosen(kernel, mapped)
     kernel = for_target(kernel, target)
     reason = why_too_large(target, Case(kernel))
-    return f"{NO_KERNEL}: {reason}" if reason else Chosen(kernel, found)
+    return f"{NO_KERNEL}: {reason}" if reason else Chosen(kernel, mapped)
 
 
 def _destroys(model: Model, operator: ModelOperator, chosen: Chosen) -> str:

@@ -57,8 +57,8 @@ def difference(
     where: str = "",
 ) -> str:
     """The first bytes of the model's outputs that are others, in words."""
-    for number, (right, seen) in enumerate(zip(alone, other, strict=True)):
-        for tensor, a, b in zip(model.outputs, right.outputs, seen.outputs, strict=True):
+    for number, (right, output) in enumerate(zip(alone, other, strict=True)):
+        for tensor, a, b in zip(model.outputs, right.outputs, output.outputs, strict=True):
             wrong = np.frombuffer(a, np.uint8) != np.frombuffer(b, np.uint8)
             if masks and tensor in masks[number]:
                 wrong &= ~masks[number][tensor]

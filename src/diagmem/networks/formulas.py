@@ -33,10 +33,10 @@ def closed_forms(model: Model, method: str = "exact") -> Iterator[ClosedForm]:
 
 
 def _closed_form(model: Model, operator: ModelOperator, method: str) -> ClosedForm:
-    found = layer_of(model, operator)
-    if isinstance(found, NoRule):
-        return ClosedForm({}, found.reason)
-    layer = found.layer
+    mapped = layer_of(model, operator)
+    if isinstance(mapped, NoRule):
+        return ClosedForm({}, mapped.reason)
+    layer = mapped.layer
     if method == "paper":
         published = bound(layer)
         if published is None:
@@ -52,7 +52,7 @@ def _closed_form(model: Model, operator: ModelOperator, method: str) -> ClosedFo
         figures = [(f.input, f.output, f.min_displacement_bytes) for f in exact(layer, nest)]
     largest: dict[tuple[int, int], int] = {}
     for source, target, needed in figures:
-        if source in found.tensors:
-            pair = found.tensors[source], found.tensors[target]
+        if source in mapped.tensors:
+            pair = mapped.tensors[source], mapped.tensors[target]
             largest[pair] = max(largest.get(pair, 0), needed)
     return ClosedForm(largest)

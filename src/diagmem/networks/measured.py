@@ -302,20 +302,20 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _check(path: Path, found: Measured, model: Model) -> None:
+def _check(path: Path, overlaps: Measured, model: Model) -> None:
     """The overlaps are this model's, operator by operator and tensor by tensor."""
     mine = identity(model)
-    if found.model.get("graph_sha256") != mine["graph_sha256"]:
+    if overlaps.model.get("graph_sha256") != mine["graph_sha256"]:
         raise DiagmemError(
-            f"{path}: was measured on {str(found.model.get('name'))[:60]!r}, another graph than"
+            f"{path}: was measured on {str(overlaps.model.get('name'))[:60]!r}, another graph than"
             f" {model.path}: expected {mine['tensors']} tensors, {mine['operators']} operators,"
             f" graph_sha256 {mine['graph_sha256'][:12]}..."
         )
-    if [o.index for o in found.operators] != list(range(len(model.operators))):
+    if [o.index for o in overlaps.operators] != list(range(len(model.operators))):
         raise DiagmemError(
-            f"{path}: found {len(found.operators)} operators, expected {len(model.operators)}"
+            f"{path}: found {len(overlaps.operators)} operators, expected {len(model.operators)}"
         )
-    for measured, operator in zip(found.operators, model.operators, strict=True):
+    for measured, operator in zip(overlaps.operators, model.operators, strict=True):
         if measured.scratch_bytes > LARGEST_ARENA_BYTES:
             raise DiagmemError(
                 f"{path}: {operator.label}: found {measured.scratch_bytes} bytes of scratch,"

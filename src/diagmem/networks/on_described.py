@@ -151,11 +151,11 @@ def _warnings(operators: Sequence[MeasuredOperator]) -> dict[str, str]:
     without = [one.operator for one in operators if not one.kernel]
     unknown = Counter(name for name in without if name not in ALIASING)
     names = ", ".join(f"{count} x {name}" for name, count in unknown.items())
-    found = {
+    warnings = {
         "other_compilers": "; ".join(texts),
         "scratch": f"not known of operators without a kernel: {names}" if names else "",
     }
-    return {key: text for key, text in found.items() if text}
+    return {key: text for key, text in warnings.items() if text}
 
 
 def _operator(
@@ -235,8 +235,8 @@ def _judged(model: Model, moment: Moment, chosen: Chosen, shown: _Shown) -> Meas
         # One by one: a tensor given twice is two buffers of the kernel.
         both = named(source, inputs[source]), named(target, outputs[target])
         live = {buffer.name: buffer for buffer in both}
-        found = _proven(_whole(overlap, kernel), shown.proofs[pair], live)
-        call = OperatorCall(live, [found], shown.events)
+        proven = _proven(_whole(overlap, kernel), shown.proofs[pair], live)
+        call = OperatorCall(live, [proven], shown.events)
         [one] = measured_operator(model, moment, call).pairs
         at_zero = one.in_place and pair in shown.in_place
         one = replace(one, in_place=at_zero, unit_bytes=shown.proofs[pair].unit_bytes)
@@ -270,10 +270,10 @@ def _whole(overlap: Overlap, kernel: Kernel) -> Overlap:
     """Between the whole buffers, as tensors are, where only a part of them counts.  What is
     apart is so by all their bytes."""
     sizes = [kernel.named(name).allocated_bytes for name in (overlap.input, overlap.output)]
-    found = replace(overlap, input_bytes=sizes[0], output_bytes=sizes[1])
+    whole = replace(overlap, input_bytes=sizes[0], output_bytes=sizes[1])
     if overlap.by_construction:
-        return replace(found, min_displacement_bytes=sizes[1], mirror_displacement_bytes=sizes[0])
-    return found
+        return replace(whole, min_displacement_bytes=sizes[1], mirror_displacement_bytes=sizes[0])
+    return whole
 
 
 def _proven(overlap: Overlap, proof: Proof, live: Mapping[str, BufferLiveness]) -> Overlap:

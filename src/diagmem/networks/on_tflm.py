@@ -222,7 +222,7 @@ def _weights_read(live: Mapping[str, BufferLiveness], watched: bool) -> int | No
 def _aliased(overlap: Overlap, live: Mapping[str, BufferLiveness]) -> Overlap:
     """Input and output were one place: is that safe?  Nothing else was seen."""
     both = live[overlap.input], live[overlap.output]
-    found = apart(*both, "measured where input and output are one place")
+    nowhere = apart(*both, "measured where input and output are one place")
     if any(touched_bytes(buffer) for buffer in both):
-        return found
-    return replace(found, isolated_safe_displacements=(0,))
+        return nowhere
+    return replace(nowhere, isolated_safe_displacements=(0,))

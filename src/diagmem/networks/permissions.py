@@ -107,13 +107,13 @@ def permissions_of(
     Only an input that dies at its operator may lie over an output that is born there;
     where a kernel works at multiples of some bytes only, ``align_bytes`` must be one.
     """
-    found = (
+    permissions = (
         _as_measured(model, overlaps, align_bytes)
         if isinstance(overlaps, Measured)
         else _by_formula(model, overlaps)
     )
     lives = {life.tensor: life for life in lifetimes(model)}
-    return [permission for permission in found if _possible(model, permission, lives)]
+    return [permission for permission in permissions if _possible(model, permission, lives)]
 
 
 def _by_formula(model: Model, method: str) -> Iterator[Permission]:

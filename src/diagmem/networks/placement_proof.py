@@ -52,15 +52,15 @@ def proven_plan(
         return plan_network(model, overlaps, **options)
     withdrawn: dict[int, str] = {}
     while True:
-        found = plan_network(model, overlaps, without=withdrawn, **options)
-        proof, refuted = prove_placement(found, overlaps, advance=advance)
+        plan = plan_network(model, overlaps, without=withdrawn, **options)
+        proof, refuted = prove_placement(plan, overlaps, advance=advance)
         if not refuted:
-            return replace(found, placement=replace(proof, withdrawn=withdrawn))
+            return replace(plan, placement=replace(proof, withdrawn=withdrawn))
         withdrawn |= refuted
 
 
 def prove_placement(
-    found: NetworkPlan,
+    plan: NetworkPlan,
     measured: Measured,
     *,
     advance: Callable[[int, int], None] = lambda done, total: None,
@@ -70,8 +70,8 @@ def prove_placement(
     held: list[int] = []
     not_run: dict[int, str] = {}
     refuted: dict[int, str] = {}
-    operators = list(dict.fromkeys(one.permission.operator for one in found.shared))
-    again = _Again(found, measured)
+    operators = list(dict.fromkeys(one.permission.operator for one in plan.shared))
+    again = _Again(plan, measured)
     for done, operator in enumerate(operators, 1):
         try:
             outcome = again.run(operator)
@@ -89,8 +89,8 @@ def prove_placement(
 class _Again:
     """The kernels that a network was measured on, to be run once more."""
 
-    def __init__(self, found: NetworkPlan, measured: Measured) -> None:
-        self._found = found
+    def __init__(self, plan: NetworkPlan, measured: Measured) -> None:
+        self._found = plan
         self._measured = measured
         self._recorded = _recorded(measured)
         self._library: Library | DiagmemError | None = None
@@ -158,8 +158,8 @@ class _Recorded:
 
 def _recorded(measured: Measured) -> _Recorded:
     """Others may have written the file, so an entry may hold anything."""
-    said = measured.about.get(LIBRARY)
-    entries = said if isinstance(said, Mapping) else {}
+    recorded = measured.about.get(LIBRARY)
+    entries = recorded if isinstance(recorded, Mapping) else {}
     words = entries.get("parameters")
     texts = words.items() if isinstance(words, Mapping) else ()
     return _Recorded(
@@ -169,8 +169,8 @@ def _recorded(measured: Measured) -> _Recorded:
     )
 
 
-def _text(found: object) -> str:
-    return found if isinstance(found, str) and found.isprintable() else ""
+def _text(entry: object) -> str:
+    return entry if isinstance(entry, str) and entry.isprintable() else ""
 
 
 def _alike(chosen: Chosen) -> dict[str, str]:
@@ -181,9 +181,9 @@ def _alike(chosen: Chosen) -> dict[str, str]:
     return {b: first[tensor] for b, tensor in chosen.tensors.items() if first[tensor] != b}
 
 
-def _placed(found: NetworkPlan, chosen: Chosen) -> Together:
+def _placed(plan: NetworkPlan, chosen: Chosen) -> Together:
     """All tensors of an operator as they lie in the arena, from a multiple of 64 on."""
-    at = found.plan.offsets
+    at = plan.plan.offsets
     offsets = {buffer: at[tensor] for buffer, tensor in chosen.tensors.items() if tensor in at}
     below = min(offsets.values()) // ALIGN_BYTES * ALIGN_BYTES
     return Together({buffer: offset - below for buffer, offset in offsets.items()})

@@ -253,20 +253,18 @@ def _shared(problem: Problem, plan: Plan, measured: Measured | None) -> list[Sha
         for pair in operator.pairs
     }
     sizes = {block.tensor: block.size_bytes for block in problem.blocks}
-    found = []
+    shared = []
     for permission in problem.permissions:
         source, target = plan.offsets[permission.input], plan.offsets[permission.output]
         low = max(source, target)
         high = min(source + sizes[permission.input], target + sizes[permission.output])
         if high > low:
             limits = pairs.get((permission.operator, permission.input, permission.output), ())
-            found.append(Shared(permission, source - target, high - low, limits))
-    return found
+            shared.append(Shared(permission, source - target, high - low, limits))
+    return shared
 
 
-def write_plan(found: NetworkPlan, output: Path) -> None:
+def write_plan(plan: NetworkPlan, output: Path) -> None:
     """Write the model with the plan in it, and how it was made."""
-    offsets = [
-        found.plan.offsets.get(tensor.index, PLANNED_ONLINE) for tensor in found.model.tensors
-    ]
-    write_planned(found.model, offsets, output, found.provenance)
+    offsets = [plan.plan.offsets.get(tensor.index, PLANNED_ONLINE) for tensor in plan.model.tensors]
+    write_planned(plan.model, offsets, output, plan.provenance)

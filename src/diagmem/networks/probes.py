@@ -124,8 +124,8 @@ def _elements(tensor: ModelTensor, data: bytes) -> np.ndarray[Any, Any]:
 def _masked(tensor: ModelTensor, masks: Mapping[int, Any]) -> np.ndarray[Any, Any]:
     """Which elements have bytes that do not count."""
     mask = masks.get(tensor.index, np.zeros(tensor.size_bytes, np.bool_))
-    found: np.ndarray[Any, Any] = mask.reshape(-1, ELEMENT_BYTES[tensor.dtype]).any(axis=1)
-    return found
+    masked: np.ndarray[Any, Any] = mask.reshape(-1, ELEMENT_BYTES[tensor.dtype]).any(axis=1)
+    return masked
 
 
 def _operators(

@@ -153,8 +153,10 @@ def _together(
     if overlaps is not None or not _is_recorded(planned, made):
         return []
     known = {(s, t) for o in planned.operators for s in o.inputs for t in o.outputs}
-    said = made.get(TOGETHER)
-    entries = [tuple(e) for e in said if isinstance(e, list)] if isinstance(said, list) else []
+    recorded = made.get(TOGETHER)
+    entries = (
+        [tuple(e) for e in recorded if isinstance(e, list)] if isinstance(recorded, list) else []
+    )
     return [(s, t) for s, t in known if (s, t) in entries]
 
 
@@ -163,13 +165,13 @@ def _recorded(planned: Model, entries: object) -> Iterator[Permission]:
     if not isinstance(entries, list):
         raise DiagmemError(f"{place}: found {printable(entries)[:40]}, expected a list")
     for entry in entries:
-        found = _pair(entry)
-        if found is None:
+        pair = _pair(entry)
+        if pair is None:
             raise DiagmemError(
                 f"{place}: found {printable(entry)[:40]}, expected operator, input, output,"
                 " displacement, mirror or null, in place"
             )
-        yield found
+        yield pair
 
 
 def _pair(entry: object) -> Permission | None:
@@ -199,8 +201,8 @@ def _pinned(planned: Model, made: Mapping[str, Any]) -> list[int]:
     """What has its bytes to itself: by its operator, or because the plan promised it."""
     kept = {t for o in planned.operators if o.name in KEEPING for t in o.outputs}
     promised = made.get(PINNED)
-    said = promised if isinstance(promised, list) else []
-    return sorted(kept | {t for t in said if _count(t) is not None})
+    recorded = promised if isinstance(promised, list) else []
+    return sorted(kept | {t for t in recorded if _count(t) is not None})
 
 
 def _arena_bytes(
@@ -208,8 +210,8 @@ def _arena_bytes(
 ) -> int:
     """The arena as the file says; without a word, as large as it must be."""
     end = max((offsets[t] + tensor.size_bytes for t, tensor in placed.items()), default=0)
-    said = _count(made.get("arena_bytes"))
-    return end if said is None else said
+    recorded = _count(made.get("arena_bytes"))
+    return end if recorded is None else recorded
 
 
 def _element_align(tensor: ModelTensor) -> int:

@@ -121,7 +121,7 @@ def verify_network(
     compared = run_compared(planned, inputs, watched_calls(planned, watched), masks=masks)
     # Watching leans on how TFLM lays its objects out; the plan is judged without it, too.
     together = run_network(planned, inputs) if compared.refused else compared
-    found = (
+    differences = (
         f"TFLM does not run the planned model: {together.refused}"
         if together.refused
         else undetermined(model, apart.runs)
@@ -129,11 +129,11 @@ def verify_network(
         # Nothing is taken for right of what the model itself does: it may come with a plan.
         or ("" if apart.refused else difference(model, alone.runs, apart.runs, masks, _ITSELF))
     )
-    inside = _Inside() if found else _inside(model, watched, apart, compared)
+    inside = _Inside() if differences else _inside(model, watched, apart, compared)
     predicted = made.get("arena_bytes")
     return Verdict(
         structure=structure,
-        difference=found or inside.difference,
+        difference=differences or inside.difference,
         runs=len(together.runs),
         operators=inside.operators,
         all_operators=len(model.operators),
@@ -170,10 +170,10 @@ def _inside(
         bool(operator.outputs) and watched.issuperset(operator.outputs)
         for operator in model.operators
     )
-    for number, (right, seen) in enumerate(zip(apart.runs, compared.runs, strict=True)):
+    for number, (right, compared_run) in enumerate(zip(apart.runs, compared.runs, strict=True)):
         for operator in model.operators:
             outputs = watched.intersection(operator.outputs)
-            if any(right.hashes[tensor] != seen.hashes[tensor] for tensor in outputs):
+            if any(right.hashes[tensor] != compared_run.hashes[tensor] for tensor in outputs):
                 return _Inside(whole, f"run {number}: {operator.label} puts out other bits")
     return _Inside(whole)
 

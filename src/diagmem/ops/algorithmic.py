@@ -45,12 +45,12 @@ def places(axis: Axis, extents: dict[str, int]) -> Int64Array:
         return axis.table
     check_places(prod(extents[name] for name in axis.loops))
     if axis.loop:
-        found = np.full(extents[axis.loop], -1, np.int64)
+        counters = np.full(extents[axis.loop], -1, np.int64)
         for piece in axis.pieces:
-            found[piece.first : piece.end] = (
+            counters[piece.first : piece.end] = (
                 piece.start + np.arange(piece.end - piece.first, dtype=np.int64) * piece.step
             )
-        return found[:, None]
+        return counters[:, None]
     total = np.array(axis.start, np.int64)
     for name, step in axis.steps:
         total = np.add.outer(total, np.arange(extents[name], dtype=np.int64) * step)
@@ -73,17 +73,17 @@ def liveness(layer: Layer, nest: Nest) -> dict[str, BufferLiveness]:
                 f" nest {ticks:,} steps, the algorithmic method takes {MAX_ELEMENTS:,} and"
                 f" {MAX_TICKS:,}; --method exact takes any"
             )
-    found = statements(nest)
+    accesses = statements(nest)
     return {
-        tensor.name: _of_tensor(tensor, role, found)
+        tensor.name: _of_tensor(tensor, role, accesses)
         for role, tensors in (("input", layer.inputs), ("output", layer.outputs))
         for tensor in tensors
     }
 
 
-def _of_tensor(tensor: Tensor, role: str, found: tuple[Statement, ...]) -> BufferLiveness:
+def _of_tensor(tensor: Tensor, role: str, accesses: tuple[Statement, ...]) -> BufferLiveness:
     columns: dict[bool, Columns] = {}
-    for statement in found:
+    for statement in accesses:
         access = statement.access
         if access.tensor != tensor.name or not statement.happens or tensor.elements == 0:
             continue

@@ -57,13 +57,13 @@ class Exact(Safe):
 
 def exact(layer: Layer, nest: Nest) -> list[Exact]:
     """D of every input with every output, in the order of the layer's tensors."""
-    found = [s for s in statements(nest) if s.happens]
-    return [_pair(i, o, found) for i in layer.inputs for o in layer.outputs]
+    accesses = [s for s in statements(nest) if s.happens]
+    return [_pair(i, o, accesses) for i in layer.inputs for o in layer.outputs]
 
 
-def _pair(source: Tensor, target: Tensor, found: list[Statement]) -> Exact:
-    writes = [s for s in found if s.access.store and s.access.tensor == target.name]
-    reads = [s for s in found if not s.access.store and s.access.tensor == source.name]
+def _pair(source: Tensor, target: Tensor, accesses: list[Statement]) -> Exact:
+    writes = [s for s in accesses if s.access.store and s.access.tensor == target.name]
+    reads = [s for s in accesses if not s.access.store and s.access.tensor == source.name]
     best = _largest(
         case
         for write in writes
@@ -318,11 +318,11 @@ def _window(axis: Axis, name: str, extents: Mapping[str, int]) -> list[_Straight
     ((tap, dilation),) = steps.items()
     taps, end = extents[tap], extents[name]
     whole = min(max(0, -(axis.start // stride)), end)
-    found = _clipped(_Straight(whole, end, axis.start, stride), axis.extent)
+    clipped = _clipped(_Straight(whole, end, axis.start, stride), axis.extent)
     reach = (taps - 1) * dilation
     front = max(0, -((axis.start + reach) // stride))
     if dilation == 1:
-        return ([_Straight(front, whole, 0, 0)] if front < whole and axis.extent else []) + found
+        return ([_Straight(front, whole, 0, 0)] if front < whole and axis.extent else []) + clipped
     period = dilation // gcd(stride, dilation)
     check_places(min(whole - front, 2 * period))
     early = range(front, min(front + period, whole))
@@ -330,8 +330,8 @@ def _window(axis: Axis, name: str, extents: Mapping[str, int]) -> list[_Straight
     for x in (*early, *late):
         place = (axis.start + stride * x) % dilation
         if place < axis.extent:
-            found.append(_Straight(x, x + 1, place, 0))
-    return found
+            clipped.append(_Straight(x, x + 1, place, 0))
+    return clipped
 
 
 def _one_by_one(

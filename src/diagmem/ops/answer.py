@@ -57,8 +57,8 @@ def formula(
     DiagmemError
         Something of it is unknown, missing or impossible.
     """
-    found = find_operator(operator)
-    layer = found.layer({name: str(value) for name, value in attributes.items()})
+    entry = find_operator(operator)
+    layer = entry.layer({name: str(value) for name, value in attributes.items()})
     return answer(layer, method, order)
 
 
@@ -73,12 +73,12 @@ def answer(layer: Layer, method: str = "exact", order: str = REFERENCE) -> Answe
         return Answer(layer, method, order, tuple(by_loop_nest(layer, order)))
     if order != REFERENCE:
         raise DiagmemError(f"the paper's bound is for the order {REFERENCE}, found {order}")
-    found = bound(layer)
-    if found is None:
+    published = bound(layer)
+    if published is None:
         raise DiagmemError(
             f"{layer.operator}: the paper has no bound for it, only for {', '.join(LINES)}"
         )
-    return Answer(layer, method, order, (found,))
+    return Answer(layer, method, order, (published,))
 
 
 def by_loop_nest(layer: Layer, order: str = REFERENCE, *, isolated: bool = True) -> list[Overlap]:

@@ -117,12 +117,12 @@ def parse(operator: str, known: Sequence[Attribute], given: Mapping[str, str]) -
 
 
 def _value(operator: str, attribute: Attribute, text: str) -> Value:
-    found = _READERS[attribute.kind](text, attribute)
-    if found is None:
+    value = _READERS[attribute.kind](text, attribute)
+    if value is None:
         raise DiagmemError(
             f"{operator}: {attribute.name}={text[:60]} cannot be read, expected {attribute.sample}"
         )
-    return found
+    return value
 
 
 def _shape(text: str, _: Attribute) -> tuple[int, ...] | None:

@@ -151,10 +151,10 @@ def duration(node: Node) -> int:
 
 def statements(nest: Nest) -> tuple[Statement, ...]:
     """All accesses of a nest, in the order of the text."""
-    found = tuple(_walk(nest, (), (), 0, ()))
-    for statement in found:
+    accesses = tuple(_walk(nest, (), (), 0, ()))
+    for statement in accesses:
         _check(statement)
-    return found
+    return accesses
 
 
 def _walk(

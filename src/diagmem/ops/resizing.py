@@ -50,8 +50,8 @@ def nearest(layer: Layer, along: int) -> Int64Array:
     place = (np.arange(target, dtype=np.float32) + offset) * _scale(layer, along)
     # Halves away from zero, as C's round; none is negative.
     rounded = np.floor(place + np.float32(0.5)) if layer.attributes["align_corners"] else place
-    found: Int64Array = np.clip(np.floor(rounded).astype(np.int64), 0, source - 1)
-    return found[:, None]
+    indices: Int64Array = np.clip(np.floor(rounded).astype(np.int64), 0, source - 1)
+    return indices[:, None]
 
 
 def between(layer: Layer, along: int) -> Int64Array:

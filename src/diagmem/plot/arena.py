@@ -141,7 +141,7 @@ def _key(arenas: Sequence[Arena]) -> list[Artist]:
         ("output", OUTPUT_LIVE, STORE, "model output"),
         ("scratch", OTHER_LIVE, FRAME, "scratch"),
     )
-    found: list[Artist] = [
+    handles: list[Artist] = [
         Patch(
             facecolor=colour,
             edgecolor=edge,
@@ -153,19 +153,19 @@ def _key(arenas: Sequence[Arena]) -> list[Artist]:
         if role in roles
     ]
     if any(meeting.conflicts for meeting in meetings):
-        found.append(Patch(facecolor=BOTH, label="written while still needed: not safe"))
+        handles.append(Patch(facecolor=BOTH, label="written while still needed: not safe"))
     if meetings:
         for colour, label in (
             (INPUT_LINE, "lowest input byte still needed"),
             (OUTPUT_LINE, "highest output byte written"),
         ):
-            found.append(Line2D([], [], color=colour, linewidth=1.4, label=label))
+            handles.append(Line2D([], [], color=colour, linewidth=1.4, label=label))
     if any(meeting.source == "straight" for meeting in meetings):
         label = "order not known, drawn straight"
-        found.append(
+        handles.append(
             Line2D([], [], color=OUTPUT_LINE, linewidth=1.4, linestyle=DASHED, label=label)
         )
-    return found
+    return handles
 
 
 def _draw_key(sheet: Sheet, handles: Sequence[Artist], top: int) -> None:
@@ -238,16 +238,16 @@ def _levels(
     """The lines in the last arena's panels: its peak, those before it, the board."""
     *earlier, own = arenas
     operator = f"operator {own.arena.peak.operator}"
-    found = [Level(own.arena_bytes, (f"peak {bytes_exact(own.arena_bytes)}", operator), "peak")]
+    levels = [Level(own.arena_bytes, (f"peak {bytes_exact(own.arena_bytes)}", operator), "peak")]
     for one in earlier:
         if one.arena_bytes != own.arena_bytes:
             saved = one.arena_bytes - own.arena_bytes
             change = f"{bytes_exact(abs(saved))} {'saved' if saved > 0 else 'more'}"
             text = f"{one.name} {bytes_exact(one.arena_bytes)}"
-            found.append(Level(one.arena_bytes, (text, change), "other"))
+            levels.append(Level(one.arena_bytes, (text, change), "other"))
     if board_bytes is not None and board_bytes <= scale:
-        found.append(Level(board_bytes, ("board", bytes_exact(board_bytes)), "board"))
-    return tuple(found)
+        levels.append(Level(board_bytes, ("board", bytes_exact(board_bytes)), "board"))
+    return tuple(levels)
 
 
 def _part(

@@ -75,7 +75,7 @@ def draw_view(sheet: Sheet, view: View, arena: Arena, tints: Mapping[int, str]) 
 
 def tints_of(arena: Arena) -> dict[int, str]:
     """A colour for each block: its role's; activations that touch get different tints."""
-    found: dict[int, str] = {}
+    tints: dict[int, str] = {}
     done: list[tuple[Block, int]] = []
     offsets = arena.plan.plan.offsets
     fixed = {"input": INPUT_LIVE, "output": OUTPUT_LIVE, "scratch": OTHER_LIVE}
@@ -84,18 +84,18 @@ def tints_of(arena: Arena) -> dict[int, str]:
     ):
         offset = offsets[block.tensor]
         if block.role != "activation":
-            found[block.tensor] = fixed[block.role]
+            tints[block.tensor] = fixed[block.role]
             continue
         touching = [
-            found[other.tensor]
+            tints[other.tensor]
             for other, start in done
             if other.end >= block.first
             and start <= offset + block.size_bytes
             and offset <= start + other.size_bytes
         ]
-        found[block.tensor] = min(ACTIVATIONS, key=touching.count)
+        tints[block.tensor] = min(ACTIVATIONS, key=touching.count)
         done.append((block, offset))
-    return found
+    return tints
 
 
 # ---- what is drawn ----

@@ -128,7 +128,7 @@ def arena_of(plan: NetworkPlan, measured: Measured | None = None) -> Arena:
 def peak_of(plan: NetworkPlan) -> Peak:
     """The operator that reaches the arena's highest byte, the fullest and first of them."""
     best: tuple[int, int, int] | None = None
-    found = Peak(0, (), 0, plan.plan.arena_bytes)
+    peak = Peak(0, (), 0, plan.plan.arena_bytes)
     for k in range(plan.problem.operators):
         blocks = [b for b in plan.problem.blocks if b.first <= k < b.end and b.size_bytes]
         blocks.sort(key=lambda b: (-b.size_bytes, b.tensor))
@@ -138,8 +138,8 @@ def peak_of(plan: NetworkPlan) -> Peak:
         if best is None or (top, covered, -k) > best:
             best = top, covered, -k
             shared = sum(size for _, size in ranges) - covered
-            found = Peak(k, tuple(blocks), shared, plan.plan.arena_bytes - covered)
-    return found
+            peak = Peak(k, tuple(blocks), shared, plan.plan.arena_bytes - covered)
+    return peak
 
 
 def _covered(ranges: Iterable[tuple[int, int]]) -> int:
@@ -255,10 +255,10 @@ def _measured(measured: Measured, operator: int) -> _Frontiers:
 
 def _by_nest(plan: NetworkPlan, operator: int) -> _Frontiers | None:
     """By the loop nest of the reference kernel; None where there is none, or too large."""
-    found = layer_of(plan.model, plan.model.operators[operator])
-    if isinstance(found, NoRule):
+    mapped = layer_of(plan.model, plan.model.operators[operator])
+    if isinstance(mapped, NoRule):
         return None
-    layer = found.layer
+    layer = mapped.layer
     try:
         nest = find_operator(layer.operator).loop_nest(layer)
         live = liveness(layer, nest)
@@ -269,13 +269,13 @@ def _by_nest(plan: NetworkPlan, operator: int) -> _Frontiers | None:
         return None
     needed: dict[int, Frontier] = {}
     for tensor in layer.inputs:
-        number = found.tensors.get(tensor.name)
+        number = mapped.tensors.get(tensor.name)
         if number is not None:
             frontier = lowest_needed(live[tensor.name], ticks)
             # The model may give an operator one tensor twice.
             earlier = needed.get(number, frontier)
             needed[number] = tuple(map(min, earlier, frontier))
-    written = {found.tensors[t.name]: highest_written(live[t.name], ticks) for t in layer.outputs}
+    written = {mapped.tensors[t.name]: highest_written(live[t.name], ticks) for t in layer.outputs}
     return _Frontiers(needed, written, "loop nest")
 
 

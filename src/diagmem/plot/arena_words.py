@@ -101,11 +101,11 @@ def notes_on(arenas: Sequence[NamedArena]) -> list[str]:
                 "loop nest": "by the reference kernel's loop nest",
                 "straight": "straight, for want of a known order",
             }
-            told = [f"{sources[key]:,} {words[key]}" for key in words if sources[key]]
+            texts = [f"{sources[key]:,} {words[key]}" for key in words if sources[key]]
             notes.append(
                 f"{name}in {counted(len(meetings), 'operator')} an input dies under an output,"
                 f" and time runs from left to right through the call; boundaries:"
-                f" {', '.join(told)}"
+                f" {', '.join(texts)}"
             )
         unsafe = [meeting.operator for meeting in meetings if meeting.conflicts]
         if unsafe:

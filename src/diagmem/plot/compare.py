@@ -125,14 +125,14 @@ def draw_side_by_side(
     traces = [trace for trace, _ in windows]
     with fixed_style():
         columns = _at_one_scale(_columns(traces, scenes, panel_px, dpi), cell_px(dpi))
-        seen = [count(column.trace, column.scene, column.panels) for column in columns]
-        notes = [_notes(*both) for both in zip(columns, seen, strict=True)]
-        sheet = _draw(columns, seen, _listed(columns, notes), title, width_px, dpi)
+        counts = [count(column.trace, column.scene, column.panels) for column in columns]
+        notes = [_notes(*both) for both in zip(columns, counts, strict=True)]
+        sheet = _draw(columns, counts, _listed(columns, notes), title, width_px, dpi)
         sheet.save(path)
     size = (str(path), sheet.width_px, sheet.height_px)
     pictures = tuple(
-        picture_of(column.trace, column.scene, found, said, *size)
-        for column, found, said in zip(columns, seen, notes, strict=True)
+        picture_of(column.trace, column.scene, tally, lines, *size)
+        for column, tally, lines in zip(columns, counts, notes, strict=True)
     )
     return Comparison(*size, max(scene.ticks for scene in scenes), pictures)
 
@@ -246,16 +246,16 @@ def _texts(letter: str, trace: Trace, scene: Scene, width_pt: float) -> list[str
     return lines
 
 
-def _notes(column: _Column, seen: Seen) -> list[str]:
-    shared = any(share_a_cell(of_panel).any() for of_panel in seen.grids)
+def _notes(column: _Column, counts: Seen) -> list[str]:
+    shared = any(share_a_cell(of_panel).any() for of_panel in counts.grids)
     return words.notes_on(column.trace, column.scene, shared=shared)
 
 
 def _listed(columns: Sequence[_Column], notes: Sequence[Sequence[str]]) -> list[str]:
     """Each note once, behind the letters of its columns."""
     letters: dict[str, list[str]] = {}
-    for column, said in zip(columns, notes, strict=True):
-        for note in said:
+    for column, column_notes in zip(columns, notes, strict=True):
+        for note in column_notes:
             letters.setdefault(note, []).append(column.letter)
     return [f"{NOTE_BULLET}{', '.join(where)}: {note}" for note, where in letters.items()]
 
@@ -274,7 +274,7 @@ def _heading(scene: Scene, panel: Panel) -> Heading:
 
 def _draw(
     columns: Sequence[_Column],
-    seen: Sequence[Seen],
+    counts: Sequence[Seen],
     notes: Sequence[str],
     title: str | None,
     width_px: int,
@@ -297,8 +297,8 @@ def _draw(
         width_px=width_px - 2 * margin,
     )
     shown = Shown()
-    for column, found in zip(columns, seen, strict=True):
-        _draw_column(sheet, column, found, shown)
+    for column, tally in zip(columns, counts, strict=True):
+        _draw_column(sheet, column, tally, shown)
     draw_legend(sheet, columns[0].left, foot, shown, columns=-(-shown.count // LEGEND_ROWS))
     for number, line in enumerate(lines, 1):
         y = foot + sheet.px(LEGEND_ROW_PT * LEGEND_ROWS + NOTE_LINE_PT * number)
@@ -306,7 +306,7 @@ def _draw(
     return sheet
 
 
-def _draw_column(sheet: Sheet, column: _Column, seen: Seen, shown: Shown) -> None:
+def _draw_column(sheet: Sheet, column: _Column, counts: Seen, shown: Shown) -> None:
     pair = column.scene.choice.pair
     width = column.panels[0].rect[2] + sheet.px(RULER_PT - GAP_PT)
     for number, text in enumerate(column.texts):
@@ -318,7 +318,7 @@ def _draw_column(sheet: Sheet, column: _Column, seen: Seen, shown: Shown) -> Non
             bold=number == 0 or (pair is not None and number == len(column.texts) - 1),
             width_px=width,
         )
-    for panel, grids in zip(column.panels, seen.grids, strict=True):
+    for panel, grids in zip(column.panels, counts.grids, strict=True):
         heading = _heading(column.scene, panel)
-        shown.take(draw_one(sheet, column.scene, panel, grids, heading, seen.limit))
+        shown.take(draw_one(sheet, column.scene, panel, grids, heading, counts.limit))
     shown.limit |= pair is not None and pair.limit is not None

@@ -192,20 +192,22 @@ def both_lines(
     """
     (start, end), (low, high) = ticks, bytes_
     columns, rows = (end - start) / WIDTH_PX, (high - low) / PANEL
-    found = []
+    lines = []
     for line, until, up in ((pair.needed, 0, shift), (pair.written, pair.ticks, 0)):
         if not len(line.tick):
-            found.append(line)
+            lines.append(line)
             continue
-        seen = line.thinned(start, end, columns, rows)
+        thinned = line.thinned(start, end, columns, rows)
         last = min(max(until, int(line.tick[-1])), end)
-        found.append(Steps(np.append(seen.tick, last), np.append(seen.edge, seen.edge[-1]) + up))
-    return found[0], found[1]
+        lines.append(
+            Steps(np.append(thinned.tick, last), np.append(thinned.edge, thinned.edge[-1]) + up)
+        )
+    return lines[0], lines[1]
 
 
 def _levels(line: Steps, ticks: Int64Array) -> Int64Array:
-    found: Int64Array = line.edge[np.searchsorted(line.tick, ticks, side="right") - 1]
-    return found
+    edges: Int64Array = line.edge[np.searchsorted(line.tick, ticks, side="right") - 1]
+    return edges
 
 
 def _entry(values: Int64Array, index: int, beyond: int) -> int:

@@ -100,15 +100,15 @@ def draw(
     check_size(width_px, dpi)
     scene = scene_of(trace, window, input_=input_, output=output, buffers=buffers)
     with fixed_style():
-        sheet, seen, notes = _draw_scene(trace, scene, title, width_px, dpi)
+        sheet, counts, notes = _draw_scene(trace, scene, title, width_px, dpi)
         sheet.save(path)
-    return picture_of(trace, scene, seen, notes, str(path), sheet.width_px, sheet.height_px)
+    return picture_of(trace, scene, counts, notes, str(path), sheet.width_px, sheet.height_px)
 
 
 def picture_of(
     trace: Trace,
     scene: Scene,
-    seen: Seen,
+    counts: Seen,
     notes: Sequence[str],
     path: str,
     width_px: int,
@@ -126,7 +126,7 @@ def picture_of(
         buffers=(*scene.choice.large, *scene.choice.small),
         left_out=scene.choice.left_out,
         pair=scene.choice.pair,
-        limit=seen.limit,
+        limit=counts.limit,
         notes=tuple(notes),
     )
 
@@ -160,31 +160,31 @@ def _draw_scene(
     # Panels first: what is counted in them may want a note, and notes lie below.
     rects = arrange(width_px, dpi, stack, subtitles=len(second), notes=0).panels
     panels = panels_of(scene, stack, rects, cell_px(dpi))
-    seen = count(trace, scene, panels)
+    counts = count(trace, scene, panels)
     notes = words.notes_on(
-        trace, scene, shared=any(share_a_cell(of_panel).any() for of_panel in seen.grids)
+        trace, scene, shared=any(share_a_cell(of_panel).any() for of_panel in counts.grids)
     )
     lines = _note_lines(notes, width_pt)
     layout = arrange(width_px, dpi, stack, subtitles=len(second), notes=len(lines))
     sheet = Sheet(width_px, layout.height_px, dpi)
     _write_texts(sheet, layout, [title or words.title_of(trace, scene), *second], lines)
     shown = Shown()
-    for panel, of_panel in zip(panels, seen.grids, strict=True):
-        heading = _heading(scene, panel, seen.counted)
-        shown.take(draw_one(sheet, scene, panel, of_panel, heading, seen.limit))
+    for panel, of_panel in zip(panels, counts.grids, strict=True):
+        heading = _heading(scene, panel, counts.counted)
+        shown.take(draw_one(sheet, scene, panel, of_panel, heading, counts.limit))
     pair = scene.choice.pair
     shown.limit = pair is not None and pair.limit is not None
     draw_legend(sheet, *layout.legend, shown)
-    return sheet, seen, notes
+    return sheet, counts, notes
 
 
 def subtitle_lines(subtitles: Sequence[str], width_pt: float) -> list[str]:
     """Each subtitle in two lines at most."""
-    found = []
+    texts = []
     for text in subtitles:
         lines = wrapped(text, width_pt, SUBTITLE_PT)
-        found += [*lines[:1], " ".join(lines[1:])] if len(lines) > 1 else lines
-    return found
+        texts += [*lines[:1], " ".join(lines[1:])] if len(lines) > 1 else lines
+    return texts
 
 
 def _note_lines(notes: Sequence[str], width_pt: float) -> list[str]:

@@ -122,19 +122,19 @@ def _handles(shown: Shown) -> list[Artist]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    found: list[Artist] = [
+    handles: list[Artist] = [
         Patch(facecolor=colour, edgecolor=FRAME, linewidth=0.5, label=label)
         for name, colour, label in _PATCHES
         if getattr(shown, name)
     ]
-    found += [
+    handles += [
         Line2D([], [], color=colour, linewidth=1.6, label=label)
         for name, colour, label in _LINES
         if getattr(shown, name)
     ]
     if shown.limit:
-        found.append(Line2D([], [], linestyle="", label="limiting access", **ring_marker()))
-    return found
+        handles.append(Line2D([], [], linestyle="", label="limiting access", **ring_marker()))
+    return handles
 
 
 def ring_marker() -> dict[str, Any]:

@@ -40,8 +40,8 @@ def _rgb(colour: str) -> UInt8Array:
 
 def marks(grids: Sequence[Grid]) -> BoolArray:
     """Cells with any access, (rows, columns)."""
-    found: BoolArray = np.logical_or.reduce([(g.loads + g.stores) > 0 for g in grids])
-    return found
+    marked: BoolArray = np.logical_or.reduce([(g.loads + g.stores) > 0 for g in grids])
+    return marked
 
 
 def paint_lives(layers: Sequence[tuple[Grid, Role]]) -> UInt8Array:
@@ -71,5 +71,5 @@ def paint_accesses(grids: Sequence[Grid]) -> UInt8Array:
 
 def share_a_cell(grids: Sequence[Grid]) -> BoolArray:
     """Cells that lives of several grids reach into."""
-    found: BoolArray = np.add.reduce([g.live > 0 for g in grids], dtype=int) > 1
-    return found
+    shared: BoolArray = np.add.reduce([g.live > 0 for g in grids], dtype=int) > 1
+    return shared

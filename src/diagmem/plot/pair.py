@@ -216,10 +216,10 @@ def _occupied(drawn: Drawn) -> BoolArray:
     """The panel's pixels, (height, width), that hold accesses or a line."""
     panel = drawn.panel
     _, _, width, height = panel.rect
-    found = marks(drawn.grids)
-    rows = np.arange(height) * found.shape[0] // height
-    columns = np.arange(width) * found.shape[1] // width
-    pixels = found[np.ix_(rows, columns)]
+    occupied = marks(drawn.grids)
+    rows = np.arange(height) * occupied.shape[0] // height
+    columns = np.arange(width) * occupied.shape[1] // width
+    pixels = occupied[np.ix_(rows, columns)]
     edges = panel.ticks.start + np.arange(width + 1) * panel.ticks.length / width
     for line in drawn.lines:
         step = np.searchsorted(line.steps.tick, edges, side="right") - 1

@@ -92,9 +92,11 @@ def line_in(panel: Panel, part: Part, steps: Steps) -> Line:
     """A buffer's frontier where the panel has the buffer, down to its pixels."""
     _, _, width, height = panel.rect
     ticks = panel.ticks
-    found = steps.thinned(ticks.start, ticks.end, ticks.length / width, panel.bytes.length / height)
-    stops = part.role is Role.INPUT and int(found.edge[-1]) == part.live.size_bytes
-    return Line(Steps(found.tick, found.edge + part.shift), part.role, stops)
+    thinned = steps.thinned(
+        ticks.start, ticks.end, ticks.length / width, panel.bytes.length / height
+    )
+    stops = part.role is Role.INPUT and int(thinned.edge[-1]) == part.live.size_bytes
+    return Line(Steps(thinned.tick, thinned.edge + part.shift), part.role, stops)
 
 
 def draw_panel(

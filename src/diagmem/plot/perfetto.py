@@ -135,8 +135,8 @@ def _on_a_line(trace: Trace, windows: Sequence[int]) -> Iterator[_Placed]:
             )
         window = by_index[index]
         # Of a window that was cut off with its file, a summary has nothing.
-        told = window.complete or trace.mode != "summary" or window.end != "cut"
-        live = trace.liveness(index) if told else ()
+        counted = window.complete or trace.mode != "summary" or window.end != "cut"
+        live = trace.liveness(index) if counted else ()
         last = max((int(b.last_access.max(initial=-1)) for b in live), default=-1)
         ticks = max(window.events, last + 1)
         yield _Placed(window, tuple(zip(window.buffers, live, strict=False)), at, ticks)
@@ -154,8 +154,8 @@ def _window_event(trace: Trace, placed: _Placed) -> Event:
         "end": window.end,
     }
     if placed.buffers:
-        (found,) = trace.overlaps(window.index, isolated=False)
-        for pair in found.pairs:
+        (answer,) = trace.overlaps(window.index, isolated=False)
+        for pair in answer.pairs:
             args[f"{pair.input} over {pair.output}"] = pair.refused or (
                 IN_PLACE
                 if pair.by_construction
@@ -176,7 +176,7 @@ def lives_on(placed: Sequence[_Placed]) -> list[Life]:
     or until it is put out anew.  An input that no recorded window has put out lives in
     each window by itself: whether somebody filled it anew between two is not known.
     """
-    found: list[Life] = []
+    lives: list[Life] = []
     latest: dict[tuple[str, int, int], int] = {}
     for one in placed:
         for buffer, live in one.buffers:
@@ -186,15 +186,15 @@ def lives_on(placed: Sequence[_Placed]) -> list[Life]:
             key = (buffer.name, buffer.address, buffer.size_bytes)
             before = latest.get(key)
             if buffer.role in (Role.INPUT, Role.INOUT) and before is not None:
-                known = found[before]
-                found[before] = replace(
+                known = lives[before]
+                lives[before] = replace(
                     known, end=life.end, windows=(*known.windows, *life.windows)
                 )
                 continue
             if buffer.role in (Role.OUTPUT, Role.INOUT):
-                latest[key] = len(found)
-            found.append(life)
-    return sorted(found, key=lambda life: (life.start, life.low, life.buffer.name, life.end))
+                latest[key] = len(lives)
+            lives.append(life)
+    return sorted(lives, key=lambda life: (life.start, life.low, life.buffer.name, life.end))
 
 
 def _life_in(placed: _Placed, buffer: Buffer, live: BufferLiveness) -> Life | None:

@@ -116,7 +116,7 @@ def draw_profile(
 def _levels(plans: Mapping[str, NetworkPlan], board_bytes: int | None) -> list[ProfileLevel]:
     """Arenas of the plans and of the last plan's baselines."""
     last = list(plans.values())[-1]
-    found = [
+    levels = [
         ProfileLevel(
             plan.plan.arena_bytes,
             f"{name}: {bytes_exact(plan.plan.arena_bytes)}",
@@ -127,10 +127,12 @@ def _levels(plans: Mapping[str, NetworkPlan], board_bytes: int | None) -> list[P
         for number, (name, plan) in enumerate(plans.items())
     ]
     for name, size in last.baselines.items():
-        found.append(ProfileLevel(size, f"{name}: {bytes_exact(size)}", FAINT, ":", 1.2))
+        levels.append(ProfileLevel(size, f"{name}: {bytes_exact(size)}", FAINT, ":", 1.2))
     if board_bytes is not None:
-        found.append(ProfileLevel(board_bytes, f"board: {bytes_exact(board_bytes)}", INK, "-", 2.0))
-    return found
+        levels.append(
+            ProfileLevel(board_bytes, f"board: {bytes_exact(board_bytes)}", INK, "-", 2.0)
+        )
+    return levels
 
 
 def _in_scale(profile: Profile, levels: Sequence[ProfileLevel]) -> float:
@@ -165,7 +167,7 @@ def _peaks(profile: Profile, problem: Problem) -> list[Peak]:
         for number, (name, taken) in enumerate(profile.occupied.items())
         if not np.array_equal(taken, profile.live)
     ]
-    found = []
+    peaks = []
     for what, curve, colour in curves:
         if len(curve) == 0:
             continue
@@ -175,8 +177,8 @@ def _peaks(profile: Profile, problem: Problem) -> list[Peak]:
         also = f", and {again:,} more" if again else ""
         name = _operator_name(problem, operator)
         text = f"most bytes {what}: {bytes_exact(top)} in operator {name}{also}"
-        found.append(Peak(operator, top, text, colour))
-    return found
+        peaks.append(Peak(operator, top, text, colour))
+    return peaks
 
 
 def _operator_name(problem: Problem, operator: int) -> str:

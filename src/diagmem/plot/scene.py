@@ -69,7 +69,7 @@ def scene_of(
         choice = choose(live, pairs, input_=input_, output=output, buffers=buffers)
     except DiagmemError as error:
         raise DiagmemError(f"{trace.path}: window {window}: {error}") from None
-    found = next(w for w in trace.windows if w.index == window)
+    chosen = next(w for w in trace.windows if w.index == window)
     # A window that was cut off with its file has lost its own count.
     last = max(int(b.last_access.max(initial=-1)) for b in live)
     conservative = choice.pair is not None and not choice.pair.exact
@@ -77,7 +77,7 @@ def scene_of(
         {choice.pair.input, choice.pair.output} if choice.pair else set()
     )
     lines = {b.name: frontier(b, stores_count=conservative) for b in live if b.name in names}
-    return Scene(found, live, choice, max(found.events, last + 1), lines)
+    return Scene(chosen, live, choice, max(chosen.events, last + 1), lines)
 
 
 def places(scene: Scene, *, close_up: bool) -> list[Place]:
@@ -86,8 +86,8 @@ def places(scene: Scene, *, close_up: bool) -> list[Place]:
     heights = [LARGE_PT] * len(choice.large) + [SMALL_PT] * len(choice.small)
     if choice.pair:
         heights.append(PLACEMENT_PT)
-    found = [Place(h, tick_labels=i == len(heights) - 1) for i, h in enumerate(heights)]
-    return [*found, Place(CLOSE_UP_PT, tick_labels=True)] if close_up else found
+    rows = [Place(h, tick_labels=i == len(heights) - 1) for i, h in enumerate(heights)]
+    return [*rows, Place(CLOSE_UP_PT, tick_labels=True)] if close_up else rows
 
 
 def needs_close_up(scene: Scene, width_px: int, height_px: int, dpi: int) -> bool:
@@ -137,18 +137,18 @@ class _View:
 def _views(scene: Scene) -> list[_View]:
     everything = (0, scene.ticks)
     buffers = [scene.part(name) for name in (*scene.choice.large, *scene.choice.small)]
-    found = [_View("buffer", (part,), everything, (0, part.live.size_bytes)) for part in buffers]
+    views = [_View("buffer", (part,), everything, (0, part.live.size_bytes)) for part in buffers]
     pair = scene.choice.pair
     if pair is None:
-        return found
+        return views
     parts = (scene.part(pair.input, pair.min_displacement_bytes), scene.part(pair.output))
-    found.append(_View("placement", parts, everything, (0, span_bytes(pair))))
+    views.append(_View("placement", parts, everything, (0, span_bytes(pair))))
     point = limit_point(pair)
     if point is not None:
         ticks = _around(point[0], CLOSE_UP_TICKS // 2, scene.ticks)
         bytes_ = _around(point[1], CLOSE_UP_CELLS * pair.cell_bytes // 2, span_bytes(pair))
-        found.append(_View("close-up", parts, ticks, bytes_))
-    return found
+        views.append(_View("close-up", parts, ticks, bytes_))
+    return views
 
 
 def limit_point(pair: Overlap) -> tuple[int, int] | None:

@@ -64,10 +64,10 @@ def buffer_title(live: BufferLiveness) -> str:
     return live.name if live.name == live.role else f"{live.name} ({live.role})"
 
 
-def buffer_facts(live: BufferLiveness, seen: Counted) -> str:
+def buffer_facts(live: BufferLiveness, counts: Counted) -> str:
     facts = [bytes_both(live.size_bytes)]
-    if seen.loads >= 0:
-        facts += [counted(seen.loads, "load"), counted(seen.stores, "store")]
+    if counts.loads >= 0:
+        facts += [counted(counts.loads, "load"), counted(counts.stores, "store")]
     cell = live.cell_bytes
     for untouched, what in ((~live.loaded, "never loaded"), (~live.stored, "never stored")):
         side = Role.INPUT if what == "never loaded" else Role.OUTPUT
@@ -154,11 +154,11 @@ def _about_pairs(scene: Scene, shared: bool) -> list[str]:
         )
     open_ = [p for p in others if p.is_placed]
     if open_:
-        told = [
+        texts = [
             f"{p.input} over {p.output} D = {bytes_exact(p.min_displacement_bytes)}"
             for p in open_[:NAMES_AT_MOST]
         ]
-        notes.append("other pairs, --input and --output choose: " + _listed(told, len(open_)))
+        notes.append("other pairs, --input and --output choose: " + _listed(texts, len(open_)))
     return notes + refused[:NAMES_AT_MOST]
 
 

@@ -48,9 +48,9 @@ def compare(
     are of the pair in the windows of the one apart."""
     worst = Agreement(True, True, None, "")
     for window in apart.windows:
-        found = _compare_window(apart, overlapped, window, overlaps[window.index], displacement)
-        if _rank(found) > _rank(worst):
-            worst = found
+        agreement = _compare_window(apart, overlapped, window, overlaps[window.index], displacement)
+        if _rank(agreement) > _rank(worst):
+            worst = agreement
     return worst
 
 
@@ -78,11 +78,11 @@ def _compare_window(
         return Agreement(True, holds, None, "")
     if not _is_ordinary(apart, window.index, pair):
         return Agreement(False, None, None, difference)
-    seen = _attributed(overlapped, window.index, pair, displacement)
-    if seen is None:
+    both = _attributed(overlapped, window.index, pair, displacement)
+    if both is None:
         return Agreement(False, None, None, difference)
-    safe_from = find_overlap(*seen).min_displacement_bytes
-    return Agreement(False, is_safe_at(*seen, displacement), safe_from, difference)
+    safe_from = find_overlap(*both).min_displacement_bytes
+    return Agreement(False, is_safe_at(*both, displacement), safe_from, difference)
 
 
 # ---- access by access ----
@@ -180,7 +180,7 @@ def _attributed(
         pair[0]: (-displacement, sizes[pair[1]] - displacement),
         pair[1]: (displacement, displacement + sizes[pair[0]]),
     }
-    found = []
+    liveness = []
     for name, role, stores in ((pair[0], Role.INPUT, False), (pair[1], Role.OUTPUT, True)):
         fold = LivenessFold(name, role, sizes[name], cells[name])
         low, high = (max(0, shared[name][0]), min(sizes[name], shared[name][1]))
@@ -190,8 +190,8 @@ def _attributed(
             if len(others[0]) and (others[0].min() < low or others[1].max() > high):
                 return None
             fold.take(_chosen(piece, mine))
-        found.append(fold.result())
-    return found[0], found[1]
+        liveness.append(fold.result())
+    return liveness[0], liveness[1]
 
 
 def _chosen(piece: Accesses, which: npt.NDArray[np.bool_]) -> Accesses:

@@ -147,17 +147,17 @@ class _Question:
         search.around(traced)
         unit, why = search.tried.unit, ""
         usable = min(-(-traced // unit) * unit, self._end)
-        found = search.smallest_from(usable)
-        if found > usable:
+        smallest = search.smallest_from(usable)
+        if smallest > usable:
             worst = search.tried.failed_from(usable)[-1]
             why = (
                 f"overlapped runs differ at {worst} bytes, although the trace apart says that"
                 f" {traced} is enough"
             )
-        found, agreement, said = self._agreed(search, found)
+        smallest, agreement, remark = self._agreed(search, smallest)
         needs = UNKNOWN_NEEDS if dependent else ""
-        why = "; ".join(filter(None, (search.tried.why_unit(traced), why, said, needs)))
-        return self._proof(_Verdict(found, traced, agreement, why, notes, dependent), search)
+        why = "; ".join(filter(None, (search.tried.why_unit(traced), why, remark, needs)))
+        return self._proof(_Verdict(smallest, traced, agreement, why, notes, dependent), search)
 
     def _asked(self, asked: int) -> Proof:
         search = Search(self.runs, len(self.seeds))
@@ -207,21 +207,23 @@ class _Question:
         with overlapped:
             return compare(self.evidence.trace, overlapped, self.overlaps, displacement)
 
-    def _agreed(self, search: Search, found: int) -> tuple[int, Agreement, str]:
+    def _agreed(self, search: Search, displacement: int) -> tuple[int, Agreement, str]:
         """From ``found`` on, the first displacement that its own trace supports."""
-        said = ""
+        remark = ""
         step = max(self.runs.cell_bytes, search.tried.unit)
         for _ in range(MAX_TRACES):
-            agreement = self._compare(found)
+            agreement = self._compare(displacement)
             if agreement.safe:
                 if agreement.difference:
-                    said = said or f"the binary behaves otherwise when overlapped: {_at(agreement)}"
-                return found, agreement, said
-            said = said or _contradiction(found, agreement)
-            beyond = max(found + step, agreement.safe_from_bytes or 0)
+                    remark = (
+                        remark or f"the binary behaves otherwise when overlapped: {_at(agreement)}"
+                    )
+                return displacement, agreement, remark
+            remark = remark or _contradiction(displacement, agreement)
+            beyond = max(displacement + step, agreement.safe_from_bytes or 0)
             step *= 2
-            found = search.smallest_from(min(-(-beyond // step) * step, self._end))
-        return self._end, self._compare(self._end), said
+            displacement = search.smallest_from(min(-(-beyond // step) * step, self._end))
+        return self._end, self._compare(self._end), remark
 
     def _proof(self, verdict: _Verdict, search: Search) -> Proof:
         displacement, agreement = verdict.displacement, verdict.agreement

@@ -185,24 +185,24 @@ class Results:
                     outcomes[i] = Outcome(wrong, self._other_value(right, result))
         return outcomes
 
-    def _other_value(self, expected: Result, found: Result) -> str:
+    def _other_value(self, expected: Result, result: Result) -> str:
         """What the call returned, where that is not what it returned apart; else empty."""
-        if found.status == expected.status:
+        if result.status == expected.status:
             return ""
         return (
-            f'{self.kernel.file}: function "{self.kernel.function}" returned {found.status}, and'
+            f'{self.kernel.file}: function "{self.kernel.function}" returned {result.status}, and'
             f" {expected.status} in another run"
         )
 
     def _difference(
-        self, expected: Result, found: Result, seed: int, *, spared: Collection[str]
+        self, expected: Result, result: Result, seed: int, *, spared: Collection[str]
     ) -> Difference | None:
         """The first differing byte in all buffers but scratch and those that are spared."""
         for buffer in self.kernel.buffers:
             if buffer.role not in _COMPARED or buffer.name in spared:
                 continue
-            right, seen = expected.buffers[buffer.name], found.buffers[buffer.name]
-            wrong = right != seen
+            right, data = expected.buffers[buffer.name], result.buffers[buffer.name]
+            wrong = right != data
             if wrong.any():
                 byte = int(np.argmax(wrong))
                 return Difference(
@@ -210,7 +210,7 @@ class Results:
                     buffer.name,
                     byte,
                     int(right[byte]),
-                    int(seen[byte]),
+                    int(data[byte]),
                     int(np.count_nonzero(wrong)),
                     buffer.size_bytes,
                 )

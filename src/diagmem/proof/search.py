@@ -145,14 +145,14 @@ class Search:
         """The smallest displacement from ``start`` on that holds with all tried
         above it; narrows the gap below it down as far as the budget goes."""
         while True:
-            found = self._narrowed_from(start)
+            smallest = self._narrowed_from(start)
             # One by one most were run at one alignment only.
-            if found >= self._end:
-                return found
-            trial = self._runs.at(found)
+            if smallest >= self._end:
+                return smallest
+            trial = self._runs.at(smallest)
             self.tried.take(trial)
             if trial.holds:
-                return found
+                return smallest
 
     def _narrowed_from(self, start: int) -> int:
         while True:
@@ -161,10 +161,10 @@ class Search:
                 return start
             cell = max(self._cell, self.tried.unit)
             above = [d for d in self.tried.held if d > failed[-1] and d % self.tried.unit == 0]
-            found = min(above, default=self._end)
-            gap = range(failed[-1] + cell, found, cell)
+            smallest = min(above, default=self._end)
+            gap = range(failed[-1] + cell, smallest, cell)
             if len(gap) == 0 or self._left == 0:
-                return found
+                return smallest
             step = -(-len(gap) // min(self._left, 64))
             self._try(gap[::-step])
 

@@ -61,8 +61,8 @@ def _links(path: Path) -> tuple[str, int, str]:
 def _identity(file: ELFFile) -> str:
     section = file.get_section_by_name(".note.gnu.build-id")
     notes = section.iter_notes() if isinstance(section, NoteSection) else ()
-    found = (str(note["n_desc"]) for note in notes if note["n_type"] == "NT_GNU_BUILD_ID")
-    identity = next(found, "")
+    identities = (str(note["n_desc"]) for note in notes if note["n_type"] == "NT_GNU_BUILD_ID")
+    identity = next(identities, "")
     return identity if identity.isalnum() else ""
 
 

@@ -32,24 +32,24 @@ def inlined_into(program: Path, name: str) -> list[str]:
                 return []
             if sum(sizes.values()) > MAX_DEBUG_BYTES:
                 return []
-            found: dict[str, None] = {}
+            callers: dict[str, None] = {}
             for unit in file.get_dwarf_info().iter_CUs():
-                _search(unit.get_top_DIE(), "", name, found)
-            return sorted(found)
+                _search(unit.get_top_DIE(), "", name, callers)
+            return sorted(callers)
     # A damaged file makes pyelftools fail in many ways, and this is only a hint.
     except Exception:
         return []
 
 
-def _search(die: Any, function: str, name: str, found: dict[str, None], depth: int = 0) -> None:
+def _search(die: Any, function: str, name: str, callers: dict[str, None], depth: int = 0) -> None:
     """Note the function around each inlined call of ``name`` below an entry."""
     if die.tag == "DW_TAG_subprogram":
         function = _name(die)
     elif die.tag == "DW_TAG_inlined_subroutine" and function and _name(die) == name:
-        found[function] = None
+        callers[function] = None
     if depth < MAX_DEPTH:
         for child in die.iter_children():
-            _search(child, function, name, found, depth + 1)
+            _search(child, function, name, callers, depth + 1)
 
 
 def _name(die: Any) -> str:

@@ -71,13 +71,13 @@ def platform_of(path: Path) -> str:
 def symbols(path: Path) -> Iterator[Symbol]:
     """The defined functions and data of a file, from both of its symbol tables, or of
     a stripped one from the file that has them now."""
-    seen = set()
+    known = set()
     for file in dict.fromkeys([path, debug_file(path) or path]):
         for symbol in _entries(file):
-            found = _symbol(path, symbol)
-            if found is not None and found not in seen:
-                seen.add(found)
-                yield found
+            defined = _symbol(path, symbol)
+            if defined is not None and defined not in known:
+                known.add(defined)
+                yield defined
 
 
 def undefined_symbols(path: Path) -> set[str]:
@@ -125,12 +125,12 @@ def libraries(path: Path) -> list[Path]:
     listed = subprocess.run(
         [interpreters[0], "--list", str(path)], capture_output=True, text=True, check=False
     )
-    found = []
+    paths = []
     for line in listed.stdout.splitlines():
         target = line.partition("=>")[2].split("(")[0].strip()
         if target.startswith("/"):
-            found.append(Path(target))
-    return found
+            paths.append(Path(target))
+    return paths
 
 
 def find_data(program: Path, name: str, file: Path | None) -> Symbol:
@@ -151,22 +151,22 @@ def find_data(program: Path, name: str, file: Path | None) -> Symbol:
     near: set[str] = set()
     while places:
         place = places.pop(0)
-        found = set()
+        matching = set()
         for symbol in symbols(place):
             if symbol.is_data:
                 near.add(symbol.name)
                 if symbol.name == name:
-                    found.add(symbol)
-        if len(found) > 1:
+                    matching.add(symbol)
+        if len(matching) > 1:
             at = ", ".join(
-                f"0x{s.address:x} ({s.size_bytes} bytes)" for s in sorted(found, key=_at)
+                f"0x{s.address:x} ({s.size_bytes} bytes)" for s in sorted(matching, key=_at)
             )
             raise DiagmemError(
-                f"{place}: symbol {name!r} names {len(found)} places: {at}; give one as"
+                f"{place}: symbol {name!r} names {len(matching)} places: {at}; give one as"
                 " address:0xA,bytes:B, or rename"
             )
-        if found:
-            return found.pop()
+        if matching:
+            return matching.pop()
         if place == program and file is None:
             places = [library for library in libraries(program) if library != program]
     similar = difflib.get_close_matches(name, near, 3)

@@ -41,10 +41,10 @@ def emulator_of(target: str) -> tuple[str, str]:
 def find_emulator(target: str) -> Path:
     """The QEMU that runs a target's code."""
     name, package = emulator_of(target)
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise EmulatorError(f"there is no {name!r} on PATH; mend it with: {apt_command(package)}")
-    return Path(found)
+    return Path(path)
 
 
 def find_plugin() -> Path:
@@ -62,7 +62,7 @@ def find_plugin() -> Path:
 def emulator_version(emulator: Path) -> str:
     """What ``--version`` says: ``7.2.22``."""
     done = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"version ([\w.]+)", done.stdout)
-    if done.returncode or not found:
+    match = re.search(r"version ([\w.]+)", done.stdout)
+    if done.returncode or not match:
         raise EmulatorError(f"{emulator}: does not say its version; is it a QEMU?")
-    return found[1]
+    return match[1]

@@ -107,7 +107,7 @@ def check_linux_program(path: Path) -> None:
 
 def _attributes(file: ELFFile) -> dict[str, int]:
     """The build attributes for the whole file; none where it has none."""
-    found: dict[str, int] = {}
+    attributes: dict[str, int] = {}
     for section in file.iter_sections():
         if not isinstance(section, ARMAttributesSection):
             continue
@@ -116,11 +116,11 @@ def _attributes(file: ELFFile) -> dict[str, int]:
                 try:
                     for attribute in scope.iter_attributes():
                         if isinstance(attribute.value, int):
-                            found[attribute.tag] = attribute.value
+                            attributes[attribute.tag] = attribute.value
                 # pyelftools does not know the newest, which come last.
                 except (ELFError, KeyError, ValueError):
                     continue
-    return found
+    return attributes
 
 
 def words_at(path: Path, address: int, size_bytes: int) -> bytes | None:

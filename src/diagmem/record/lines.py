@@ -62,16 +62,16 @@ class Lines:
     def _functions(self) -> tuple[list[int], list[tuple[str, int]]]:
         known = [s for s in symbols(self._program) if s.is_function]
         readable = demangled(s.name for s in known)
-        found = {
+        functions = {
             s.address & ~1: (readable.get(s.name, s.name), s.size_bytes)
             for s in sorted(known, key=lambda s: (s.size_bytes, s.name))
         }
-        starts = sorted(found)
-        return starts, [found[start] for start in starts]
+        starts = sorted(functions)
+        return starts, [functions[start] for start in starts]
 
     @cached_property
     def _lines(self) -> tuple[list[int], list[tuple[str, int]]]:
-        found: dict[int, tuple[str, int]] = {}
+        lines: dict[int, tuple[str, int]] = {}
         try:
             with self._program.open("rb") as stream:
                 file = ELFFile(stream)
@@ -79,15 +79,15 @@ class Lines:
                 if section is not None and section.data_size <= MAX_LINE_BYTES:
                     dwarf = file.get_dwarf_info()
                     for unit in dwarf.iter_CUs():
-                        _add_lines(dwarf.line_program_for_CU(unit), found)
+                        _add_lines(dwarf.line_program_for_CU(unit), lines)
         # A damaged file makes pyelftools fail in many ways; the trace works without.
         except Exception:
-            found.clear()
-        starts = sorted(found)
-        return starts, [found[start] for start in starts]
+            lines.clear()
+        starts = sorted(lines)
+        return starts, [lines[start] for start in starts]
 
 
-def _add_lines(program: Any, found: dict[int, tuple[str, int]]) -> None:
+def _add_lines(program: Any, lines: dict[int, tuple[str, int]]) -> None:
     """The rows of one unit; where code ends there is no file."""
     if program is None:
         return
@@ -99,7 +99,7 @@ def _add_lines(program: Any, found: dict[int, tuple[str, int]]) -> None:
         if row is None:
             continue
         if row.end_sequence:
-            found.setdefault(row.address, ("", 0))
+            lines.setdefault(row.address, ("", 0))
         else:
             name = names[row.file - first].name.decode("utf-8", "replace")
-            found[row.address] = (name, row.line)
+            lines[row.address] = (name, row.line)

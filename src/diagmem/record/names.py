@@ -20,14 +20,14 @@ def place(function: str) -> tuple[str, int] | None:
     """Object file (empty: none) and offset in it, of ``OBJECT+0xOFFSET`` or ``0xADDRESS``."""
     if _ADDRESS.fullmatch(function):
         return "", int(function, 16)
-    found = _PLACE.fullmatch(function)
-    return (found["object"], int(found["offset"], 16)) if found else None
+    match = _PLACE.fullmatch(function)
+    return (match["object"], int(match["offset"], 16)) if match else None
 
 
 def in_object(function: str) -> tuple[str, str]:
     """Object file (empty: any) and name, of ``OBJECT:NAME`` or ``NAME``."""
-    found = _IN_OBJECT.fullmatch(function)
-    return (found["object"], found["name"]) if found else ("", function)
+    match = _IN_OBJECT.fullmatch(function)
+    return (match["object"], match["name"]) if match else ("", function)
 
 
 def demangled(names: Iterable[str]) -> dict[str, str]:

@@ -84,10 +84,10 @@ class BufferPlace:
         where, comma, rest = self.place.partition(",")
         if not comma:
             return where, None
-        found = re.fullmatch(rf"bytes:({_NUMBER})", rest)
-        if not found:
+        match = re.fullmatch(rf"bytes:({_NUMBER})", rest)
+        if not match:
             raise self._wrong(f"{rest!r} is not bytes:B")
-        size = int(found[1], 0)
+        size = int(match[1], 0)
         if size > MAX_BYTES:
             raise self._wrong(f"{size} bytes is more than any program has")
         return where, size
@@ -128,8 +128,8 @@ def parse_buffer(text: str, role: Role) -> BufferPlace:
 
 def check_names(buffers: list[BufferPlace]) -> None:
     """Refuse two buffers of one name."""
-    seen: set[str] = set()
+    names: set[str] = set()
     for buffer in buffers:
-        if buffer.name in seen:
+        if buffer.name in names:
             raise DiagmemError(f"two buffers are named {buffer.name!r}; names must differ")
-        seen.add(buffer.name)
+        names.add(buffer.name)

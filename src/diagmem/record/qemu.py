@@ -127,10 +127,12 @@ class InQemu:
 
     def _find_entries(self) -> dict[str, tuple[int, Entry]]:
         """What was asked for, by what its windows are called: address and more."""
-        found = {a: name for asked in self._request.functions for a, name in self._functions(asked)}
-        names = list(found.values())
+        by_address = {
+            a: name for asked in self._request.functions for a, name in self._functions(asked)
+        }
+        names = list(by_address.values())
         entries = {}
-        for address, name in sorted(found.items()):
+        for address, name in sorted(by_address.items()):
             at = f"{self._image.name}+0x{address:x}"
             # Static functions of several files may have one name.
             label = name if name and names.count(name) == 1 else f"{name}@{at}" if name else at
@@ -152,14 +154,16 @@ class InQemu:
             return [(address, self._lines.function(address))]
         known = [s for s in symbols(self._image) if s.is_function]
         readable = demangled(s.name for s in known)
-        found = [s for s in known if name == s.name or matches(readable.get(s.name, s.name), name)]
-        if not found:
+        functions = [
+            s for s in known if name == s.name or matches(readable.get(s.name, s.name), name)
+        ]
+        if not functions:
             raise DiagmemError(self._no_function(name))
-        self._refuse_ifuncs(found, known)
-        return [(s.address & ~1, readable.get(s.name, s.name)) for s in found]
+        self._refuse_ifuncs(functions, known)
+        return [(s.address & ~1, readable.get(s.name, s.name)) for s in functions]
 
-    def _refuse_ifuncs(self, found: list[Symbol], known: list[Symbol]) -> None:
-        for one in found:
+    def _refuse_ifuncs(self, functions: list[Symbol], known: list[Symbol]) -> None:
+        for one in functions:
             if one.is_ifunc:
                 kin = [
                     s.name for s in known if s.name.startswith(f"{one.name}.") and not s.is_ifunc
@@ -187,9 +191,9 @@ class InQemu:
             return
         places = {}
         for symbol in symbols(self._image):
-            found = _COPY.fullmatch(symbol.name) if symbol.is_function else None
-            if found:
-                places[symbol.address & ~1] = _COPIES_AS.get(found[1], found[1])
+            match = _COPY.fullmatch(symbol.name) if symbol.is_function else None
+            if match:
+                places[symbol.address & ~1] = _COPIES_AS.get(match[1], match[1])
         for address, kind in sorted(places.items()):
             yield f"copy {kind} {address:x}"
 
@@ -212,7 +216,7 @@ class InQemu:
 
     def _buffers(self, buffers: Sequence[BufferPlace]) -> Iterator[str]:
         check_names(list(buffers))
-        found = []
+        places = []
         for buffer in buffers:
             if buffer.place.startswith(("arg:", "heap:")):
                 raise DiagmemError(
@@ -221,8 +225,8 @@ class InQemu:
                 )
             start, size = self._range(buffer)
             if not self._request.watch or buffer.name in self._request.watch:
-                found.append((start, -(start + size), buffer.name, buffer.role, size))
-        for start, _, name, role, size in sorted(found):
+                places.append((start, -(start + size), buffer.name, buffer.role, size))
+        for start, _, name, role, size in sorted(places):
             yield f"buffer {name} {role} {start:x} {size:x}"
 
     def _range(self, buffer: BufferPlace) -> tuple[int, int]:
@@ -253,12 +257,12 @@ class InQemu:
                 pass_fds=[ring.fd],
             )
         command = image_command(self._request.target, self._image, *arguments)
-        with log.open("wb") as said:
+        with log.open("wb") as output:
             return subprocess.Popen(
                 bound([*command, "-plugin", plugin]),
                 stdin=subprocess.DEVNULL,
                 stdout=2,
-                stderr=said,
+                stderr=output,
                 cwd=self._request.directory,
                 pass_fds=[ring.fd],
             )
@@ -304,8 +308,8 @@ class InQemu:
         if received.error:
             return received.error
         if not received.hello:
-            said = " ".join(_text(run.log).split())[:300] or exit_text(run.exit_code)
-            return f"{self._image}: did not start in QEMU: {said}"
+            words = " ".join(_text(run.log).split())[:300] or exit_text(run.exit_code)
+            return f"{self._image}: did not start in QEMU: {words}"
         ended = f" (it ended with {exit_text(run.exit_code)})" if run.exit_code else ""
         if not self._request.functions:
             return f"{self._image}: no window opened{ended}: name a function with --function"

@@ -12,25 +12,25 @@ from diagmem.record.stream import Entry, Received
 
 def remarks(request: Request, received: Received, exit_code: int) -> tuple[str, ...]:
     """The warnings that a trace comes with."""
-    said = [
+    warnings = [
         f"{name} is itself what is traced: copies are recorded by their own accesses"
         for name in request.traced_copies
     ]
     for name in request.watch:
         if name not in received.present and name not in received.missing:
-            said.append(f"nothing declared a buffer {name!r}, which was to be watched")
+            warnings.append(f"nothing declared a buffer {name!r}, which was to be watched")
     for name, reason in received.missing.items():
         if name in received.present:
-            said.append(f"buffer {name!r} was not there in every window: {reason}")
+            warnings.append(f"buffer {name!r} was not there in every window: {reason}")
         else:
-            said.append(f"buffer {name!r} was not there in any window: {reason}")
-    said += [f"window {index}: {how}" for index, how in received.unfinished.items()][:3]
-    said += _of_functions(received)
+            warnings.append(f"buffer {name!r} was not there in any window: {reason}")
+    warnings += [f"window {index}: {how}" for index, how in received.unfinished.items()][:3]
+    warnings += _of_functions(received)
     if received.empty and not request.everything:
-        said.append(_without_events(received))
+        warnings.append(_without_events(received))
     if exit_code:
-        said.append(f"the program ended with {exit_text(exit_code)}")
-    return tuple(said)
+        warnings.append(f"the program ended with {exit_text(exit_code)}")
+    return tuple(warnings)
 
 
 def _of_functions(received: Received) -> Iterator[str]:
@@ -44,11 +44,11 @@ def _of_functions(received: Received) -> Iterator[str]:
     by_name: dict[str, list[Entry]] = {}
     for entry in received.entries:
         by_name.setdefault(entry.symbol, []).append(entry)
-    for name, found in by_name.items():
-        if name and len(found) > 1:
-            each = ", ".join(f"{e.place} (windows of {e.function})" for e in found)
-            choose = f"choose one: --function {quoted(found[0].place)}"
-            yield f"{name} is {len(found)} functions: {each}; {choose}"
+    for name, same_name in by_name.items():
+        if name and len(same_name) > 1:
+            each = ", ".join(f"{e.place} (windows of {e.function})" for e in same_name)
+            choose = f"choose one: --function {quoted(same_name[0].place)}"
+            yield f"{name} is {len(same_name)} functions: {each}; {choose}"
 
 
 def _without_events(received: Received) -> str:

@@ -210,13 +210,13 @@ def libexec_directory() -> Path:
 
 def find_launcher() -> Path:
     """The ``valgrind`` on PATH, else a `ToolError` with the command that installs it."""
-    found = shutil.which("valgrind")
-    if found is None:
+    path = shutil.which("valgrind")
+    if path is None:
         fix = apt_command("valgrind")
         if not _is_built(libexec_directory(), host_platform()):
             fix += f" && {rebuild_command()}"
         raise ToolError("there is no 'valgrind' on PATH", fix, missing=True)
-    return Path(found)
+    return Path(path)
 
 
 def launcher_version(launcher: Path) -> str:
@@ -241,8 +241,8 @@ def _launcher_version(launcher: Path, state: tuple[int, int]) -> str:
         raise _bad_launcher(launcher, f"cannot be run: {error}") from error
     name, _, version = done.stdout.strip().partition("-")
     if done.returncode != 0 or name != "valgrind":
-        said = [*(done.stderr or done.stdout).splitlines(), "nothing"][0]
-        raise _bad_launcher(launcher, f"--version said {said!r}, expected 'valgrind-3...'")
+        first_line = [*(done.stderr or done.stdout).splitlines(), "nothing"][0]
+        raise _bad_launcher(launcher, f"--version said {first_line!r}, expected 'valgrind-3...'")
     return version
 
 
@@ -284,7 +284,7 @@ def _build_fix() -> str:
         "libc6-dev": Path("/usr/include/stdio.h").is_file(),
         "make": shutil.which("make"),
     }
-    lacking = [package for package, found in there.items() if not found]
+    lacking = [package for package, present in there.items() if not present]
     return " && ".join([*([apt_command(*lacking)] if lacking else []), rebuild_command()])
 
 

@@ -25,14 +25,14 @@ from diagmem.record.uncalled import has_function, why_uncalled
 
 def find_program(name: str) -> Path:
     """The file that a command's first word means."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         if Path(name).is_file():
             refuse_other(Path(name), FileType.PROGRAM)
             raise DiagmemError(f"{name}: is not executable; {command('chmod', '+x', name)}")
         raise DiagmemError(f"{name}: no such program")
-    refuse_other(Path(found), FileType.PROGRAM)
-    return Path(found)
+    refuse_other(Path(path), FileType.PROGRAM)
+    return Path(path)
 
 
 def _options(request: Request, program: Path) -> list[str]:
@@ -196,25 +196,25 @@ def _noted(fifo: Path, what: str) -> list[str]:
 
 def gave_up(log: Path) -> str:
     """Why Valgrind itself ended a program, and what helps; empty where it did not."""
-    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    if "debuginfo reader:" in said and "Giving up" in said:
-        forms = re.search(r"unhandled dwarf\w* \w+ form code 0x[0-9a-f]+", said)
-        image = re.search(r'Valgrind: +"([^"\n]+)"', said)
-        found = f" ({forms[0]})" if forms else ""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if "debuginfo reader:" in text and "Giving up" in text:
+        forms = re.search(r"unhandled dwarf\w* \w+ form code 0x[0-9a-f]+", text)
+        image = re.search(r'Valgrind: +"([^"\n]+)"', text)
+        form = f" ({forms[0]})" if forms else ""
         of = image[1] if image and image[1].isprintable() else "the program or a library of it"
         return (
-            f"Valgrind cannot read the debug information of {of} and gave up{found}: compile with"
+            f"Valgrind cannot read the debug information of {of} and gave up{form}: compile with"
             " -gdwarf-4 and without -gsplit-dwarf, or trace a copy without it, made by"
             " strip --strip-debug"
         )
-    if "the 'impossible' happened" in said or "Giving up" in said:
-        return f"Valgrind gave up: {_words(said)}"
+    if "the 'impossible' happened" in text or "Giving up" in text:
+        return f"Valgrind gave up: {_words(text)}"
     return ""
 
 
-def _words(said: str) -> str:
+def _words(text: str) -> str:
     """All of a log on one line, as far as that may be long."""
-    lines = [re.sub(r"^==\d+== ?", "", line).strip() for line in said.split("\n")]
+    lines = [re.sub(r"^==\d+== ?", "", line).strip() for line in text.split("\n")]
     return " ".join(line for line in lines if line)[:300]
 
 
@@ -222,5 +222,5 @@ def last_words(log: Path, exit_code: int) -> str:
     """What a runner said last, on one line; its exit code where it said nothing."""
     if not log.exists():
         return f"exit code {exit_code}"
-    said = log.read_text(encoding="utf-8", errors="replace")
-    return _words(said) or f"exit code {exit_code}"
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return _words(text) or f"exit code {exit_code}"

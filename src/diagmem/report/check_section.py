@@ -53,22 +53,22 @@ def _networks(path: Path, text: str) -> list[Table]:
     rows = {name: _flat(network) for name, network in networks.items()}
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     note = f"kernels: {data['kernels']}" if isinstance(data.get("kernels"), str) else ""
-    found = [[name, *(row.get(key) for key in columns)] for name, row in rows.items()]
-    return [Table("Networks", ["network", *columns], found, note)]
+    cells = [[name, *(row.get(key) for key in columns)] for name, row in rows.items()]
+    return [Table("Networks", ["network", *columns], cells, note)]
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Cell]:
     """Nested objects with dotted names; lists as text."""
-    found: dict[str, Cell] = {}
+    flat: dict[str, Cell] = {}
     for key, item in value.items():
         name = f"{prefix}{key}"
         if isinstance(item, dict):
-            found.update(_flat(item, f"{name}."))
+            flat.update(_flat(item, f"{name}."))
         elif isinstance(item, list):
-            found[name] = ", ".join(map(str, item))
+            flat[name] = ", ".join(map(str, item))
         else:
-            found[name] = item
-    return found
+            flat[name] = item
+    return flat
 
 
 def _checked(path: Path, text: str) -> list[Table]:
@@ -105,9 +105,9 @@ def _counted(cases: list[dict[str, Cell]]) -> Table:
     groups: dict[tuple[Cell, Cell], list[int]] = {}
     for case in cases:
         counts = groups.setdefault((case["operator"], case["kernels"]), [0] * len(_COUNTED))
-        told = _told(case)
+        outcome = _told(case)
         for number, name in enumerate(_COUNTED):
-            counts[number] += told[name]
+            counts[number] += outcome[name]
     rows = [[*key, *counts] for key, counts in groups.items()]
     return Table("Operators", ["operator", "kernels", *_COUNTED], rows)
 

@@ -49,8 +49,8 @@ _SIZE_BITS = 40
 def what_of(accesses: Accesses, places: Places) -> Int64Array:
     """Place, size and kind of each access in one number."""
     place = places.of_site[accesses.site]
-    found: Int64Array = (place << _SIZE_BITS | accesses.size) << 1 | accesses.store
-    return found
+    codes: Int64Array = (place << _SIZE_BITS | accesses.size) << 1 | accesses.store
+    return codes
 
 
 def told(what: int) -> tuple[int, int, int]:
@@ -78,21 +78,21 @@ def gather(
     """
     folds = {name: PlaneFold(level, places.of_site) for name, level in levels.items() if planes}
     kept: dict[str, list[list[Columns]]] = {name: [[] for _ in ranges] for name in levels}
-    found = {name: Gathered() for name in levels}
+    gathered = {name: Gathered() for name in levels}
     for name, piece in _in_turns({name: trace.accesses(window, name) for name in levels}):
         stores = int(np.count_nonzero(piece.store))
-        found[name].stores += stores
-        found[name].loads += len(piece) - stores
+        gathered[name].stores += stores
+        gathered[name].loads += len(piece) - stores
         if planes:
             folds[name].take(piece)
         for range_, parts in zip(ranges, kept[name], strict=True):
             first, last = np.searchsorted(piece.tick, range_)
             if first < last:
                 parts.append(_columns(piece, slice(first, last), places))
-    for name, one in found.items():
+    for name, one in gathered.items():
         one.planes = folds[name].result() if planes else None
         one.pieces = [_joined(parts) for parts in kept[name]]
-    return found
+    return gathered
 
 
 def _in_turns(streams: Mapping[str, Iterator[Accesses]]) -> Iterator[tuple[str, Accesses]]:

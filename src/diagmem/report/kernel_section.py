@@ -117,15 +117,15 @@ def _picture(trace: Trace, window: Window, places: Places, budget: int) -> dict[
     names = scene.choice.large
     whole = scene.ticks <= WHOLE_EVENTS
     ranges = [(0, scene.ticks)] if whole else _ranges(pairs, scene.ticks)
-    found = _gathered(trace, scene, places, ranges, planes=not whole)
+    gathered = _gathered(trace, scene, places, ranges, planes=not whole)
     share = int(budget * EVENTS_SHARE)
-    events = _events(found, ranges)
+    events = _events(gathered, ranges)
     if whole and characters(events) > share:
         ranges = _ranges(pairs, scene.ticks)
-        found = _gathered(trace, scene, places, ranges, planes=True)
-        events = _events(found, ranges)
+        gathered = _gathered(trace, scene, places, ranges, planes=True)
+        events = _events(gathered, ranges)
         whole = False
-    planes = {} if whole else _planes(found, share - characters(events))
+    planes = {} if whole else _planes(gathered, share - characters(events))
     shapes = shapes_of(scene, budget - share)
     shown = choose(scene.live, pairs)
     return {
@@ -151,8 +151,8 @@ def _picture(trace: Trace, window: Window, places: Places, budget: int) -> dict[
             }
             for name in names
         ],
-        "pairs": [_pair(pair, ranges, found, places) for pair in pairs],
-        "tables": [t.as_json() for t in (_pair_table(pairs), _buffer_table(scene, found))],
+        "pairs": [_pair(pair, ranges, gathered, places) for pair in pairs],
+        "tables": [t.as_json() for t in (_pair_table(pairs), _buffer_table(scene, gathered))],
     }
 
 
@@ -205,9 +205,9 @@ def _gathered(
     return gather(trace, scene.window.index, places, ranges, levels, planes=planes)
 
 
-def _events(found: dict[str, Gathered], ranges: Sequence[Range]) -> dict[str, Any]:
+def _events(gathered: dict[str, Gathered], ranges: Sequence[Range]) -> dict[str, Any]:
     """Packed columns of each buffer's pieces, their kinds, sizes and places as classes."""
-    every = [piece.what for one in found.values() for piece in one.pieces]
+    every = [piece.what for one in gathered.values() for piece in one.pieces]
     known = np.unique(np.concatenate(every)) if every else np.empty(0, np.int64)
     return {
         "classes": [told(what) for what in known.tolist()],
@@ -216,7 +216,7 @@ def _events(found: dict[str, Gathered], ranges: Sequence[Range]) -> dict[str, An
                 _packed_piece(piece, range_, known)
                 for piece, range_ in zip(one.pieces, ranges, strict=True)
             ]
-            for name, one in found.items()
+            for name, one in gathered.items()
         },
     }
 
@@ -231,14 +231,14 @@ def _packed_piece(piece: Columns, range_: Range, known: Int64Array) -> dict[str,
     }
 
 
-def _planes(found: dict[str, Gathered], budget: int) -> dict[str, dict[str, Any]]:
+def _planes(gathered: dict[str, Gathered], budget: int) -> dict[str, dict[str, Any]]:
     """The finest planes that fit."""
     packed = {}
-    for name, one in found.items():
+    for name, one in gathered.items():
         planes = one.planes
         while planes is not None:
             packed[name] = _packed_planes(planes)
-            if characters(packed[name]) <= budget // len(found) or planes.loads.size == 1:
+            if characters(packed[name]) <= budget // len(gathered) or planes.loads.size == 1:
                 break
             planes = planes.coarser
     return packed
@@ -260,15 +260,15 @@ def _packed_planes(planes: Planes) -> dict[str, Any]:
 
 
 def _pair(
-    pair: Overlap, ranges: Sequence[Range], found: dict[str, Gathered], places: Places
+    pair: Overlap, ranges: Sequence[Range], gathered: dict[str, Gathered], places: Places
 ) -> dict[str, Any]:
     limit = limit_texts(pair)
-    if pair.limit is not None and found:
+    if pair.limit is not None and gathered:
         for name, role, tick in (
             (pair.output, "output", pair.limit.output_tick),
             (pair.input, "input", pair.limit.input_tick),
         ):
-            where = _place_at(found.get(name), tick, places)
+            where = _place_at(gathered.get(name), tick, places)
             limit += [f"{role}: {where}"] if where else []
     return {
         **pair.as_json(),
@@ -280,9 +280,9 @@ def _pair(
     }
 
 
-def _place_at(found: Gathered | None, tick: int, places: Places) -> str:
+def _place_at(gathered: Gathered | None, tick: int, places: Places) -> str:
     """The function and source line of the access at a tick, if it was kept."""
-    for piece in found.pieces if found else ():
+    for piece in gathered.pieces if gathered else ():
         at = int(np.searchsorted(piece.tick, tick))
         if at < len(piece.tick) and piece.tick[at] == tick:
             return places.known[told(int(piece.what[at]))[2]].text
@@ -320,7 +320,7 @@ def _pair_table(pairs: Sequence[Overlap]) -> Table:
     return Table("Pairs of an input and an output", names, rows)
 
 
-def _buffer_table(scene: Scene, found: dict[str, Gathered]) -> Table:
+def _buffer_table(scene: Scene, gathered: dict[str, Gathered]) -> Table:
     names = (
         "buffer",
         "role",
@@ -332,11 +332,11 @@ def _buffer_table(scene: Scene, found: dict[str, Gathered]) -> Table:
     )
     rows: list[list[Cell]] = []
     for live in scene.live:
-        seen = found.get(live.name)
+        columns = gathered.get(live.name)
         untouched = [
             min(int(np.count_nonzero(~touched)) * live.cell_bytes, live.size_bytes)
             for touched in (live.loaded, live.stored)
         ]
-        counts = [seen.loads, seen.stores] if seen else [None, None]
+        counts = [columns.loads, columns.stores] if columns else [None, None]
         rows.append([live.name, str(live.role), live.size_bytes, *counts, *untouched])
     return Table("Buffers", names, rows)

@@ -79,10 +79,10 @@ def _facts(model: Model, plan: NetworkPlan) -> list[list[str]]:
         ["graph", f"sha256 {plan.provenance['graph_sha256']}"],
     ]
     facts += [[f"measured: {name}", value] for name, value in sorted(plan.kernels.items())]
-    said = read_provenance(model) if model.plan is not None else None
+    provenance = read_provenance(model) if model.plan is not None else None
     facts += [
         [f"plan in the file: {key}", str(value)]
-        for key, value in (said or {}).items()
+        for key, value in (provenance or {}).items()
         if not isinstance(value, list)
     ]
     return facts
@@ -114,14 +114,14 @@ def _notes(model: Model, plan: NetworkPlan, arena: Arena) -> list[str]:
 
 
 def _cards(apart: NetworkPlan, plan: NetworkPlan) -> list[list[str]]:
-    found = plan.plan
+    placed = plan.plan
     shared = sum(one.shared_bytes for one in plan.shared)
     saved = plan.saving_percent("tflm-greedy")
     best = apart.plan.arena_bytes
-    against_best = 100 * (1 - found.arena_bytes / best) if best else 0.0
-    state = "proven optimal" if found.optimal else f"at least {found.lower_bound_bytes:,} B"
+    against_best = 100 * (1 - placed.arena_bytes / best) if best else 0.0
+    state = "proven optimal" if placed.optimal else f"at least {placed.lower_bound_bytes:,} B"
     return [
-        ["Arena with overlap", f"{found.arena_bytes:,} B", state],
+        ["Arena with overlap", f"{placed.arena_bytes:,} B", state],
         ["Best arena without", f"{best:,} B", f"{against_best:.1f} % saved"],
         ["TFLM's planner", f"{plan.baselines['tflm-greedy']:,} B", f"{saved:.1f} % saved"],
         ["Overlapping pairs", f"{len(plan.shared):,}", f"share {shared:,} B"],

@@ -50,11 +50,11 @@ def places_of(sites: Sequence[Site]) -> Places:
     """Places by number, in the order of their first site; those beyond `MAX_PLACES`
     are one."""
     numbers: dict[Place, int] = {}
-    found = []
+    places = []
     for site in sites:
         place = Place(site.function, site.where)
         if len(numbers) >= MAX_PLACES - 1 and place not in numbers:
             place = Place("", "one of many other places")
-        found.append(numbers.setdefault(place, len(numbers)))
+        places.append(numbers.setdefault(place, len(numbers)))
     # A trace without events has no sites; nothing then asks for one.
-    return Places(np.array(found, np.int64), tuple(numbers))
+    return Places(np.array(places, np.int64), tuple(numbers))

@@ -138,8 +138,8 @@ def _shape(table: Table) -> tuple[int, ...]:
 
 
 def _quantisation(table: Table) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    found = table.table(4, "quantisation")
-    return (found.floats(2), found.numbers(3, "q")) if found else ((), ())
+    quantised = table.table(4, "quantisation")
+    return (quantised.floats(2), quantised.numbers(3, "q")) if quantised else ((), ())
 
 
 def _code(table: Table) -> tuple[str, int]:
@@ -175,13 +175,13 @@ def _operator(
 
 def _options(table: Table) -> dict[str, Option]:
     """Of a custom operator, whose options only its kernel can read, a hash of them."""
-    found = options(table.integer(3, "B"), table.table(4, "options"))
+    option_values = options(table.integer(3, "B"), table.table(4, "options"))
     size_bytes, span = table.span(5, 1)
     if size_bytes:
         table.flat.charge(size_bytes, table.place)
         data = table.flat.data[span.start : span.end]
-        found[CUSTOM_OPTIONS] = sha256(data).hexdigest()
-    return found
+        option_values[CUSTOM_OPTIONS] = sha256(data).hexdigest()
+    return option_values
 
 
 def _indices(table: Table, slot: int, what: str, tensors: int, least: int = 0) -> tuple[int, ...]:
@@ -193,12 +193,12 @@ def _indices(table: Table, slot: int, what: str, tensors: int, least: int = 0) -
 
 
 def _metadata(root: Table, buffers: Sequence[Span]) -> dict[str, Span]:
-    found: dict[str, Span] = {}
+    entries: dict[str, Span] = {}
     for table in root.tables(Root.METADATA, "metadata"):
         name, buffer = table.text(0), table.integer(1, "I")
         if buffer >= len(buffers):
             table.fail(f"buffer {buffer}", f"one of {len(buffers)}")
-        if name in found:
+        if name in entries:
             table.fail(f"{name[:60]!r} again", "each name once")
-        found[name] = buffers[buffer]
-    return found
+        entries[name] = buffers[buffer]
+    return entries

@@ -27,7 +27,7 @@ def facts_of(model: Model, operator: ModelOperator) -> dict[str, str]:
     inputs = [_tensor(model, operator.inputs, k) for k in range(len(operator.inputs))]
     moving = next((tensor for tensor in inputs if tensor and not tensor.constant), None)
     made = _tensor(model, operator.outputs, 0)
-    found: dict[str, object] = {
+    facts: dict[str, object] = {
         "input_rank": len(moving.shape) if moving else 0,
         "output_rank": len(made.shape) if made else 0,
     }
@@ -36,7 +36,7 @@ def facts_of(model: Model, operator: ModelOperator) -> dict[str, str]:
         weights = _tensor(model, operator.inputs, at)
         bias = _tensor(model, operator.inputs, behind)
         if weights is not None:
-            found |= {
+            facts |= {
                 "weights_dtype": weights.dtype,
                 "bias_dtype": bias.dtype if bias else "",
                 "per_channel": len(weights.scale) > 1,
@@ -45,7 +45,7 @@ def facts_of(model: Model, operator: ModelOperator) -> dict[str, str]:
             }
     return {
         word: str(value).lower() if isinstance(value, bool) else str(value)
-        for word, value in found.items()
+        for word, value in facts.items()
     }
 
 

@@ -270,8 +270,8 @@ def _deviation(values: Array) -> Array:
     squares = values.reshape(-1, values.shape[-1]).astype(np.float64) ** 2
     whole = squares.mean() or 1.0
     each = squares.mean(0) if len(squares) >= ENOUGH else np.full(squares.shape[1], whole)
-    found: Array = np.sqrt(np.maximum(each, whole / 16))
-    return found
+    deviation: Array = np.sqrt(np.maximum(each, whole / 16))
+    return deviation
 
 
 def _along(values: Array, axis: int, rank: int) -> Array:

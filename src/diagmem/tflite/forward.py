@@ -83,10 +83,10 @@ def passed_on(model: Model, operator: ModelOperator, inputs: Sequence[Array]) ->
 
 
 def _given(model: Model, operator: ModelOperator) -> Mapping[str, Any]:
-    found = layer_of(model, operator)
-    if isinstance(found, NoRule):
-        raise DiagmemError(found.reason)
-    return found.layer.attributes
+    mapped = layer_of(model, operator)
+    if isinstance(mapped, NoRule):
+        raise DiagmemError(mapped.reason)
+    return mapped.layer.attributes
 
 
 def _picture(model: Model, operator: ModelOperator) -> tuple[int, ...]:

@@ -42,21 +42,21 @@ def layer_of(model: Model, operator: ModelOperator) -> LayerOf | NoRule:
         return NoRule(f"{operator.name}: nothing is known of this operator")
     try:
         node = Node(model, operator)
-        found = rule(node)
-        layer = _layer(node, found)
-        names = _names(node, found, layer)
+        mapped = rule(node)
+        layer = _layer(node, mapped)
+        names = _names(node, mapped, layer)
     except DiagmemError as error:
         return NoRule(str(error))
     return LayerOf(layer, names)
 
 
-def _layer(node: Node, found: Found) -> Layer:
-    operator = OPERATORS[found.like or node.operator.name]
+def _layer(node: Node, mapped: Found) -> Layer:
+    operator = OPERATORS[mapped.like or node.operator.name]
     types: dict[str, Value] = {
-        "dtype": node.tensor(found.operands[0]).dtype,
+        "dtype": node.tensor(mapped.operands[0]).dtype,
         "output_dtype": node.output().dtype,
     }
-    given = dict(found.attributes)
+    given = dict(mapped.attributes)
     for attribute in operator.attributes:
         if attribute.name in types:
             given[attribute.name] = types[attribute.name]
@@ -68,9 +68,9 @@ def _layer(node: Node, found: Found) -> Layer:
     return operator.of(given)
 
 
-def _names(node: Node, found: Found, layer: Layer) -> dict[str, int]:
+def _names(node: Node, mapped: Found, layer: Layer) -> dict[str, int]:
     """The layer's activations by tensor number, if it is the layer that the model means."""
-    operands = [node.tensor(position) for position in found.operands]
+    operands = [node.tensor(position) for position in mapped.operands]
     made = [node.model.tensors[number] for number in node.operator.outputs]
     if len(layer.inputs) != len(operands) or len(layer.outputs) != len(made):
         raise node.fail(
@@ -80,7 +80,7 @@ def _names(node: Node, found: Found, layer: Layer) -> dict[str, int]:
     for tensor, meant in zip(layer.inputs, operands, strict=True):
         _same(node, tensor, prod(tensor.shape), meant, prod(meant.shape))
     for tensor, meant in zip(layer.outputs, made, strict=True):
-        kept = tuple(s for axis, s in enumerate(tensor.shape) if axis not in found.shrunk)
+        kept = tuple(s for axis, s in enumerate(tensor.shape) if axis not in mapped.shrunk)
         _same(node, tensor, kept, meant, meant.shape)
     named = zip((*layer.inputs, *layer.outputs), (*operands, *made), strict=True)
     return {tensor.name: meant.index for tensor, meant in named if not meant.constant}

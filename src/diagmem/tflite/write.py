@@ -91,17 +91,17 @@ def read_provenance(model: Model) -> dict[str, Any] | None:
     if span is None:
         return None
     try:
-        found = json.loads(bytes(model.data[span.start : span.end]))
+        entries = json.loads(bytes(model.data[span.start : span.end]))
     # A RecursionError comes from brackets without end.
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        entries = None
+    if not isinstance(entries, dict):
         raise DiagmemError(
             f"{model.path}: metadata {PROVENANCE_NAME}: found no JSON object, expected one"
         )
     # Older files say it of no offsets in particular.
-    said = found.pop(OFFSETS, None)
-    return found if said is None or said == _digest(model.plan or ()) else None
+    offsets = entries.pop(OFFSETS, None)
+    return entries if offsets is None or offsets == _digest(model.plan or ()) else None
 
 
 def _digest(offsets: Sequence[int]) -> str:

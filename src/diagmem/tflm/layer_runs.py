@@ -132,15 +132,15 @@ class _Session:
             _outcome(case, record) for case, record in zip(self._cases, records[1:], strict=False)
         ]
         if len(outcomes) < len(self._cases):
-            said = "; ".join(text for text in (how, printed(self._results)) if text)
-            outcomes.append(Outcome(refused=f"refused: {said}"))
+            reason = "; ".join(text for text in (how, printed(self._results)) if text)
+            outcomes.append(Outcome(refused=f"refused: {reason}"))
         return outcomes
 
 
 def _outcome(case: TflmCase, record: Mapping[str, Any]) -> Outcome:
     if record["refused"]:
-        said = " ".join(f"{record['refused']} {record['printed']}".split())
-        return Outcome(refused=f"refused: {said[:300]}")
+        reason = " ".join(f"{record['refused']} {record['printed']}".split())
+        return Outcome(refused=f"refused: {reason[:300]}")
     memory = record["memory"]
     covered = case.placement.input if case.placement else ""
     return Outcome(

@@ -190,8 +190,10 @@ def trace_network(
         try:
             recorded = record(request, output, progress=progress)
         except DiagmemError as error:
-            said = _refusal(read_records(results))
-            raise DiagmemError(f"TFLM under Valgrind: {said}" if said else str(error)) from None
+            refusal = _refusal(read_records(results))
+            raise DiagmemError(
+                f"TFLM under Valgrind: {refusal}" if refusal else str(error)
+            ) from None
         return recorded, _outcome(results, how_ended(recorded.exit_code), 1)
 
 
@@ -262,9 +264,9 @@ def run_records(
 
 def _refusal(records: Sequence[Mapping[str, Any]]) -> str:
     """Why TFLM would not; empty where it did not say."""
-    said = (record["refused"] for record in records if record.get("refused"))
-    return next((" ".join(text.split())[:400] for text in said), "")
+    refusals = (record["refused"] for record in records if record.get("refused"))
+    return next((" ".join(text.split())[:400] for text in refusals), "")
 
 
-def _arena(said: Mapping[str, int]) -> ArenaUse:
-    return ArenaUse(*(said[f"arena_{part}_bytes"] for part in ("total", "head", "tail")))
+def _arena(record: Mapping[str, int]) -> ArenaUse:
+    return ArenaUse(*(record[f"arena_{part}_bytes"] for part in ("total", "head", "tail")))

@@ -39,10 +39,10 @@ def runtime_file() -> Path:
     DiagmemError
         The wheel is not installed.
     """
-    found = find_spec("tflite_micro")
-    if found is None or found.origin is None:
+    spec = find_spec("tflite_micro")
+    if spec is None or spec.origin is None:
         raise DiagmemError(f"tflite-micro is not installed: {package_command('tflite-micro')}")
-    return Path(found.origin).parent / "python" / "tflite_micro" / "_runtime.so"
+    return Path(spec.origin).parent / "python" / "tflite_micro" / "_runtime.so"
 
 
 def child_command(name: str, *files: Path) -> list[str]:

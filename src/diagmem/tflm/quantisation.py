@@ -48,14 +48,16 @@ class Quantisation:
 
 def activation_quantisations(layer: Layer) -> dict[str, Quantisation]:
     """What the layer's quantised tensors mean, by name; the others are left out."""
-    found = {}
+    quantisations = {}
     for tensor in layer.inputs:
         if tensor.dtype in LEVELS:
-            found[tensor.name] = _input(layer, tensor)
+            quantisations[tensor.name] = _input(layer, tensor)
     for tensor in layer.outputs:
         if tensor.dtype in LEVELS:
-            found[tensor.name] = _output(layer, tensor, found.get(layer.inputs[0].name))
-    return found
+            quantisations[tensor.name] = _output(
+                layer, tensor, quantisations.get(layer.inputs[0].name)
+            )
+    return quantisations
 
 
 def accumulator_spread(layer: Layer) -> float:

@@ -45,5 +45,5 @@ def _compile(source: Path, made: Path) -> None:
         [*command, "-o", str(made)], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["gave no reason"]
-        raise DiagmemError(f"{source.name}: {COMPILER} fails: {said[0][:300]}")
+        errors = done.stderr.decode(errors="replace").strip().splitlines() or ["gave no reason"]
+        raise DiagmemError(f"{source.name}: {COMPILER} fails: {errors[0][:300]}")

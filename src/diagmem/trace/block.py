@@ -61,24 +61,24 @@ class Block:
 
     def _take(self, dtype: npt.DTypeLike, count: int) -> npt.NDArray[Any]:
         try:
-            found = np.frombuffer(self._raw, dtype, count, self._at)
+            column = np.frombuffer(self._raw, dtype, count, self._at)
         except ValueError:
             raise TraceError(f"{self.place}: shorter than its own counts say") from None
-        self._at += found.nbytes
-        return found
+        self._at += column.nbytes
+        return column
 
     def _delta_columns(
         self, columns: npt.NDArray[np.void]
     ) -> dict[int, npt.NDArray[np.signedinteger[Any]]]:
         """Those that hold anything, by the number of their span."""
         held = np.flatnonzero(columns["events"])
-        found = {}
+        deltas = {}
         for span in held.tolist():
             width = int(columns["delta_bytes"][span])
             if width not in fmt.DELTA_DTYPES:
                 raise TraceError(f"{self.place}: differences of {width} bytes")
-            found[span] = self._take(fmt.DELTA_DTYPES[width], int(columns["events"][span]))
-        return found
+            deltas[span] = self._take(fmt.DELTA_DTYPES[width], int(columns["events"][span]))
+        return deltas
 
     def _check(
         self,
@@ -114,8 +114,8 @@ class Block:
         """The spans that a segment's events lie in."""
         if len(self._columns) == 1:
             return list(self._columns)
-        found: list[int] = np.unique(self.span[segment.start : segment.end]).tolist()
-        return found
+        spans: list[int] = np.unique(self.span[segment.start : segment.end]).tolist()
+        return spans
 
     def events_in(
         self, segment: Segment, span: int

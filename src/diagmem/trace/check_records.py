@@ -216,8 +216,8 @@ class RecordChecker:
         both = zip(spans, expected, strict=False)
         for number, (found, instead) in enumerate(both):
             if found != instead:
-                said = f"span {number} is [{found[0]:#x}, {found[1]:#x})"
-                self._broken("spans", said, f"[{instead[0]:#x}, {instead[1]:#x})", index)
+                text = f"span {number} is [{found[0]:#x}, {found[1]:#x})"
+                self._broken("spans", text, f"[{instead[0]:#x}, {instead[1]:#x})", index)
                 return
         self._broken("spans", f"{len(spans)} spans", f"{len(expected)}", index)
 

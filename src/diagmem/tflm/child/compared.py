@@ -65,11 +65,11 @@ def _twice(
 ) -> Record:
     """The same with both fills; ``masks`` are the bytes that are not determined, and
     ``computed`` says how many of them are no fill."""
-    seen: dict[int, Octets] = {}
+    firsts: dict[int, Octets] = {}
     hashes, masks, computed = {}, {}, {}
 
     def compared(tensor: int, data: Octets) -> None:
-        before = seen.pop(tensor)
+        before = firsts.pop(tensor)
         mask = before != data
         if mask.any():
             left = (before == FILL) & (data == FILL ^ 0xFF)
@@ -80,7 +80,7 @@ def _twice(
         hashes[tensor] = _hash(data, mask)
 
     def kept(tensor: int, data: Octets) -> None:
-        seen[tensor] = data.copy()
+        firsts[tensor] = data.copy()
 
     first.run(arrays, FILL, kept)
     outputs = second.run(arrays, FILL ^ 0xFF, compared)

@@ -43,11 +43,11 @@ def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[Record]:
 def allocated(interpreter: Any, log: Log) -> dict[str, int]:
     """Bytes of the arena as TFLM reports them: total, head and tail."""
     interpreter.PrintAllocations()
-    found = {f"arena_{part}_bytes": int(size) for part, size in _ALLOCATED.findall(log.text())}
+    parts = {f"arena_{part}_bytes": int(size) for part, size in _ALLOCATED.findall(log.text())}
     log.clear()
-    if len(found) != 3:
+    if len(parts) != 3:
         raise RefusedError("TFLM does not say how much of its arena it uses")
-    return found
+    return parts
 
 
 def _run(

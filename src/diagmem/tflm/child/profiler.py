@@ -29,13 +29,13 @@ def attach(runtime: Any, interpreter: Any, profiler: int) -> None:
     _attached.add(graph)
 
 
-def check_calls(seen: int, strange: int, expected: int) -> None:
+def check_calls(calls: int, strange: int, expected: int) -> None:
     """Were the calls those of the model?  ``strange``: the first that was not the one
     expected there, from 1; 0: all were."""
-    if strange or seen != expected:
+    if strange or calls != expected:
         raise RefusedError(
-            f"TFLM called {seen} operators, the model has {expected};"
-            f" number {(strange or seen + 1) - 1} is the first that was not expected"
+            f"TFLM called {calls} operators, the model has {expected};"
+            f" number {(strange or calls + 1) - 1} is the first that was not expected"
         )
 
 
