@@ -18,7 +18,7 @@ from targets import ROOT, TARGETS, seeds
 
 READERS = (
     "diagmem.analysis.trace",
-    "diagmem.boards.table",
+    "diagmem.boards.board",
     "diagmem.kernels.description",
     "diagmem.tflite.graph",
     "diagmem.networks.planning",

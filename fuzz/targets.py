@@ -146,7 +146,7 @@ def overlaps(data: bytes) -> None:
 
 def boards(data: bytes) -> None:
     """A table of boards."""
-    from diagmem.boards.table import read_boards
+    from diagmem.boards.board import read_boards
 
     with suppress(DiagmemError):
         read_boards(_file("b.csv", data))

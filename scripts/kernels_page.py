@@ -12,7 +12,7 @@ from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.base.progress import Progress
 from diagmem.check.judge import SEEDS, Finding
-from diagmem.check.kernel_set import Outcome, Run
+from diagmem.check.kernel_set import LayerOutcome, LayerRun
 from diagmem.check.results import Count, count
 from diagmem.check.sets import kernel_set
 from diagmem.check.sweep import check
@@ -141,7 +141,7 @@ def holding(findings: Sequence[Finding]) -> list[bool]:
     displacements from there to the formula's?"""
     if not findings:
         return []
-    runs: list[Run] = []
+    runs: list[LayerRun] = []
     starts = []
     for one in findings:
         layer = find_operator(one.operator).layer(parse_words(one.attributes.split()))
@@ -150,15 +150,15 @@ def holding(findings: Sequence[Finding]) -> list[bool]:
         places = sorted({one.traced + cell * (steps * i // STEPS) for i in range(STEPS + 1)})
         starts.append(len(runs))
         for seed in range(one.seed, one.seed + SEEDS):
-            runs.append(Run(layer, seed))
-            runs += [Run(layer, seed, Placement(one.input, one.output, at)) for at in places]
+            runs.append(LayerRun(layer, seed))
+            runs += [LayerRun(layer, seed, Placement(one.input, one.output, at)) for at in places]
     outcomes = kernel_set(findings[0].kernels).run(runs)
     ends = [*starts[1:], len(runs)]
     return [_all_right(runs[s:e], outcomes[s:e]) for s, e in zip(starts, ends, strict=True)]
 
 
-def _all_right(runs: Sequence[Run], outcomes: Sequence[Outcome]) -> bool:
-    right: Outcome | None = None
+def _all_right(runs: Sequence[LayerRun], outcomes: Sequence[LayerOutcome]) -> bool:
+    right: LayerOutcome | None = None
     for run, seen in zip(runs, outcomes, strict=True):
         if run.placement is None:
             right = seen
@@ -167,7 +167,7 @@ def _all_right(runs: Sequence[Run], outcomes: Sequence[Outcome]) -> bool:
     return True
 
 
-def _equal(right: Outcome, seen: Outcome) -> bool:
+def _equal(right: LayerOutcome, seen: LayerOutcome) -> bool:
     return all(bytes(right.tensors[name]) == bytes(data) for name, data in seen.tensors.items())
 
 

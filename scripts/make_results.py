@@ -19,8 +19,8 @@ from typing import Any
 
 from diagmem.arena import PLANNERS, Options, Step
 from diagmem.arena.baseline import first_fit
+from diagmem.boards.board import shipped_boards
 from diagmem.boards.fit import judge, needs_of
-from diagmem.boards.table import shipped_boards
 from diagmem.networks.measured import Measured, read_overlaps, write_overlaps
 from diagmem.networks.on_tflm import measure
 from diagmem.networks.permissions import permissions_of, problem_of

@@ -127,6 +127,22 @@ def test_a_file_is_read_in_one_sitting() -> None:
     assert long == {}
 
 
+def test_a_name_stands_for_one_thing() -> None:
+    """Classes; and files, but for a verb's and what it calls, and both ends of a process."""
+    classes: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        folder, _, name = module.rpartition(".")
+        if folder not in ("cli", "tflm.child") and path.stem != "__init__":
+            files.setdefault(name, []).append(module)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                classes.setdefault(node.name, []).append(module)
+    assert {name: homes for name, homes in classes.items() if len(homes) > 1} == {}
+    twice = {name for name, homes in files.items() if len(homes) > 1}
+    assert twice == {"in_place"}  # proven of a kernel, then of a network's tensors
+
+
 def test_an_import_back_and_a_circle_are_seen() -> None:
     back = Import("trace.window", "analysis.liveness")
     assert backward([back], ["base", "trace", "analysis"]) == [back]

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagmem.base.errors import DiagmemError
+from diagmem.boards.board import Board
 from diagmem.boards.fit import Needs, Verdict, judge, needs_of
 from diagmem.boards.runtime import EVAL_TENSOR, NODE, QUANTISATION, persistent_bytes
-from diagmem.boards.table import Board
 from diagmem.networks.measured import Measured, MeasuredOperator, MeasuredPair, identity
 from diagmem.networks.planning import plan_network, write_plan
 from diagmem.tflite.graph import Model, read_model

@@ -15,7 +15,7 @@ import numpy as np
 
 from diagmem.analysis.overlap import Overlap
 from diagmem.analysis.safe import Placement
-from diagmem.check.kernel_set import Outcome, Run, Traced
+from diagmem.check.kernel_set import LayerOutcome, LayerRun, Traced
 from diagmem.ops import find_operator
 from diagmem.ops.answer import by_loop_nest
 from diagmem.ops.layer import Layer
@@ -34,7 +34,7 @@ class PythonKernels:
     name: str = "python"
     spoil: Callable[[Overlap], Overlap] = lambda found: found
     lacks: Callable[[Layer], str] = lambda _: ""
-    stops: Callable[[Run], str] = lambda _: ""
+    stops: Callable[[LayerRun], str] = lambda _: ""
 
     def order(self, layer: Layer) -> str:
         return REFERENCE
@@ -43,8 +43,8 @@ class PythonKernels:
         ticks = sum(duration(node) for node in nest_of(layer))
         return f"more than {LARGEST_TICKS} steps" if ticks > LARGEST_TICKS else self.lacks(layer)
 
-    def run(self, runs: Sequence[Run]) -> list[Outcome]:
-        return [Outcome({}, why) if (why := self.stops(run)) else execute(run) for run in runs]
+    def run(self, runs: Sequence[LayerRun]) -> list[LayerOutcome]:
+        return [LayerOutcome({}, why) if (why := self.stops(run)) else execute(run) for run in runs]
 
     def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
         return [Traced(tuple(map(self.spoil, by_loop_nest(layer)))) for layer in layers]
@@ -84,7 +84,7 @@ class Memory:
                     self.checksum = (self.checksum * 16777619 ^ byte) & 0xFFFFFFFF
 
 
-def execute(run: Run) -> Outcome:
+def execute(run: LayerRun) -> LayerOutcome:
     layer = run.layer
     tensors = (*layer.inputs, *layer.outputs)
     start = layout(layer, run.placement)
@@ -96,7 +96,7 @@ def execute(run: Run) -> Outcome:
         memory.cells[begin : begin + tensor.size_bytes] = inputs.randbytes(tensor.size_bytes)
     memory.run(nest_of(layer), {})
     covered = run.placement.input if run.placement else ""
-    return Outcome(
+    return LayerOutcome(
         {
             t.name: np.frombuffer(
                 bytes(memory.cells[start[t.name] : start[t.name] + t.size_bytes]), np.uint8

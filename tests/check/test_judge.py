@@ -12,7 +12,7 @@ from diagmem.analysis.overlap import Overlap
 from diagmem.analysis.safe import Placement
 from diagmem.check import judge as judge_module
 from diagmem.check.judge import Finding, Question, draw_questions, judge
-from diagmem.check.kernel_set import Run, Traced
+from diagmem.check.kernel_set import LayerRun, Traced
 from diagmem.check.results import count
 from diagmem.check.sets import kernel_set
 from diagmem.ops import OPERATORS, find_operator
@@ -146,8 +146,8 @@ def test_all_pairs_are_run() -> None:
     )
     found = [one for _, one in judge(PythonKernels(), [Question(layer, 1)])]
     assert [one.input for one in found] == ["input1", "input2"]
-    apart = execute(Run(layer, 1))
-    placed = Run(layer, 1, Placement("input1", "output", found[0].displacement))
+    apart = execute(LayerRun(layer, 1))
+    placed = LayerRun(layer, 1, Placement("input1", "output", found[0].displacement))
     assert set(execute(placed).tensors) == {"input2", "output"}
     assert set(apart.tensors) == {"input1", "input2", "output"}
 

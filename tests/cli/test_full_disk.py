@@ -26,7 +26,7 @@ LOG = "".join(f" L {0x1000 + i:x},1\n S {0x2000 + i:x},1\n" for i in range(64))
 
 
 @contextlib.contextmanager
-def on_a_full_disk(path: Path) -> Iterator[files.Part]:
+def on_a_full_disk(path: Path) -> Iterator[files.PartFile]:
     """What `files.beside` gives, and no file grows beyond the limit meanwhile."""
     with real_beside(path) as part:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -110,7 +110,7 @@ def test_what_came_into_being_meanwhile(
     words = ["export", inputs["TRACE"], "-o", str(out)]
 
     @contextlib.contextmanager
-    def late(path: Path) -> Iterator[files.Part]:
+    def late(path: Path) -> Iterator[files.PartFile]:
         with real_beside(path) as part:
             path.write_bytes(b"another's")
             yield part

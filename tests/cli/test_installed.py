@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import diagmem
 from diagmem.base.installing import rebuild_command, requirements
 from diagmem.cli import installed
-from diagmem.cli.installed import LIBRARIES, Library
+from diagmem.cli.installed import LIBRARIES, Package
 from diagmem.cli.main import main
 from diagmem.record import tool as tool_module
 from diagmem.record.tool import (
@@ -217,7 +217,7 @@ def test_every_dependency_is_looked_at() -> None:
     assert optional == {*extras["exact"], *extras["tflm"], *extras["parquet"]}
 
 
-def _asked() -> list[tuple[Library, str]]:
+def _asked() -> list[tuple[Package, str]]:
     asked = requirements()
     return [(library, asked[library.name]) for library in LIBRARIES]
 
@@ -227,19 +227,19 @@ def test_a_library_that_is_there() -> None:
 
 
 def test_a_library_that_is_not_there() -> None:
-    check = installed.check_library(Library("nosuch-library", "nosuch", "nothing"), ">=1.5")
+    check = installed.check_library(Package("nosuch-library", "nosuch", "nothing"), ">=1.5")
     assert check.status == "missing"
     assert check.fix == f"{shlex.quote(sys.executable)} -m pip install 'nosuch-library>=1.5'"
 
 
 def test_a_library_that_is_too_old() -> None:
-    check = installed.check_library(Library("numpy", "numpy", "tests"), ">=9999")
+    check = installed.check_library(Package("numpy", "numpy", "tests"), ">=9999")
     assert check.status == "wrong"
     assert check.found.endswith(", expected >=9999")
 
 
 def test_a_library_that_cannot_be_imported() -> None:
-    check = installed.check_library(Library("numpy", "nosuch_module", "tests"), ">=1")
+    check = installed.check_library(Package("numpy", "nosuch_module", "tests"), ">=1")
     assert check.status == "wrong"
     assert "importing it fails: ModuleNotFoundError" in check.found
     assert check.fix.endswith("-m pip install --force-reinstall 'numpy>=1'")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagmem.report import planes as planes_module
-from diagmem.report.planes import NOWHERE, Level, PlaneFold, Planes
+from diagmem.report.planes import NOWHERE, PlaneFold, PlaneLevel, Planes
 from diagmem.trace.window import Accesses
 
 Touch = tuple[int, int, bool, int]
@@ -37,7 +37,7 @@ def windows(draw: st.DrawFn) -> tuple[int, list[Touch]]:
     return size_bytes, draw(st.lists(touch, min_size=1, max_size=60))
 
 
-def slowly(level: Level, touches: list[Touch], store: bool) -> list[list[set[int]]]:
+def slowly(level: PlaneLevel, touches: list[Touch], store: bool) -> list[list[set[int]]]:
     """For each cell the marks that may stand in it: those of its accesses, else none."""
     found: list[list[set[int]]] = [[set() for _ in range(level.rows)] for _ in range(level.columns)]
     for tick, (offset, size, is_store, site) in enumerate(touches):
@@ -65,7 +65,7 @@ def test_no_access_is_dropped_or_moved_at_any_level(
 ) -> None:
     size_bytes, touches = window
     cut = data.draw(st.integers(0, len(touches)))
-    level = Level.of(len(touches), size_bytes, columns, rows)
+    level = PlaneLevel.of(len(touches), size_bytes, columns, rows)
     assert level.columns <= columns
     assert level.rows <= rows
     with pytest.MonkeyPatch.context() as patch:
@@ -88,7 +88,7 @@ def shifted(plane: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]:
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_plane_moved_by_one_cell_is_caught(axis: int) -> None:
     touches: list[Touch] = [(0, 1, False, 0), (5, 2, True, 1), (6, 1, False, 2)]
-    fold = PlaneFold(Level.of(3, 7, 3, 7), PLACES)
+    fold = PlaneFold(PlaneLevel.of(3, 7, 3, 7), PLACES)
     fold.take(accesses(touches))
     planes = fold.result()
     assert agrees(planes, touches)

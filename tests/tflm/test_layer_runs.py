@@ -27,7 +27,7 @@ from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as sch
 
 from diagmem.tflm import models
 from diagmem.tflm.inputs import input_values
-from diagmem.tflm.layer_runs import Outcome, TflmCase, run_layers, trace_layers
+from diagmem.tflm.layer_runs import TflmCase, TflmOutcome, run_layers, trace_layers
 from diagmem.tflm.models import one_operator_model
 from diagmem.tflm.recipes import Constant, recipe
 
@@ -49,7 +49,7 @@ CONV = find_operator("CONV_2D").of(
 )
 
 
-def output(outcome: Outcome, layer: Layer) -> Array:
+def output(outcome: TflmOutcome, layer: Layer) -> Array:
     assert outcome.refused == ""
     target = layer.outputs[0]
     found: Array = np.frombuffer(outcome.outputs[target.name], target.dtype)

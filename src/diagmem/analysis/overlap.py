@@ -136,7 +136,7 @@ def find_overlap(
     fine_input, fine_output = input_.refined(cell), output.refined(cell)
     writes_input = bool(fine_input.stored.any())
     until = fine_input.last_access if writes_input else fine_input.last_load
-    pair = _Pair(Side.of(until, fine_input), Side.of(needed_from(fine_output), fine_output))
+    pair = _Cells(Side.of(until, fine_input), Side.of(needed_from(fine_output), fine_output))
     exact = not writes_input
     remarks = list(notes)
     if writes_input and input_lives is not None and output_lives is not None:
@@ -183,7 +183,7 @@ class _Shifts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _Cells:
     """An input and an output in cells of one size; `Limit` names the ticks."""
 
     needed_until: Side

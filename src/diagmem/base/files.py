@@ -61,7 +61,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartFile:
     """A new file in a folder, under a name that nobody else uses."""
 
     path: Path
@@ -95,7 +95,7 @@ class Part:
 
 
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Part]:
+def beside(path: Path) -> Iterator[PartFile]:
     """A part that is gone when the block is left, unless it has taken a place.
 
     Should the process be killed, the part stays as ``.NAME.RANDOM.part``.
@@ -110,7 +110,7 @@ def beside(path: Path) -> Iterator[Part]:
     try:
         # "x": neither an existing file nor what a link leads to is ever opened.
         file = part.open("xb")
-        yield Part(part, file)
+        yield PartFile(part, file)
     except OSError as error:
         if error.filename is not None and Path(error.filename) != part:
             raise  # another file's

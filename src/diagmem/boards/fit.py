@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from diagmem.base.errors import DiagmemError
+from diagmem.boards.board import Board
 from diagmem.boards.runtime import persistent_bytes
-from diagmem.boards.table import Board
 from diagmem.networks.measured import Measured, identity
 from diagmem.networks.permissions import ALIGN_BYTES, FORMULAS
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network

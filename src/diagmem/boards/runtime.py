@@ -26,7 +26,7 @@ FIXED_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Struct:
+class RuntimeStruct:
     """A structure of so many pointers, and other bytes with their padding."""
 
     pointers: int
@@ -40,32 +40,32 @@ class Struct:
 class Kept:
     """What an operator's kernel keeps, and its parsed options."""
 
-    data: Struct
+    data: RuntimeStruct
     options_bytes: int
 
 
-EVAL_TENSOR = Struct(2, 4)
-TENSOR = Struct(5, 24)
-QUANTISATION = Struct(2, 4)
-NODE = Struct(7, 4)
+EVAL_TENSOR = RuntimeStruct(2, 4)
+TENSOR = RuntimeStruct(5, 24)
+QUANTISATION = RuntimeStruct(2, 4)
+NODE = RuntimeStruct(7, 4)
 
-_CONVOLUTION = Kept(Struct(2, 64), 28)
-_ADD = Kept(Struct(0, 60), 8)
-_POOL = Kept(Struct(0, 32), 40)
-_REDUCE = Kept(Struct(0, 44), 4)
-_PAD = Kept(Struct(0, 56), 0)
-_RELU = Kept(Struct(0, 28), 0)
+_CONVOLUTION = Kept(RuntimeStruct(2, 64), 28)
+_ADD = Kept(RuntimeStruct(0, 60), 8)
+_POOL = Kept(RuntimeStruct(0, 32), 40)
+_REDUCE = Kept(RuntimeStruct(0, 44), 4)
+_PAD = Kept(RuntimeStruct(0, 56), 0)
+_RELU = Kept(RuntimeStruct(0, 28), 0)
 KEPT: Mapping[str, Kept] = MappingProxyType(
     {
         "CONV_2D": _CONVOLUTION,
         "DEPTHWISE_CONV_2D": _CONVOLUTION,
         "TRANSPOSE_CONV": _CONVOLUTION,
-        "FULLY_CONNECTED": Kept(Struct(2, 56), 20),
-        "CONCATENATION": Kept(Struct(2, 64), 8),
-        "SOFTMAX": Kept(Struct(3, 56), 4),
+        "FULLY_CONNECTED": Kept(RuntimeStruct(2, 56), 20),
+        "CONCATENATION": Kept(RuntimeStruct(2, 64), 8),
+        "SOFTMAX": Kept(RuntimeStruct(3, 56), 4),
         "ADD": _ADD,
         "SUB": _ADD,
-        "MUL": Kept(Struct(0, 36), 4),
+        "MUL": Kept(RuntimeStruct(0, 36), 4),
         "AVERAGE_POOL_2D": _POOL,
         "MAX_POOL_2D": _POOL,
         "MEAN": _REDUCE,
@@ -75,11 +75,11 @@ KEPT: Mapping[str, Kept] = MappingProxyType(
         "PADV2": _PAD,
         "RELU": _RELU,
         "RELU6": _RELU,
-        "STRIDED_SLICE": Kept(Struct(0, 84), 20),
-        "RESHAPE": Kept(Struct(0, 0), 36),
+        "STRIDED_SLICE": Kept(RuntimeStruct(0, 84), 20),
+        "RESHAPE": Kept(RuntimeStruct(0, 0), 36),
     }
 )
-OTHERS = Kept(Struct(4, 96), 48)
+OTHERS = Kept(RuntimeStruct(4, 96), 48)
 """For operators that are not listed: more than any that is."""
 
 

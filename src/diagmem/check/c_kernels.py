@@ -10,7 +10,7 @@ from pathlib import Path
 from diagmem.analysis.safe import Placement
 from diagmem.analysis.trace import open_trace
 from diagmem.base.errors import DiagmemError
-from diagmem.check.kernel_set import Outcome, Run, Traced
+from diagmem.check.kernel_set import LayerOutcome, LayerRun, Traced
 from diagmem.kernels.build import Built, build
 from diagmem.kernels.cases import Case, Result, layout
 from diagmem.kernels.cortex_m.on_target import for_target, on_target, why_too_large
@@ -50,8 +50,8 @@ class CKernels:
             reason = why_too_large(self.target, Case(self._kernel(layer)))
         return reason
 
-    def run(self, runs: Sequence[Run]) -> list[Outcome]:
-        outcomes: list[Outcome] = [Outcome({}, "not run")] * len(runs)
+    def run(self, runs: Sequence[LayerRun]) -> list[LayerOutcome]:
+        outcomes: list[LayerOutcome] = [LayerOutcome({}, "not run")] * len(runs)
         cases = [self._case(run) for run in runs]
         for built, numbers in self._by_build(cases):
             for batch in _batches(numbers, cases):
@@ -64,14 +64,14 @@ class CKernels:
 
     def trace(self, layers: Sequence[Layer], seed: int) -> list[Traced]:
         traced: list[Traced] = [Traced((), "not traced")] * len(layers)
-        cases = [self._case(Run(layer, seed)) for layer in layers]
+        cases = [self._case(LayerRun(layer, seed)) for layer in layers]
         for built, numbers in self._by_build(cases):
             traces = _traced(built, [cases[i] for i in numbers])
             for i, one in zip(numbers, traces, strict=True):
                 traced[i] = one
         return traced
 
-    def _case(self, run: Run) -> Case:
+    def _case(self, run: LayerRun) -> Case:
         kernel = self._kernel(run.layer)
         if run.placement is None:
             return Case(kernel, run.seed)
@@ -108,16 +108,16 @@ def _placement(kernel: Kernel, layer: Layer, placement: Placement) -> Placement:
     return Placement(source.name, target.name, placement.displacement_bytes)
 
 
-def _outcome(run: Run, kernel: Kernel, result: Result | DiagmemError) -> Outcome:
+def _outcome(run: LayerRun, kernel: Kernel, result: Result | DiagmemError) -> LayerOutcome:
     if isinstance(result, DiagmemError):
-        return Outcome({}, str(result))
+        return LayerOutcome({}, str(result))
     kept = {}
     for role, tensors in ((Role.INPUT, run.layer.inputs), (Role.OUTPUT, run.layer.outputs)):
         for tensor, buffer in zip(tensors, kernel.with_role(role), strict=True):
             if run.placement is None or tensor.name != run.placement.input:
                 kept[tensor.name] = result.buffers[buffer.name]
     kept |= {b.name: result.buffers[b.name] for b in kernel.with_role(Role.WEIGHTS)}
-    return Outcome(kept)
+    return LayerOutcome(kept)
 
 
 def _batches(numbers: Sequence[int], cases: Sequence[Case]) -> Iterator[list[int]]:

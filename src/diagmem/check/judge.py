@@ -9,7 +9,7 @@ import numpy as np
 
 from diagmem.analysis.overlap import Overlap, find_overlap
 from diagmem.analysis.safe import Placement
-from diagmem.check.kernel_set import KernelSet, Outcome, Run
+from diagmem.check.kernel_set import KernelSet, LayerOutcome, LayerRun
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.analytical import exact
@@ -117,13 +117,13 @@ def judge(kernels: KernelSet, questions: Sequence[Question]) -> list[tuple[int, 
     return sorted(judged, key=lambda entry: entry[0])
 
 
-def _apart(kernels: KernelSet, questions: Sequence[Question]) -> list[list[Outcome]]:
-    runs = [Run(q.layer, q.seed + i) for q in questions for i in range(SEEDS)]
+def _apart(kernels: KernelSet, questions: Sequence[Question]) -> list[list[LayerOutcome]]:
+    runs = [LayerRun(q.layer, q.seed + i) for q in questions for i in range(SEEDS)]
     outcomes = kernels.run(runs) if runs else []
     return [outcomes[start : start + SEEDS] for start in range(0, len(outcomes), SEEDS)]
 
 
-def _why(outcomes: Sequence[Outcome]) -> str:
+def _why(outcomes: Sequence[LayerOutcome]) -> str:
     return next((o.stopped for o in outcomes if o.stopped), "")
 
 
@@ -173,18 +173,18 @@ def _figures(
 def _run_overlapped(
     kernels: KernelSet,
     questions: Sequence[Question],
-    expected: Mapping[int, Sequence[Outcome]],
+    expected: Mapping[int, Sequence[LayerOutcome]],
     findings: Sequence[tuple[int, Finding]],
 ) -> list[tuple[int, Finding]]:
     """Run each pair at its D and one element below, on all inputs."""
-    runs: list[Run] = []
+    runs: list[LayerRun] = []
     for number, one in findings:
         layer = questions[number].layer
         for below in (0, _cell(layer, one)):
             at = one.displacement - below
             # Where nothing is less than 0, the second run is the first again.
             placement = Placement(one.input, one.output, max(at, 0))
-            runs += [Run(layer, one.seed + i, placement) for i in range(SEEDS)]
+            runs += [LayerRun(layer, one.seed + i, placement) for i in range(SEEDS)]
     outcomes = kernels.run(runs) if runs else []
     judged = []
     for k, (number, one) in enumerate(findings):
@@ -208,7 +208,7 @@ def _cell(layer: Layer, one: Finding) -> int:
     )
 
 
-def _same(right: Outcome, outcome: Outcome) -> bool:
+def _same(right: LayerOutcome, outcome: LayerOutcome) -> bool:
     return not outcome.stopped and all(
         np.array_equal(right.tensors[name], data) for name, data in outcome.tensors.items()
     )

@@ -17,7 +17,7 @@ UInt8Array = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LayerRun:
     """One call of a layer on seeded inputs, apart or with one pair overlapped."""
 
     layer: Layer
@@ -26,7 +26,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LayerOutcome:
     """What a run left behind: uint8 bytes by tensor, all but an overlapped input.
 
     ``stopped`` says why there are none: refused, crashed; empty where it ran.
@@ -59,7 +59,7 @@ class KernelSet(Protocol):
         """Why it has no kernel for the layer; empty where it has."""
         ...
 
-    def run(self, runs: Sequence[Run]) -> list[Outcome]:
+    def run(self, runs: Sequence[LayerRun]) -> list[LayerOutcome]:
         """All runs, natively, whatever becomes of each."""
         ...
 

@@ -11,12 +11,11 @@ import numpy as np
 
 from diagmem.analysis.trace import open_trace
 from diagmem.base.errors import DiagmemError
-from diagmem.check.kernel_set import Outcome, Run, Traced
+from diagmem.check.kernel_set import LayerOutcome, LayerRun, Traced
 from diagmem.ops import find_operator
 from diagmem.ops.layer import Layer
 from diagmem.ops.operator import REFERENCE
-from diagmem.tflm.layer_runs import Outcome as TflmOutcome
-from diagmem.tflm.layer_runs import TflmCase, run_layers, trace_layers
+from diagmem.tflm.layer_runs import TflmCase, TflmOutcome, run_layers, trace_layers
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class TflmKernels:
             return str(error).removeprefix(f"{layer.operator}: ")
         return ""
 
-    def run(self, runs: Sequence[Run]) -> list[Outcome]:
+    def run(self, runs: Sequence[LayerRun]) -> list[LayerOutcome]:
         return [
             _outcome(outcome)
             for outcome in run_layers(
@@ -65,8 +64,8 @@ class TflmKernels:
         return traces + [Traced((), "not reached")] * (len(layers) - len(traces))
 
 
-def _outcome(outcome: TflmOutcome) -> Outcome:
+def _outcome(outcome: TflmOutcome) -> LayerOutcome:
     tensors = {**outcome.inputs, **outcome.outputs}
-    return Outcome(
+    return LayerOutcome(
         {name: np.frombuffer(data, np.uint8) for name, data in tensors.items()}, outcome.refused
     )

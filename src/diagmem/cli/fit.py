@@ -11,8 +11,8 @@ from diagmem.cli.common import add_json, hint, not_negative, print_json
 from diagmem.cli.table import aligned
 
 if TYPE_CHECKING:
+    from diagmem.boards.board import Board
     from diagmem.boards.fit import Fit, Needs
-    from diagmem.boards.table import Board
 
 _EPILOG = """\
 verdicts:
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.boards.table import read_boards, shipped_boards
+    from diagmem.boards.board import read_boards, shipped_boards
 
     _check_call(args)
     boards = shipped_boards() if args.boards is None else read_boards(args.boards)

@@ -23,7 +23,7 @@ from diagmem.cli.common import (
 
 if TYPE_CHECKING:
     from diagmem.trace.composer import Composer
-    from diagmem.trace.lackey import LackeyLog, Lines
+    from diagmem.trace.lackey import LackeyLog, LogLines
     from diagmem.trace.window import Buffer
 
 _EPILOG = """\
@@ -130,7 +130,7 @@ class _Windows:
         self._composer.close_window("requested")
         self.open = False
 
-    def take(self, lines: Lines) -> None:
+    def take(self, lines: LogLines) -> None:
         import numpy as np
 
         if self._from is None:
@@ -151,7 +151,7 @@ class _Windows:
         if self.open:
             self._add(lines, at, len(lines.address))
 
-    def _add(self, lines: Lines, start: int, end: int) -> None:
+    def _add(self, lines: LogLines, start: int, end: int) -> None:
         """The accesses among some lines that touch a buffer."""
         import numpy as np
 

@@ -66,7 +66,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class Package:
     """A Python package that diagmem uses."""
 
     name: str
@@ -76,14 +76,14 @@ class Library:
 
 
 LIBRARIES = (
-    Library("numpy", "numpy", "every analysis"),
-    Library("pandas", "pandas", "tables of events and results"),
-    Library("matplotlib", "matplotlib", "heatmaps"),
-    Library("pyelftools", "elftools", "function names and source lines of traced programs"),
-    Library("zstandard", "zstandard", "trace files"),
-    Library("ortools", "ortools", "proofs that a plan is optimal", required=False),
-    Library("pyarrow", "pyarrow", "Parquet export", required=False),
-    Library("tflite-micro", "tflite_micro", "tracing TensorFlow Lite Micro's kernels", False),
+    Package("numpy", "numpy", "every analysis"),
+    Package("pandas", "pandas", "tables of events and results"),
+    Package("matplotlib", "matplotlib", "heatmaps"),
+    Package("pyelftools", "elftools", "function names and source lines of traced programs"),
+    Package("zstandard", "zstandard", "trace files"),
+    Package("ortools", "ortools", "proofs that a plan is optimal", required=False),
+    Package("pyarrow", "pyarrow", "Parquet export", required=False),
+    Package("tflite-micro", "tflite_micro", "tracing TensorFlow Lite Micro's kernels", False),
 )
 
 
@@ -118,7 +118,7 @@ def check_python(version: tuple[int, ...]) -> Check:
     return Check("python", "wrong", f"{found}, expected {oldest} or newer", "everything", True, fix)
 
 
-def check_library(library: Library, requirement: str) -> Check:
+def check_library(library: Package, requirement: str) -> Check:
     """Whether it can be imported, and is of the release that `requirement` asks for.
 
     Parameters

@@ -23,7 +23,7 @@ from diagmem.kernels.kernel import (
     Uniform,
 )
 from diagmem.kernels.parameters import Names
-from diagmem.kernels.toml_tables import Table, show, suggest
+from diagmem.kernels.toml_tables import TomlTable, show, suggest
 from diagmem.trace.window import Role
 
 MAX_ARGUMENTS = 127
@@ -38,7 +38,7 @@ _UNWRITTEN = (Role.OUTPUT, Role.SCRATCH, Role.ARENA)
 
 
 def read_arguments(
-    root: Table, names: Names, before: Sequence[Table] = ()
+    root: TomlTable, names: Names, before: Sequence[TomlTable] = ()
 ) -> tuple[tuple[BufferSpec, ...], list[tuple[Argument, ...]]]:
     """All buffers of a description, and the arguments of its call and of each of those
     ``before`` it; all in order."""
@@ -69,7 +69,7 @@ def read_arguments(
     return tuple(buffers.values()), arguments
 
 
-def _unique(tables: list[Table]) -> None:
+def _unique(tables: list[TomlTable]) -> None:
     first: dict[str, str] = {}
     for table in tables:
         name = table.name()
@@ -78,7 +78,7 @@ def _unique(tables: list[Table]) -> None:
         first[name] = table.place
 
 
-def _buffer(table: Table, names: Names) -> BufferSpec:
+def _buffer(table: TomlTable, names: Names) -> BufferSpec:
     table.only("name", "role", "dtype", "shape", "fill", "live_bytes", "when", "passed")
     role = Role(table.choice("role", _ROLES))
     dtype = names.dtype(table)
@@ -100,7 +100,7 @@ def _buffer(table: Table, names: Names) -> BufferSpec:
 
 
 def _live_bytes(
-    table: Table, names: Names, role: Role, dtype: DType, size_bytes: int
+    table: TomlTable, names: Names, role: Role, dtype: DType, size_bytes: int
 ) -> int | None:
     if not table.has("live_bytes"):
         return None
@@ -112,7 +112,7 @@ def _live_bytes(
     return live
 
 
-def _check_fill(table: Table, buffer: BufferSpec) -> None:
+def _check_fill(table: TomlTable, buffer: BufferSpec) -> None:
     """What a fill needs the buffer's size for."""
     match buffer.fill:
         case Raw(data) if len(data) != buffer.allocated_bytes:
@@ -128,7 +128,7 @@ def _check_fill(table: Table, buffer: BufferSpec) -> None:
                 )
 
 
-def _fill(table: Table, names: Names, role: Role, dtype: DType) -> Fill:
+def _fill(table: TomlTable, names: Names, role: Role, dtype: DType) -> Fill:
     if not table.has("fill"):
         return Noise() if role in _UNWRITTEN else Uniform(dtype.low, dtype.high)
     if table.items["fill"] == "zeros":
@@ -145,7 +145,7 @@ def _fill(table: Table, names: Names, role: Role, dtype: DType) -> Fill:
     return _listed_fill(fill, names, dtype, kind)
 
 
-def _listed_fill(fill: Table, names: Names, dtype: DType, kind: str) -> Fill:
+def _listed_fill(fill: TomlTable, names: Names, dtype: DType, kind: str) -> Fill:
     found = fill.items[kind]
     if kind == "values":
         if not isinstance(found, list) or not found:
@@ -161,7 +161,7 @@ def _listed_fill(fill: Table, names: Names, dtype: DType, kind: str) -> Fill:
     raise fill.wrong(kind, "a list of two values")
 
 
-def _uniform(fill: Table, names: Names, dtype: DType, found: list[Any]) -> Uniform:
+def _uniform(fill: TomlTable, names: Names, dtype: DType, found: list[Any]) -> Uniform:
     low = names.number(fill, "uniform", found[0], dtype)
     # The upper end is not part of the range, so 128 is a bound that int8 can have.
     high = names.number(fill, "uniform", found[1], DTYPES["float64"])
@@ -174,7 +174,7 @@ def _uniform(fill: Table, names: Names, dtype: DType, found: list[Any]) -> Unifo
     return Uniform(low, high)
 
 
-def _hex(table: Table, key: str) -> bytes:
+def _hex(table: TomlTable, key: str) -> bytes:
     text = table.items[key]
     try:
         data = bytes.fromhex(text)
@@ -195,7 +195,7 @@ class _Reader:
     absent: set[str]
     reached: set[str] = field(default_factory=set)
 
-    def argument(self, table: Table) -> Argument:
+    def argument(self, table: TomlTable) -> Argument:
         if table.has("role"):
             if table.name() not in self.buffers:
                 return Pointer(table.name(), None, self.names.dtype(table).c_type)
@@ -215,7 +215,7 @@ class _Reader:
             return self._pointer(table, table.name("buffer"))
         raise table.error('expected one of "role", "dtype", "fields", "buffer" or "null"')
 
-    def _fields(self, table: Table, depth: int) -> tuple[Argument, ...]:
+    def _fields(self, table: TomlTable, depth: int) -> tuple[Argument, ...]:
         if depth == 0:
             raise table.error(f"nested more than {MAX_NESTING} deep")
         tables = table.tables("fields")
@@ -224,7 +224,7 @@ class _Reader:
         _unique(tables)
         return tuple(self._field(t, depth) for t in tables)
 
-    def _field(self, table: Table, depth: int) -> Argument:
+    def _field(self, table: TomlTable, depth: int) -> Argument:
         if table.has("fields"):
             table.only("name", "fields")
             return Struct(table.name(), self._fields(table, depth - 1), by_pointer=False)
@@ -242,7 +242,7 @@ class _Reader:
             return self._scalars(table, array=isinstance(table.items.get("value"), list))
         raise table.error('expected one of "dtype", "buffer", "null", "bytes" or "fields"')
 
-    def _scalars(self, table: Table, *, array: bool) -> Scalars:
+    def _scalars(self, table: TomlTable, *, array: bool) -> Scalars:
         dtype = self.names.dtype(table)
         if not table.has("value"):
             raise table.error('"value" is missing')
@@ -253,12 +253,12 @@ class _Reader:
         values = tuple(self.names.number(table, "value", v, dtype) for v in entries)
         return Scalars(table.name(), dtype, values, array)
 
-    def _null(self, table: Table) -> Pointer:
+    def _null(self, table: TomlTable) -> Pointer:
         if table.items["null"] is not True:
             raise table.wrong("null", "true")
         return Pointer(table.name(), None, "void")
 
-    def _pointer(self, table: Table, buffer: str) -> Pointer:
+    def _pointer(self, table: TomlTable, buffer: str) -> Pointer:
         if buffer in self.absent:
             return Pointer(table.name(), None, "void")
         if buffer not in self.buffers:

@@ -67,7 +67,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class RegionLayout:
     """Offsets of the buffers from the region's start, in bytes."""
 
     offsets: Mapping[str, int]
@@ -85,7 +85,7 @@ class Result:
     buffers: Mapping[str, UInt8Array]
 
 
-def layout(case: Case) -> Layout:
+def layout(case: Case) -> RegionLayout:
     """Place all buffers, each aligned to 64 bytes, those that lie together as one."""
     kernel, placement = case.kernel, case.placement
     placed = _offsets(kernel, placement)
@@ -103,7 +103,7 @@ def layout(case: Case) -> Layout:
         raise DiagmemError(
             f"{kernel.file}: the buffers take {cursor} bytes, expected at most {MAX_REGION_BYTES}"
         )
-    return Layout(offsets, cursor)
+    return RegionLayout(offsets, cursor)
 
 
 def _offsets(kernel: Kernel, placement: Placement | Together | None) -> Mapping[str, int]:
@@ -126,7 +126,7 @@ def _offsets(kernel: Kernel, placement: Placement | Together | None) -> Mapping[
     return placement.offsets(source.dtype.size_bytes, target.dtype.size_bytes)
 
 
-def region_before(case: Case, placed: Layout) -> UInt8Array:
+def region_before(case: Case, placed: RegionLayout) -> UInt8Array:
     """The region's bytes before the call; an overlapped input lies on its output."""
     region = _canaries(placed.region_bytes, case.seed)
     for buffer in sorted(case.kernel.buffers, key=lambda b: b.role is Role.INPUT):
@@ -224,7 +224,7 @@ def _result(case: Case, status: int, region: UInt8Array) -> Result:
     return Result(status, {name: region[placed.offsets[name] : end] for name, end in ends.items()})
 
 
-def _check_guards(case: Case, placed: Layout, region: UInt8Array) -> None:
+def _check_guards(case: Case, placed: RegionLayout, region: UInt8Array) -> None:
     damaged = region != _canaries(placed.region_bytes, case.seed)
     for buffer in case.kernel.buffers:
         start = placed.offsets[buffer.name]
@@ -241,6 +241,6 @@ def _check_guards(case: Case, placed: Layout, region: UInt8Array) -> None:
     )
 
 
-def _distance(buffer: BufferSpec, placed: Layout, at: int) -> int:
+def _distance(buffer: BufferSpec, placed: RegionLayout, at: int) -> int:
     start = placed.offsets[buffer.name]
     return max(start - at, at - (start + buffer.size_bytes) + 1)

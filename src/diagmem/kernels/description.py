@@ -17,7 +17,7 @@ from diagmem.kernels.arguments import MAX_BUFFER_BYTES, read_arguments
 from diagmem.kernels.dtypes import DTYPES
 from diagmem.kernels.kernel import Argument, BufferSpec, Call, Code, Document, Kernel
 from diagmem.kernels.parameters import PLACE, Names, read_names
-from diagmem.kernels.toml_tables import Table, read_toml, show
+from diagmem.kernels.toml_tables import TomlTable, read_toml, show
 from diagmem.trace.window import Role
 
 KEYS = (
@@ -94,7 +94,7 @@ def _resolve(document: Document) -> Kernel:
 
 
 def _kernel(document: Document) -> Kernel:
-    root = Table(document.file, "", document.items)
+    root = TomlTable(document.file, "", document.items)
     root.only(*KEYS)
     names = read_names(root, document.overrides)
     function = _function(root, names)
@@ -133,7 +133,7 @@ def _kernel(document: Document) -> Kernel:
     )
 
 
-def _requests(root: Table, names: Names, buffers: Sequence[BufferSpec]) -> tuple[int, ...]:
+def _requests(root: TomlTable, names: Names, buffers: Sequence[BufferSpec]) -> tuple[int, ...]:
     """Sizes of the scratch that the runtime requests; without the key the buffers' own."""
     if not root.has("requests"):
         memory = (Role.SCRATCH, Role.ARENA)
@@ -145,7 +145,7 @@ def _requests(root: Table, names: Names, buffers: Sequence[BufferSpec]) -> tuple
     return tuple(size for size in sizes if size)
 
 
-def _other_compilers(root: Table, names: Names) -> str:
+def _other_compilers(root: TomlTable, names: Names) -> str:
     """Which compilers make something else of the source, in words."""
     if not root.has("other_compilers"):
         return ""
@@ -155,7 +155,7 @@ def _other_compilers(root: Table, names: Names) -> str:
     return found
 
 
-def _function(table: Table, names: Names) -> str:
+def _function(table: TomlTable, names: Names) -> str:
     function = names.filled(table, "function", table.string("function"))
     if not _SYMBOL.fullmatch(function) or function in _KEYWORDS:
         raise _filled_wrong(
@@ -164,18 +164,18 @@ def _function(table: Table, names: Names) -> str:
     return function
 
 
-def _call(table: Table, arguments: tuple[Argument, ...], names: Names) -> Call:
+def _call(table: TomlTable, arguments: tuple[Argument, ...], names: Names) -> Call:
     returns = table.choice("returns", ["void", *DTYPES], "void")
     return Call(_function(table, names), returns, _success(table, names, returns), arguments)
 
 
-def _filled_wrong(root: Table, key: str, filled: str, expected: str) -> DiagmemError:
+def _filled_wrong(root: TomlTable, key: str, filled: str, expected: str) -> DiagmemError:
     if filled == root.items[key]:
         return root.wrong(key, expected)
     return root.error(f'"{key}" is {show(root.items[key])}, {show(filled)}, expected {expected}')
 
 
-def _success(table: Table, names: Names, returns: str) -> int | None:
+def _success(table: TomlTable, names: Names, returns: str) -> int | None:
     if not table.has("success"):
         return None
     if returns == "void" or DTYPES[returns].is_float:
@@ -183,7 +183,7 @@ def _success(table: Table, names: Names, returns: str) -> int | None:
     return int(names.number(table, "success", table.items["success"], DTYPES[returns]))
 
 
-def _code(root: Table, names: Names, document: Document) -> Code:
+def _code(root: TomlTable, names: Names, document: Document) -> Code:
     given = [kind for kind in _KINDS if root.has(kind)]
     if len(given) != 1:
         found = " and ".join(given) if given else "none"
@@ -215,7 +215,7 @@ def _code(root: Table, names: Names, document: Document) -> Code:
 
 
 def _path(
-    root: Table,
+    root: TomlTable,
     names: Names,
     document: Document,
     key: str,
@@ -235,7 +235,7 @@ def _path(
     return PLACE.sub(of, text)
 
 
-def _files(root: Table, names: Names, document: Document, kind: str, text: str) -> list[Path]:
+def _files(root: TomlTable, names: Names, document: Document, kind: str, text: str) -> list[Path]:
     """The file of that name, or all that a pattern matches, which may be none."""
     directory = document.directory
     if not any(letter in PLACE.sub("", text) for letter in "*?["):
@@ -245,7 +245,7 @@ def _files(root: Table, names: Names, document: Document, kind: str, text: str) 
     return [path for path in paths if path.is_file()]
 
 
-def _existing(root: Table, kind: str, directory: Path, name: str) -> Path:
+def _existing(root: TomlTable, kind: str, directory: Path, name: str) -> Path:
     path = directory / name
     try:
         found = path.is_file()
@@ -257,7 +257,7 @@ def _existing(root: Table, kind: str, directory: Path, name: str) -> Path:
     return path
 
 
-def _flags(root: Table, document: Document) -> tuple[str, ...]:
+def _flags(root: TomlTable, document: Document) -> tuple[str, ...]:
     if "flags" not in document.overrides:
         return root.strings("flags")
     text = document.overrides["flags"]
@@ -267,7 +267,7 @@ def _flags(root: Table, document: Document) -> tuple[str, ...]:
         raise root.error(f"flags={show(text)}: {error}") from error
 
 
-def _override(root: Table, document: Document, key: str, default: str) -> str:
+def _override(root: TomlTable, document: Document, key: str, default: str) -> str:
     value = document.overrides.get(key, default)
     if not value or not value.isprintable():
         raise root.error(f"{key} is {show(value)}, expected a command")

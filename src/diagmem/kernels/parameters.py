@@ -13,7 +13,7 @@ from diagmem.base.errors import DiagmemError
 from diagmem.kernels.dtypes import DTYPES, DType
 from diagmem.kernels.expressions import FUNCTIONS, MAX_INTEGER, ExpressionError, Value, evaluate
 from diagmem.kernels.kernel import Number
-from diagmem.kernels.toml_tables import Table, show, suggest
+from diagmem.kernels.toml_tables import TomlTable, show, suggest
 
 SETTINGS = ("flags", "compiler")
 """Overrides that replace a key of the description instead of a parameter."""
@@ -43,7 +43,7 @@ class Names:
     ``pending`` the derived names being worked out, to find a circle.
     """
 
-    derived: Table
+    derived: TomlTable
     known: dict[str, Value]
     pending: list[str] = field(default_factory=list)
 
@@ -61,13 +61,13 @@ class Names:
         self.pending.pop()
         return self.known[name]
 
-    def value(self, table: Table, key: str) -> Value:
+    def value(self, table: TomlTable, key: str) -> Value:
         """The value under a key: as it stands, or an expression in a string."""
         if not table.has(key):
             raise table.error(f'"{key}" is missing')
         return self.worked_out(table, key, table.items[key])
 
-    def worked_out(self, table: Table, key: str, found: Any) -> Value:
+    def worked_out(self, table: TomlTable, key: str, found: Any) -> Value:
         if isinstance(found, str):
             try:
                 return evaluate(found, self.lookup)
@@ -77,7 +77,7 @@ class Names:
             raise table.error(f'"{key}" is {show(found)}, expected a number or an expression')
         return found  # type: ignore[no-any-return]  # is_value() has just looked
 
-    def filled(self, table: Table, key: str, text: str) -> str:
+    def filled(self, table: TomlTable, key: str, text: str) -> str:
         """A text with each ``{name}`` replaced by the string of that name."""
 
         def of(found: re.Match[str]) -> str:
@@ -93,7 +93,7 @@ class Names:
 
         return PLACE.sub(of, text)
 
-    def dtype(self, table: Table, key: str = "dtype") -> DType:
+    def dtype(self, table: TomlTable, key: str = "dtype") -> DType:
         """The element type under a key."""
         text = table.string(key)
         name = self.filled(table, key, text)
@@ -105,7 +105,7 @@ class Names:
             )
         return DTYPES[name]
 
-    def holds(self, table: Table, key: str) -> bool:
+    def holds(self, table: TomlTable, key: str) -> bool:
         """The truth value under a key; true where there is none."""
         if not table.has(key):
             return True
@@ -114,7 +114,7 @@ class Names:
             raise table.error(f'"{key}": {_said(table.items[key], value)}, expected true or false')
         return value
 
-    def integer(self, table: Table, key: str, found: Any, low: int, high: int) -> int:
+    def integer(self, table: TomlTable, key: str, found: Any, low: int, high: int) -> int:
         """An integer in ``[low, high]``."""
         value = self.worked_out(table, key, found)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -123,7 +123,7 @@ class Names:
             )
         return value
 
-    def number(self, table: Table, key: str, found: Any, dtype: DType) -> Number:
+    def number(self, table: TomlTable, key: str, found: Any, dtype: DType) -> Number:
         """A number that the element type can hold."""
         value = self.worked_out(table, key, found)
         low, high = dtype.extremes
@@ -146,7 +146,7 @@ def is_value(found: object) -> bool:
     return isinstance(found, str) and found.isprintable() and len(found) <= MAX_TEXT
 
 
-def read_names(root: Table, overrides: Mapping[str, str]) -> Names:
+def read_names(root: TomlTable, overrides: Mapping[str, str]) -> Names:
     """All names of a description with the command line's overrides put in."""
     parameters, derived = root.table("parameters"), root.table("derived")
     known: dict[str, Value] = {}
@@ -174,7 +174,9 @@ def _usable(name: str) -> bool:
     return name.isidentifier() and name.isascii() and not taken
 
 
-def _override(root: Table, parameters: Table, derived: Table, name: str, text: str) -> Value:
+def _override(
+    root: TomlTable, parameters: TomlTable, derived: TomlTable, name: str, text: str
+) -> Value:
     """The value of ``name=text``, of the type that the parameter has in the file."""
     if name in derived.items:
         raise root.error(

@@ -55,7 +55,7 @@ def suggest(word: str, known: list[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TomlTable:
     """One table of the file and what to call it in a message."""
 
     file: str
@@ -116,20 +116,20 @@ class Table:
             raise self.wrong(key, "letters, digits and _, at most 64, not a digit first")
         return value
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> TomlTable:
         """The table under a key; an empty one where the key is missing."""
         value = self.items.get(key, {})
         if not isinstance(value, dict):
             raise self.wrong(key, "a table")
-        return Table(self.file, f"[{key}]" if not self.place else f"{self.place} {key}", value)
+        return TomlTable(self.file, f"[{key}]" if not self.place else f"{self.place} {key}", value)
 
-    def tables(self, key: str) -> list[Table]:
+    def tables(self, key: str) -> list[TomlTable]:
         """The tables of an array of tables, each called by number and name."""
         value = self.items.get(key, [])
         if not isinstance(value, list) or not all(isinstance(e, dict) for e in value):
             raise self.wrong(key, "an array of tables")
         return [
-            Table(self.file, self._entry(key, number, entry), entry)
+            TomlTable(self.file, self._entry(key, number, entry), entry)
             for number, entry in enumerate(value, 1)
         ]
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import difflib
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops import blocks, elementwise, joining, moving, reducing, resizing, rows, windows
+from diagmem.ops import (
+    depth_blocks,
+    elementwise,
+    joining,
+    moving,
+    reducing,
+    resizing,
+    rows,
+    windows,
+)
 from diagmem.ops.operator import Operator
 
 OPERATORS: dict[str, Operator] = {
     operator.name: operator
-    for family in (windows, rows, elementwise, joining, moving, blocks, reducing, resizing)
+    for family in (windows, rows, elementwise, joining, moving, depth_blocks, reducing, resizing)
     for operator in family.OPERATORS
 }
 """By name, as TFLite spells them."""

@@ -21,8 +21,8 @@ from diagmem.plot.profile_panel import (
     PLAN_DASHES,
     RIGHT,
     TOP,
-    Peak,
     ProfileLevel,
+    ProfilePeak,
     ProfileView,
     draw_bytes,
     draw_levels,
@@ -156,7 +156,7 @@ def _subtitles(last: NetworkPlan, board_bytes: int | None) -> list[str]:
     return [" · ".join(parts), *([f"saves {', '.join(less)}"] if less else [])]
 
 
-def _peaks(profile: Profile, problem: Problem) -> list[Peak]:
+def _peaks(profile: Profile, problem: Problem) -> list[ProfilePeak]:
     """The first operator with the most bytes alive, and of each plan with the most taken.
 
     Curves that peak alike share a line.
@@ -177,7 +177,7 @@ def _peaks(profile: Profile, problem: Problem) -> list[Peak]:
         also = f", and {again:,} more" if again else ""
         name = _operator_name(problem, operator)
         text = f"most bytes {what}: {bytes_exact(top)} in operator {name}{also}"
-        peaks.append(Peak(operator, top, text, colour))
+        peaks.append(ProfilePeak(operator, top, text, colour))
     return peaks
 
 

@@ -45,7 +45,7 @@ class ProfileLevel:
 
 
 @dataclass(frozen=True, slots=True)
-class Peak:
+class ProfilePeak:
     operator: int
     at_bytes: int
     text: str
@@ -152,7 +152,7 @@ def draw_levels(
         )
 
 
-def draw_wedges(axes: Axes, view: ProfileView, peaks: Sequence[Peak]) -> None:
+def draw_wedges(axes: Axes, view: ProfileView, peaks: Sequence[ProfilePeak]) -> None:
     for peak in peaks:
         if view.start <= peak.operator < view.end:
             axes.plot(
@@ -167,7 +167,7 @@ def draw_wedges(axes: Axes, view: ProfileView, peaks: Sequence[Peak]) -> None:
             )
 
 
-def name_peaks(sheet: Sheet, view: ProfileView, peaks: Sequence[Peak]) -> None:
+def name_peaks(sheet: Sheet, view: ProfileView, peaks: Sequence[ProfilePeak]) -> None:
     """Above the panel, a row for each name, and a line down to the panel."""
     from matplotlib.lines import Line2D
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from diagmem.base.errors import DiagmemError
 from diagmem.check.results import COLUMNS
-from diagmem.report.tables import Cell, Table
+from diagmem.report.tables import Cell, PageTable
 
 MAX_BYTES = 1 << 26
 MAX_CHECKED = 20_000
@@ -41,7 +41,7 @@ def results_section(path: Path) -> dict[str, Any]:
     }
 
 
-def _networks(path: Path, text: str) -> list[Table]:
+def _networks(path: Path, text: str) -> list[PageTable]:
     """One row for each network of ``{"networks": {NAME: {...}}}``."""
     try:
         data = json.loads(text)
@@ -54,7 +54,7 @@ def _networks(path: Path, text: str) -> list[Table]:
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     note = f"kernels: {data['kernels']}" if isinstance(data.get("kernels"), str) else ""
     cells = [[name, *(row.get(key) for key in columns)] for name, row in rows.items()]
-    return [Table("Networks", ["network", *columns], cells, note)]
+    return [PageTable("Networks", ["network", *columns], cells, note)]
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Cell]:
@@ -71,7 +71,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Cell]:
     return flat
 
 
-def _checked(path: Path, text: str) -> list[Table]:
+def _checked(path: Path, text: str) -> list[PageTable]:
     """The cases of a check, and how each operator came out on each set of kernels."""
     try:
         names, *rows = csv.reader(text.splitlines(), strict=True)
@@ -88,7 +88,7 @@ def _checked(path: Path, text: str) -> list[Table]:
     note = f"the first {MAX_CHECKED:,} of {len(cases):,}" if len(cases) > MAX_CHECKED else ""
     return [
         _counted([dict(zip(names, case, strict=True)) for case in cases]),
-        Table("Cases", names, cases[:MAX_CHECKED], note),
+        PageTable("Cases", names, cases[:MAX_CHECKED], note),
     ]
 
 
@@ -101,7 +101,7 @@ def _cell(text: str) -> Cell:
     return text or None
 
 
-def _counted(cases: list[dict[str, Cell]]) -> Table:
+def _counted(cases: list[dict[str, Cell]]) -> PageTable:
     groups: dict[tuple[Cell, Cell], list[int]] = {}
     for case in cases:
         counts = groups.setdefault((case["operator"], case["kernels"]), [0] * len(_COUNTED))
@@ -109,7 +109,7 @@ def _counted(cases: list[dict[str, Cell]]) -> Table:
         for number, name in enumerate(_COUNTED):
             counts[number] += outcome[name]
     rows = [[*key, *counts] for key, counts in groups.items()]
-    return Table("Operators", ["operator", "kernels", *_COUNTED], rows)
+    return PageTable("Operators", ["operator", "kernels", *_COUNTED], rows)
 
 
 def _told(case: Mapping[str, Cell]) -> dict[str, bool]:

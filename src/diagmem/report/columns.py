@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diagmem.report.planes import Level, PlaneFold, Planes
-from diagmem.report.sources import Places
+from diagmem.report.planes import PlaneFold, PlaneLevel, Planes
+from diagmem.report.sources import SourcePlaces
 from diagmem.trace.window import Accesses, Int64Array
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Gathered:
 _SIZE_BITS = 40
 
 
-def what_of(accesses: Accesses, places: Places) -> Int64Array:
+def what_of(accesses: Accesses, places: SourcePlaces) -> Int64Array:
     """Place, size and kind of each access in one number."""
     place = places.of_site[accesses.site]
     codes: Int64Array = (place << _SIZE_BITS | accesses.size) << 1 | accesses.store
@@ -62,9 +62,9 @@ def told(what: int) -> tuple[int, int, int]:
 def gather(
     trace: Trace,
     window: int,
-    places: Places,
+    places: SourcePlaces,
     ranges: Sequence[Range],
-    levels: Mapping[str, Level],
+    levels: Mapping[str, PlaneLevel],
     *,
     planes: bool,
 ) -> dict[str, Gathered]:
@@ -103,7 +103,7 @@ def _in_turns(streams: Mapping[str, Iterator[Accesses]]) -> Iterator[tuple[str, 
                 yield name, piece
 
 
-def _columns(piece: Accesses, part: slice, places: Places) -> Columns:
+def _columns(piece: Accesses, part: slice, places: SourcePlaces) -> Columns:
     cut = Accesses(*(getattr(piece, c)[part] for c in ("tick", "offset", "size", "store", "site")))
     return Columns(cut.tick.astype(np.int64), cut.offset.astype(np.int64), what_of(cut, places))
 

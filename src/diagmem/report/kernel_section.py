@@ -19,10 +19,10 @@ from diagmem.plot.scene import Scene, limit_point, scene_of, span_bytes
 from diagmem.plot.words import notes_on, subtitles, title_of
 from diagmem.report.columns import Columns, Gathered, Range, gather, told
 from diagmem.report.packed import characters, pack
-from diagmem.report.planes import Level, Planes
+from diagmem.report.planes import PlaneLevel, Planes
 from diagmem.report.shapes import shapes_of
-from diagmem.report.sources import Places, places_of
-from diagmem.report.tables import Cell, Table
+from diagmem.report.sources import SourcePlaces, places_of
+from diagmem.report.tables import Cell, PageTable
 from diagmem.trace.window import Int64Array, Window
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _facts(trace: Trace) -> list[list[str]]:
     return facts + [[name, text] for name, text in texts.items() if text]
 
 
-def _window_table(trace: Trace, drawn: Sequence[int]) -> Table:
+def _window_table(trace: Trace, drawn: Sequence[int]) -> PageTable:
     names = "window", "function", "thread", "buffers", "events", "loads", "stores", "end", "drawn"
     rows: list[list[Cell]] = []
     for w in trace.windows:
@@ -102,13 +102,13 @@ def _window_table(trace: Trace, drawn: Sequence[int]) -> Table:
         rows.append([*row, w.events, w.loads, w.stores, w.end, w.index in drawn])
     left = len(rows) - len(drawn)
     note = f"{left:,} of {len(rows):,} windows are not drawn; --window chooses" if left else ""
-    return Table("Windows", names, rows, note)
+    return PageTable("Windows", names, rows, note)
 
 
 # ---- one window ----
 
 
-def _picture(trace: Trace, window: Window, places: Places, budget: int) -> dict[str, Any]:
+def _picture(trace: Trace, window: Window, places: SourcePlaces, budget: int) -> dict[str, Any]:
     if not window.buffers:
         return {"index": window.index, "function": window.function, "buffers": [], "pairs": []}
     scene = _scene(trace, window)
@@ -192,14 +192,14 @@ def _ranges(pairs: Sequence[Overlap], ticks: int) -> list[Range]:
 
 
 def _gathered(
-    trace: Trace, scene: Scene, places: Places, ranges: Sequence[Range], *, planes: bool
+    trace: Trace, scene: Scene, places: SourcePlaces, ranges: Sequence[Range], *, planes: bool
 ) -> dict[str, Gathered]:
     if trace.mode == "summary":
         return {}
     cells = PLANE_CELLS // len(scene.choice.large)
     rows = isqrt(cells // COLUMNS_PER_ROW)
     levels = {
-        name: Level.of(scene.ticks, scene.part(name).live.size_bytes, cells // rows, rows)
+        name: PlaneLevel.of(scene.ticks, scene.part(name).live.size_bytes, cells // rows, rows)
         for name in scene.choice.large
     }
     return gather(trace, scene.window.index, places, ranges, levels, planes=planes)
@@ -260,7 +260,7 @@ def _packed_planes(planes: Planes) -> dict[str, Any]:
 
 
 def _pair(
-    pair: Overlap, ranges: Sequence[Range], gathered: dict[str, Gathered], places: Places
+    pair: Overlap, ranges: Sequence[Range], gathered: dict[str, Gathered], places: SourcePlaces
 ) -> dict[str, Any]:
     limit = limit_texts(pair)
     if pair.limit is not None and gathered:
@@ -280,7 +280,7 @@ def _pair(
     }
 
 
-def _place_at(gathered: Gathered | None, tick: int, places: Places) -> str:
+def _place_at(gathered: Gathered | None, tick: int, places: SourcePlaces) -> str:
     """The function and source line of the access at a tick, if it was kept."""
     for piece in gathered.pieces if gathered else ():
         at = int(np.searchsorted(piece.tick, tick))
@@ -289,7 +289,7 @@ def _place_at(gathered: Gathered | None, tick: int, places: Places) -> str:
     return ""
 
 
-def _pair_table(pairs: Sequence[Overlap]) -> Table:
+def _pair_table(pairs: Sequence[Overlap]) -> PageTable:
     names = (
         "input",
         "output",
@@ -317,10 +317,10 @@ def _pair_table(pairs: Sequence[Overlap]) -> Table:
         ]
         for pair in pairs
     ]
-    return Table("Pairs of an input and an output", names, rows)
+    return PageTable("Pairs of an input and an output", names, rows)
 
 
-def _buffer_table(scene: Scene, gathered: dict[str, Gathered]) -> Table:
+def _buffer_table(scene: Scene, gathered: dict[str, Gathered]) -> PageTable:
     names = (
         "buffer",
         "role",
@@ -339,4 +339,4 @@ def _buffer_table(scene: Scene, gathered: dict[str, Gathered]) -> Table:
         ]
         counts = [columns.loads, columns.stores] if columns else [None, None]
         rows.append([live.name, str(live.role), live.size_bytes, *counts, *untouched])
-    return Table("Buffers", names, rows)
+    return PageTable("Buffers", names, rows)

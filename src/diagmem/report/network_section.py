@@ -13,7 +13,7 @@ from diagmem.arena import Block, Problem
 from diagmem.networks.measured import Measured, MeasuredPair
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network
 from diagmem.plot.arena_shapes import Arena, Band, arena_of
-from diagmem.report.tables import Cell, Table
+from diagmem.report.tables import Cell, PageTable
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
 from diagmem.tflite.write import read_provenance
 
@@ -245,7 +245,7 @@ def _thinned(band: Band) -> tuple[list[float], list[int], list[int]]:
 
 def _operator_table(
     problem: Problem, layouts: Sequence[Placed], measured: Measured | None
-) -> Table:
+) -> PageTable:
     names = ["operator", "name", "reads (B)", "writes (B)", "live (B)"]
     names += [f"top, {placed.name} (B)" for placed in layouts]
     if measured:
@@ -262,10 +262,10 @@ def _operator_table(
             row += [one.scratch_bytes, one.weights_read_bytes, one.needed_bytes]
             row += [one.events, one.seconds]
         rows.append(row)
-    return Table("Operators", names, rows)
+    return PageTable("Operators", names, rows)
 
 
-def _pair_table(plan: NetworkPlan, measured: Measured | None) -> Table:
+def _pair_table(plan: NetworkPlan, measured: Measured | None) -> PageTable:
     """All inputs that may lie over an output, whether the plan makes use of it or not."""
     names = ["operator", "name", "input", "output", "D (B)", "mirror D (B)", "in place"]
     names += ["displacement (B)", "shared (B)", "source"]
@@ -286,7 +286,7 @@ def _pair_table(plan: NetworkPlan, measured: Measured | None) -> Table:
             pair = known.get((one.operator, one.input, one.output))
             row += [pair.formula_displacement_bytes, pair.formula_says] if pair else [None, None]
         rows.append(row)
-    return Table("Pairs that may overlap", names, rows)
+    return PageTable("Pairs that may overlap", names, rows)
 
 
 def _measured_pairs(measured: Measured | None) -> dict[tuple[int, int, int], MeasuredPair]:
@@ -298,7 +298,7 @@ def _measured_pairs(measured: Measured | None) -> dict[tuple[int, int, int], Mea
     }
 
 
-def _tensor_table(problem: Problem, layouts: Sequence[Placed]) -> Table:
+def _tensor_table(problem: Problem, layouts: Sequence[Placed]) -> PageTable:
     names = ["tensor", "name", "role", "size (B)", "first operator", "last operator"]
     names += [f"offset, {placed.name} (B)" for placed in layouts]
     rows: list[list[Cell]] = []
@@ -307,4 +307,4 @@ def _tensor_table(problem: Problem, layouts: Sequence[Placed]) -> Table:
         row += [block.first, block.end - 1]
         row += [placed.offsets.get(block.tensor) for placed in layouts]
         rows.append(row)
-    return Table("Tensors", names, rows)
+    return PageTable("Tensors", names, rows)

@@ -27,7 +27,7 @@ CELLS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class PlaneLevel:
     """How ticks ``[0, ticks)`` and bytes ``[0, size_bytes)`` are cut into cells.
 
     A cell is 2^``tick_shift`` ticks wide and 2^``byte_shift`` bytes high.
@@ -39,7 +39,7 @@ class Level:
     byte_shift: int
 
     @classmethod
-    def of(cls, ticks: int, size_bytes: int, columns: int, rows: int) -> Level:
+    def of(cls, ticks: int, size_bytes: int, columns: int, rows: int) -> PlaneLevel:
         """The finest one of at most so many columns and rows."""
         return cls(ticks, size_bytes, _shift(ticks, columns), _shift(size_bytes, rows))
 
@@ -52,8 +52,8 @@ class Level:
         return _parts(self.size_bytes, self.byte_shift)
 
     @property
-    def coarser(self) -> Level:
-        return Level(self.ticks, self.size_bytes, self.tick_shift + 1, self.byte_shift + 1)
+    def coarser(self) -> PlaneLevel:
+        return PlaneLevel(self.ticks, self.size_bytes, self.tick_shift + 1, self.byte_shift + 1)
 
 
 def _parts(length: int, shift: int) -> int:
@@ -71,7 +71,7 @@ def _shift(length: int, parts: int) -> int:
 class Planes:
     """Both kinds of accesses to one buffer, uint16 of shape (columns, rows)."""
 
-    level: Level
+    level: PlaneLevel
     loads: UInt16Array
     stores: UInt16Array
 
@@ -94,7 +94,7 @@ class PlaneFold:
     ``place_of_site``: for each site of the trace, its place, below `MAX_PLACES`.
     """
 
-    def __init__(self, level: Level, place_of_site: Int64Array) -> None:
+    def __init__(self, level: PlaneLevel, place_of_site: Int64Array) -> None:
         self._level = level
         self._mark_of_site = (place_of_site + 1).astype(np.uint16)
         shape = (level.columns, level.rows)

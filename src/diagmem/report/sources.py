@@ -16,7 +16,7 @@ UNKNOWN = "0x0"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePlace:
     """A source line, or a function where none is known."""
 
     function: str
@@ -33,11 +33,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SourcePlaces:
     """The places that a trace's sites lie in; ``of_site``: for each site its number."""
 
     of_site: Int64Array
-    known: tuple[Place, ...]
+    known: tuple[SourcePlace, ...]
 
     def as_json(self) -> list[dict[str, Any]]:
         return [
@@ -46,15 +46,15 @@ class Places:
         ]
 
 
-def places_of(sites: Sequence[Site]) -> Places:
+def places_of(sites: Sequence[Site]) -> SourcePlaces:
     """Places by number, in the order of their first site; those beyond `MAX_PLACES`
     are one."""
-    numbers: dict[Place, int] = {}
+    numbers: dict[SourcePlace, int] = {}
     places = []
     for site in sites:
-        place = Place(site.function, site.where)
+        place = SourcePlace(site.function, site.where)
         if len(numbers) >= MAX_PLACES - 1 and place not in numbers:
-            place = Place("", "one of many other places")
+            place = SourcePlace("", "one of many other places")
         places.append(numbers.setdefault(place, len(numbers)))
     # A trace without events has no sites; nothing then asks for one.
-    return Places(np.array(places, np.int64), tuple(numbers))
+    return SourcePlaces(np.array(places, np.int64), tuple(numbers))

@@ -10,7 +10,7 @@ Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PageTable:
     """Rows under named columns; units stand in the names.
 
     Numbers stay numbers, so that they sort as such and a download has them exactly.

@@ -9,7 +9,7 @@ from hashlib import sha256
 from types import MappingProxyType
 
 from diagmem.tflite.elements import ABSENT, ModelOperator, ModelTensor, Option, size_bytes
-from diagmem.tflite.flat import MAX_BYTES, Flat, Span, Table
+from diagmem.tflite.flat import MAX_BYTES, Flat, FlatTable, Span
 from diagmem.tflite.schema import DTYPES, IDENTIFIER, OPERATORS, VERSION, options
 
 MAX_RANK = 32
@@ -79,7 +79,7 @@ def decode(flat: Flat) -> Decoded:
     )
 
 
-def _data(buffer: Table) -> Span:
+def _data(buffer: FlatTable) -> Span:
     """Where a buffer's contents are: in the table, or behind all tables."""
     count, span = buffer.span(0, 1)
     outside = buffer.integer(1, "Q")
@@ -92,7 +92,7 @@ def _data(buffer: Table) -> Span:
     return Span(outside, end)
 
 
-def _tensor(index: int, table: Table, buffers: Sequence[Span]) -> ModelTensor:
+def _tensor(index: int, table: FlatTable, buffers: Sequence[Span]) -> ModelTensor:
     name = table.text(3)
     table = table.named(f"tensor {index} ({name[:60]})")
     number = table.integer(1, "b")
@@ -113,7 +113,7 @@ def _tensor(index: int, table: Table, buffers: Sequence[Span]) -> ModelTensor:
     return ModelTensor(index, name, shape, dtype, size, constant, variable, scale, zero_point, data)
 
 
-def _shape(table: Table) -> tuple[int, ...]:
+def _shape(table: FlatTable) -> tuple[int, ...]:
     """The static shape, which is what TFLM goes by.
 
     A converter that does not know a size writes -1 into the signature and 1 into the
@@ -137,12 +137,12 @@ def _shape(table: Table) -> tuple[int, ...]:
     return shape
 
 
-def _quantisation(table: Table) -> tuple[tuple[float, ...], tuple[int, ...]]:
+def _quantisation(table: FlatTable) -> tuple[tuple[float, ...], tuple[int, ...]]:
     quantised = table.table(4, "quantisation")
     return (quantised.floats(2), quantised.numbers(3, "q")) if quantised else ((), ())
 
 
-def _code(table: Table) -> tuple[str, int]:
+def _code(table: FlatTable) -> tuple[str, int]:
     """An operator's name and version."""
     # The older field is a byte; readers of both take the larger.
     number = max(table.integer(0, "b"), table.integer(3, "i"))
@@ -153,7 +153,7 @@ def _code(table: Table) -> tuple[str, int]:
 
 
 def _operator(
-    index: int, table: Table, codes: Sequence[tuple[str, int]], tensors: int
+    index: int, table: FlatTable, codes: Sequence[tuple[str, int]], tensors: int
 ) -> ModelOperator:
     code = table.integer(0, "I")
     if code >= len(codes):
@@ -173,7 +173,7 @@ def _operator(
     )
 
 
-def _options(table: Table) -> dict[str, Option]:
+def _options(table: FlatTable) -> dict[str, Option]:
     """Of a custom operator, whose options only its kernel can read, a hash of them."""
     option_values = options(table.integer(3, "B"), table.table(4, "options"))
     size_bytes, span = table.span(5, 1)
@@ -184,7 +184,9 @@ def _options(table: Table) -> dict[str, Option]:
     return option_values
 
 
-def _indices(table: Table, slot: int, what: str, tensors: int, least: int = 0) -> tuple[int, ...]:
+def _indices(
+    table: FlatTable, slot: int, what: str, tensors: int, least: int = 0
+) -> tuple[int, ...]:
     numbers = table.numbers(slot, "i")
     for number in numbers:
         if not least <= number < tensors:
@@ -192,7 +194,7 @@ def _indices(table: Table, slot: int, what: str, tensors: int, least: int = 0) -
     return numbers
 
 
-def _metadata(root: Table, buffers: Sequence[Span]) -> dict[str, Span]:
+def _metadata(root: FlatTable, buffers: Sequence[Span]) -> dict[str, Span]:
     entries: dict[str, Span] = {}
     for table in root.tables(Root.METADATA, "metadata"):
         name, buffer = table.text(0), table.integer(1, "I")

@@ -55,7 +55,7 @@ class Flat:
         self.size_bytes = len(data)
         self._left = ALLOWANCE
 
-    def root(self, identifier: bytes, place: str) -> Table:
+    def root(self, identifier: bytes, place: str) -> FlatTable:
         """The root table of a file with this identifier.
 
         Raises
@@ -75,7 +75,7 @@ class Flat:
         value: int = kind.unpack_from(self.data, at)[0]
         return value
 
-    def table(self, at: int, place: str) -> Table:
+    def table(self, at: int, place: str) -> FlatTable:
         """The table at a byte of the file, if its frame is sound."""
         self.charge(TABLE_COST, place)
         vtable = at - self.number(_I32, at, place)
@@ -85,7 +85,7 @@ class Flat:
             self.fail(place, f"a vtable of {vtable_bytes} bytes", "an even number inside the file")
         if size_bytes < 4 or at + size_bytes > self.size_bytes:
             self.fail(place, f"a table of {size_bytes} bytes", "4 at least, inside the file")
-        return Table(self, at, vtable, vtable_bytes, size_bytes, place)
+        return FlatTable(self, at, vtable, vtable_bytes, size_bytes, place)
 
     def charge(self, numbers: int, place: str) -> None:
         self._left -= numbers
@@ -97,7 +97,7 @@ class Flat:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class FlatTable:
     """A table of the file: fields by slot, as the schema numbers them from 0."""
 
     flat: Flat
@@ -107,7 +107,7 @@ class Table:
     size_bytes: int
     place: str
 
-    def named(self, place: str) -> Table:
+    def named(self, place: str) -> FlatTable:
         """The same, called otherwise in complaints."""
         return replace(self, place=place)
 
@@ -144,7 +144,7 @@ class Table:
         at = self.field(slot, 4)
         return None if at is None else at + self.flat.number(_U32, at, self.place)
 
-    def table(self, slot: int, name: str) -> Table | None:
+    def table(self, slot: int, name: str) -> FlatTable | None:
         at = self.target(slot)
         return None if at is None else self.flat.table(at, f"{self.place}, {name}")
 
@@ -181,7 +181,7 @@ class Table:
         text = str(self.flat.data[span.start : span.end], "utf-8", "replace")
         return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
-    def tables(self, slot: int, name: str) -> Iterator[Table]:
+    def tables(self, slot: int, name: str) -> Iterator[FlatTable]:
         """The tables of a vector; complaints call each ``name`` and its number."""
         count, span = self.span(slot, 4)
         for number in range(count):

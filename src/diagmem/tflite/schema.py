@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from diagmem.tflite.elements import ELEMENT_BYTES, Option
-from diagmem.tflite.flat import Table
+from diagmem.tflite.flat import FlatTable
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
@@ -132,7 +132,7 @@ class _Field(NamedTuple):
     kind: str
     default: int
 
-    def value(self, table: Table) -> Option:
+    def value(self, table: FlatTable) -> Option:
         if self.kind.endswith("*"):
             return table.numbers(self.slot, self.kind[0])
         if self.kind not in _WORDS:
@@ -160,7 +160,7 @@ def _tables(text: str) -> dict[int, tuple[_Field, ...]]:
 _FIELDS = _tables(_OPTIONS)
 
 
-def options(kind: int, table: Table | None) -> dict[str, Option]:
+def options(kind: int, table: FlatTable | None) -> dict[str, Option]:
     """The fields of an operator's option table; none of a kind that is not known here."""
     if table is None:
         return {}

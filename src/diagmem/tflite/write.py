@@ -24,7 +24,7 @@ from diagmem.base.errors import DiagmemError
 from diagmem.base.files import replacing
 from diagmem.tflite.decode import PLACE, Root
 from diagmem.tflite.elements import ELEMENT_BYTES, ModelTensor
-from diagmem.tflite.flat import MAX_BYTES, Flat, Table
+from diagmem.tflite.flat import MAX_BYTES, Flat, FlatTable
 from diagmem.tflite.graph import PLAN_NAME, PLANNED_ONLINE, Model
 from diagmem.tflite.schema import IDENTIFIER
 
@@ -192,7 +192,7 @@ def _front(old: memoryview, name: str, entries: Sequence[tuple[str, bytes]]) -> 
     return draft.finish()
 
 
-def _buffers(root: Table) -> list[Table]:
+def _buffers(root: FlatTable) -> list[FlatTable]:
     """All buffers of a file of which every part moves with its offsets."""
     for slot in range(len(Root), root.slots):
         if root.field(slot, 1) is not None:

@@ -47,7 +47,7 @@ class TflmCase:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TflmOutcome:
     """What a run left behind.
 
     ``inputs`` are those that no output lay over, as they are after the run;
@@ -61,7 +61,7 @@ class Outcome:
 
 def run_layers(
     cases: Sequence[TflmCase], *, timeout_seconds: float = TIMEOUT_SECONDS
-) -> list[Outcome]:
+) -> list[TflmOutcome]:
     """Run all cases natively; one outcome per case, in the same order.
 
     Raises
@@ -69,7 +69,7 @@ def run_layers(
     DiagmemError
         tflite-micro is not there, or fails before the first case.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[TflmOutcome] = []
     while len(outcomes) < len(cases):
         with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
             session = _Session(Path(directory), cases[len(outcomes) :])
@@ -80,7 +80,7 @@ def run_layers(
 
 def trace_layers(
     cases: Sequence[TflmCase], output: Path, *, mode: Mode = "summary", progress: bool = False
-) -> tuple[Recorded, list[Outcome]]:
+) -> tuple[Recorded, list[TflmOutcome]]:
     """Run all cases under the tool and write their trace: a window for each.
 
     A case that was refused has a window without buffers.  One that ends the
@@ -100,7 +100,7 @@ def trace_layers(
         request = Request(command=session.command, mode=mode, about=about)
         recorded = record(request, output, progress=progress)
         outcomes = session.outcomes(how_ended(recorded.exit_code))
-    behind = Outcome(refused="refused: an earlier case ended the process")
+    behind = TflmOutcome(refused="refused: an earlier case ended the process")
     return recorded, outcomes + [behind] * (len(cases) - len(outcomes))
 
 
@@ -121,7 +121,7 @@ class _Session:
                 pickle.dump(_job(case), file)
         self.command = child_command("one_operator", directory / "cases", self._results)
 
-    def outcomes(self, how: str) -> list[Outcome]:
+    def outcomes(self, how: str) -> list[TflmOutcome]:
         """One for each case that was begun; ``how`` the process ended is the last one's."""
         records = read_records(self._results)
         if not records:
@@ -133,17 +133,17 @@ class _Session:
         ]
         if len(outcomes) < len(self._cases):
             reason = "; ".join(text for text in (how, printed(self._results)) if text)
-            outcomes.append(Outcome(refused=f"refused: {reason}"))
+            outcomes.append(TflmOutcome(refused=f"refused: {reason}"))
         return outcomes
 
 
-def _outcome(case: TflmCase, record: Mapping[str, Any]) -> Outcome:
+def _outcome(case: TflmCase, record: Mapping[str, Any]) -> TflmOutcome:
     if record["refused"]:
         reason = " ".join(f"{record['refused']} {record['printed']}".split())
-        return Outcome(refused=f"refused: {reason[:300]}")
+        return TflmOutcome(refused=f"refused: {reason[:300]}")
     memory = record["memory"]
     covered = case.placement.input if case.placement else ""
-    return Outcome(
+    return TflmOutcome(
         outputs={tensor.name: memory[tensor.name] for tensor in case.layer.outputs},
         inputs={t.name: memory[t.name] for t in case.layer.inputs if t.name != covered},
     )

@@ -33,7 +33,7 @@ def one_operator_model(
     DiagmemError
         TFLite cannot express the layer.
     """
-    draft = _Draft()
+    draft = _ModelDraft()
     quantisations = activation_quantisations(layer)
     for tensor in (*layer.inputs, *layer.outputs):
         draft.activation(tensor, quantisations.get(tensor.name))
@@ -48,7 +48,7 @@ def one_operator_model(
     return draft.file()
 
 
-class _Draft:
+class _ModelDraft:
     """A model being put together."""
 
     def __init__(self) -> None:

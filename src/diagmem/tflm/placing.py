@@ -18,14 +18,14 @@ SCRATCH_FACTOR = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class LayerOffsets:
     """Offsets of the tensors from the arena's start, and the arena it takes."""
 
     offsets: Mapping[str, int]
     arena_bytes: int
 
 
-def place(layer: Layer, placement: Placement | None = None) -> Places:
+def place(layer: Layer, placement: Placement | None = None) -> LayerOffsets:
     """Place all tensors, each aligned to 16 bytes, the overlapped pair as one.
 
     Of the pair the one with the larger elements is aligned.
@@ -42,7 +42,7 @@ def place(layer: Layer, placement: Placement | None = None) -> Places:
         offsets |= {name: anchor + relative for name, relative in group.items()}
         cursor = max(offsets[name] + tensors[name].size_bytes for name in group) + GAP_BYTES
     held = sum(tensor.size_bytes for tensor in tensors.values())
-    return Places(offsets, cursor + SCRATCH_FACTOR * held + FIXED_BYTES)
+    return LayerOffsets(offsets, cursor + SCRATCH_FACTOR * held + FIXED_BYTES)
 
 
 def _pair(layer: Layer, placement: Placement) -> dict[str, int]:

@@ -28,7 +28,7 @@ class Segment:
     end: int
 
 
-class Block:
+class EventBlock:
     """One decoded block of events.
 
     ``classes`` is the class and ``span`` the number of the span of each event.

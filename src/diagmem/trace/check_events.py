@@ -11,7 +11,7 @@ import numpy.typing as npt
 from diagmem.trace.check_records import RecordChecker, WindowState
 from diagmem.trace.format import BlockHeader
 from diagmem.trace.frames import EventsFrame, FrameError, Records
-from diagmem.trace.invariants import Finding, Findings
+from diagmem.trace.invariants import Findings, Violation
 from diagmem.trace.window import BoolArray, Int64Array
 
 
@@ -30,7 +30,7 @@ def check_events(
             class_stores[frame.classes],
         )
     except FrameError as error:
-        findings.add(Finding("block-shape", error.found, error.expected, byte=at))
+        findings.add(Violation("block-shape", error.found, error.expected, byte=at))
         return False
     state.event_blocks_events += len(span)
     check = _Check(state, findings, at)
@@ -82,29 +82,29 @@ class _Check:
         for number in np.flatnonzero(columns["alignment"] != expected).tolist():
             found = f"{int(columns['alignment'][number]):#x} of column {number}"
             said = f"{int(expected[number]):#x}"
-            self.findings.add(Finding("alignment", found, said, byte=self.at))
+            self.findings.add(Violation("alignment", found, said, byte=self.at))
 
     def windows(self, block: BlockHeader, segments: Records) -> bool:
         """Are the header's windows those of the segments?  False if some are unknown."""
         if len(segments) == 0:
-            self.findings.add(Finding("block-windows", "no segment", "some", byte=self.at))
+            self.findings.add(Violation("block-windows", "no segment", "some", byte=self.at))
             return False
         windows = segments["window"]
         low, high = int(windows.min()), int(windows.max()) + 1
         if (low, high) != (block.window_start, block.window_end):
             found = f"windows [{block.window_start}, {block.window_end})"
-            self.findings.add(Finding("block-windows", found, f"[{low}, {high})", byte=self.at))
+            self.findings.add(Violation("block-windows", found, f"[{low}, {high})", byte=self.at))
         unknown = sorted(w for w in set(windows.tolist()) if w not in self.state.windows)
         for window in unknown:
             found, expected = f"window {window}", "one described before"
             self.findings.add(
-                Finding("block-windows", found, expected, byte=self.at, window=window)
+                Violation("block-windows", found, expected, byte=self.at, window=window)
             )
         return not unknown
 
     def segment(self, segment: np.void, events: _Events) -> None:
         window = self.state.windows[int(segment["window"])]
-        here = partial(Finding, byte=self.at, window=window.index)
+        here = partial(Violation, byte=self.at, window=window.index)
         tick = int(segment["first_tick"])
         if tick != window.events:
             expected = f"tick {window.events}"
@@ -124,11 +124,11 @@ class _Check:
         """Sizes, and whether each event touches a buffer in its own span."""
 
         def broken(invariant: str, wrong: npt.NDArray[np.bool_], expected: str) -> None:
-            def finding(i: int) -> Finding:
+            def finding(i: int) -> Violation:
                 size, offset, span = (c[i] for c in (events.size, events.offset, events.span))
                 found = f"{size} bytes at {offset} of span {span}"
                 tick = window.events + i
-                return Finding(invariant, found, expected, self.at, None, window.index, tick)
+                return Violation(invariant, found, expected, self.at, None, window.index, tick)
 
             self.findings.add_each(invariant, wrong, finding)
 

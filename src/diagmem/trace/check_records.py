@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from diagmem.trace.format import COPY_KINDS
 from diagmem.trace.header import Header
-from diagmem.trace.invariants import Finding, Findings
+from diagmem.trace.invariants import Findings, Violation
 from diagmem.trace.records import Record, buffer_of
 from diagmem.trace.spans import ADDRESS_END, Touching, in_order, spans_of
 from diagmem.trace.window import Buffer, Int64Array
@@ -106,7 +106,7 @@ class RecordChecker:
     def check_mode(self, needed: str, at: int) -> None:
         if self.header.mode in ("events", "summary") and self.header.mode != needed:
             found = f"a block of {needed} in mode {self.header.mode}"
-            self._findings.add(Finding("mode", found, f"mode {needed}", byte=at))
+            self._findings.add(Violation("mode", found, f"mode {needed}", byte=at))
 
     def take(self, record: Record, at: int) -> None:
         """The next record, of the block at that byte of the file."""
@@ -134,7 +134,7 @@ class RecordChecker:
         self.records += 1
 
     def _broken(self, invariant: str, found: str, expected: str, window: int | None = None) -> None:
-        self._findings.add(Finding(invariant, found, expected, self._at, self.records, window))
+        self._findings.add(Violation(invariant, found, expected, self._at, self.records, window))
 
     def _take_header(self, record: Record) -> None:
         if self.records:
@@ -258,7 +258,7 @@ class RecordChecker:
             if window.end is None:
                 if not cut or window.index != last:
                     self._findings.add(
-                        Finding("window-end", "no end record", "one", window=window.index)
+                        Violation("window-end", "no end record", "one", window=window.index)
                     )
             elif self.header.mode == "events":
                 self._check_counts(window, window.end, cut)
@@ -276,5 +276,5 @@ class RecordChecker:
         for what, count in there.items():
             if int(end.get(what, count)) != count:
                 self._findings.add(
-                    Finding("counts", f"{what} {int(end[what])}", f"{count}", window=window.index)
+                    Violation("counts", f"{what} {int(end[what])}", f"{count}", window=window.index)
                 )

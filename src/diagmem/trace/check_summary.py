@@ -10,7 +10,7 @@ from diagmem.trace import format as fmt
 from diagmem.trace.cells import MAX_CELL_BYTES
 from diagmem.trace.check_records import RecordChecker, Summarised
 from diagmem.trace.format import BlockHeader
-from diagmem.trace.invariants import Finding, Findings
+from diagmem.trace.invariants import Findings, Violation
 from diagmem.trace.summary import SummaryPart, decode_part
 from diagmem.trace.window import Int64Array
 
@@ -23,29 +23,29 @@ def check_summary(
         part = decode_part(raw)
     except ValueError as error:
         found, _, expected = str(error).partition(", expected ")
-        findings.add(Finding("summary-shape", found, expected, byte=at))
+        findings.add(Violation("summary-shape", found, expected, byte=at))
         _excuse(state, raw)
         return
     index, number = part.window, part.buffer
     if (block.window_start, block.window_end) != (index, index + 1):
         found = f"windows [{block.window_start}, {block.window_end})"
-        findings.add(Finding("block-windows", found, f"[{index}, {index + 1})", at, None, index))
+        findings.add(Violation("block-windows", found, f"[{index}, {index + 1})", at, None, index))
     window = state.windows.get(index)
     if window is None:
         found, expected = f"window {index}", "one described before"
-        findings.add(Finding("block-windows", found, expected, at, None, index))
+        findings.add(Violation("block-windows", found, expected, at, None, index))
         return
     came = window.summaries.setdefault(number, Summarised())
     if number >= len(window.buffers) or window.end is not None or came.whole:
         found = f"a summary of buffer {number}"
         expected = f"one of each of {len(window.buffers)} buffers before the window's end"
-        findings.add(Finding("summary-once", found, expected, at, None, index))
+        findings.add(Violation("summary-once", found, expected, at, None, index))
         return
     wrong = _wrong_shape(part, window.buffers[number].size_bytes, came.cells)
     if wrong is not None:
         # What else comes of this buffer is no second summary of it.
         came.whole = True
-        findings.add(Finding("summary-shape", *wrong, at, None, index))
+        findings.add(Violation("summary-shape", *wrong, at, None, index))
         return
     came.cells += part.count
     came.whole = came.cells == part.cells or part.kinds == 0
@@ -77,7 +77,7 @@ def _wrong_shape(part: SummaryPart, size_bytes: int, done: int) -> tuple[str, st
     return None
 
 
-def _ticks(at: int, window: int, first: Int64Array, last: Int64Array, cell: int) -> Finding:
+def _ticks(at: int, window: int, first: Int64Array, last: Int64Array, cell: int) -> Violation:
     found = f"cell {cell} from tick {first[cell]} to {last[cell]}"
     expected = "first <= last, and both or none -1"
-    return Finding("summary-ticks", found, expected, at, None, window)
+    return Violation("summary-ticks", found, expected, at, None, window)

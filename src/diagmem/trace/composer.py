@@ -20,7 +20,7 @@ from diagmem import __version__
 from diagmem.base.errors import DiagmemError
 from diagmem.trace.cells import BufferCells
 from diagmem.trace.format import MAX_EVENTS
-from diagmem.trace.site_table import EventBlocks, Piece, SiteTable
+from diagmem.trace.site_table import EventBlocks, EventPiece, SiteTable
 from diagmem.trace.spans import ADDRESS_END, Touching, in_order, spans_of
 from diagmem.trace.window import Buffer, Site
 from diagmem.trace.writer import TraceWriter
@@ -122,7 +122,7 @@ class Composer:
         store: npt.ArrayLike,
         thread: npt.ArrayLike,
         site: npt.ArrayLike | None,
-    ) -> Piece:
+    ) -> EventPiece:
         address = np.asarray(address, np.int64)
         n = len(address)
         try:
@@ -144,7 +144,7 @@ class Composer:
             given = self._sites.plain(size, store)
         else:
             self._sites.check(given, size, store)
-        return Piece(address, size, store, thread, given, np.zeros(n, np.int64))
+        return EventPiece(address, size, store, thread, given, np.zeros(n, np.int64))
 
     def close_window(self, end: str = "returned") -> None:
         if self._open is None:
@@ -197,7 +197,7 @@ class _OpenWindow:
         self.stores = 0
         self.threads: set[int] = set()
 
-    def touching_once(self, piece: Piece) -> Piece:
+    def touching_once(self, piece: EventPiece) -> EventPiece:
         """Only events that touch a buffer, once for each span where they do."""
         if self.everything:
             return piece
@@ -207,12 +207,12 @@ class _OpenWindow:
         nth = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)
         return replace(piece.taken(event), span=low[event] + nth)
 
-    def count(self, piece: Piece) -> None:
+    def count(self, piece: EventPiece) -> None:
         self.events += len(piece.address)
         self.stores += int(np.count_nonzero(piece.store))
         self.threads.update(np.unique(piece.thread).tolist())
 
-    def summarise(self, piece: Piece) -> None:
+    def summarise(self, piece: EventPiece) -> None:
         stamp = np.arange(self.events + 1, self.events + 1 + len(piece.address))
         for cells in self.cells:
             cells.take(stamp, piece.address, piece.size, piece.store)

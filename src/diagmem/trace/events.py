@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.trace import format as fmt
-from diagmem.trace.block import Block, Segment
+from diagmem.trace.block import EventBlock, Segment
 from diagmem.trace.format import BlockHeader, BlockType, TraceError
 from diagmem.trace.reader import TraceFile, WindowRecord
 from diagmem.trace.touched import held_in_spans, spans_of_buffers
@@ -99,16 +99,18 @@ class EventReader:
         self.progress: Callable[[int], None] | None = None
         self._lookup = _Lookup(trace)
         _keep_freed_memory()
-        self._last: tuple[BlockHeader, Block] | None = None
+        self._last: tuple[BlockHeader, EventBlock] | None = None
         self._last_columns: tuple[BlockHeader, npt.NDArray[np.uint64]] | None = None
 
-    def _decode(self, header: BlockHeader) -> Block:
+    def _decode(self, header: BlockHeader) -> EventBlock:
         # Neighbouring windows often share a block.
         if self._last is None or self._last[0] is not header:
-            self._last = (header, Block(self.trace, header))
+            self._last = (header, EventBlock(self.trace, header))
         return self._last[1]
 
-    def segments(self, window: int, *, silent: bool = False) -> Iterator[tuple[Block, Segment]]:
+    def segments(
+        self, window: int, *, silent: bool = False
+    ) -> Iterator[tuple[EventBlock, Segment]]:
         """The pieces of a window, in order; ticks must join without a gap.  ``silent``:
         not counted as progress."""
         tick = 0
@@ -184,7 +186,7 @@ class EventReader:
                     yield from held[span].split(of_span, block.place)
 
     def _of_span(
-        self, record: WindowRecord, block: Block, segment: Segment, span: int, sites: bool
+        self, record: WindowRecord, block: EventBlock, segment: Segment, span: int, sites: bool
     ) -> Accesses:
         """A segment's accesses in one span, offsets from the span's start.
 
@@ -246,7 +248,7 @@ class EventReader:
 
 
 def _check_inside(
-    block: Block,
+    block: EventBlock,
     span: tuple[int, int],
     offset: npt.NDArray[np.signedinteger[Any]],
     size: Int64Array,

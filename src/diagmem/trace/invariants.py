@@ -65,7 +65,7 @@ LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """One breach of an invariant.
 
     ``byte`` is where in the file the block begins, ``record`` counts the META
@@ -95,17 +95,17 @@ class Findings:
     """Gathers breaches, few of each kind."""
 
     def __init__(self) -> None:
-        self.listed: list[Finding] = []
+        self.listed: list[Violation] = []
         self.counts: Counter[str] = Counter()
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: Violation) -> None:
         assert finding.invariant in INVARIANTS
         self.counts[finding.invariant] += 1
         if self.counts[finding.invariant] <= LISTED:
             self.listed.append(finding)
 
     def add_each(
-        self, invariant: str, wrong: npt.NDArray[np.bool_], finding: Callable[[int], Finding]
+        self, invariant: str, wrong: npt.NDArray[np.bool_], finding: Callable[[int], Violation]
     ) -> None:
         """A breach for each True; ``finding`` makes the one of an index."""
         which = np.flatnonzero(wrong)

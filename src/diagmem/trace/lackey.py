@@ -41,7 +41,7 @@ _DIGIT[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class LogLines:
     """Consecutive lines of a log that tell of an instruction or an access.
 
     ``address`` int64, ``size`` int64 (bytes), ``instruction``, ``load`` and
@@ -68,7 +68,7 @@ class LackeyLog:
     passed_over: int = 0
     torn: bool = field(default=False)
 
-    def read(self) -> Iterator[Lines]:
+    def read(self) -> Iterator[LogLines]:
         """All lines, in order.
 
         Raises
@@ -93,7 +93,7 @@ class LackeyLog:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise DiagmemError(f"{self.path}: cannot read: {why}") from None
 
-    def _lines(self, text: bytes) -> Lines:
+    def _lines(self, text: bytes) -> LogLines:
         data = np.frombuffer(text, np.uint8)
         end = np.flatnonzero(data == ord("\n"))
         start = np.concatenate([[0], end[:-1] + 1])
@@ -114,7 +114,7 @@ class LackeyLog:
         self.lines += len(end)
         self.passed_over += len(end) - len(chosen)
         kind = kind[chosen]
-        return Lines(address, size, kind == 0, (kind == 1) | (kind == 3), kind >= 2)
+        return LogLines(address, size, kind == 0, (kind == 1) | (kind == 3), kind >= 2)
 
     def _wrong(self, line: int, found: str) -> DiagmemError:
         return DiagmemError(

@@ -80,7 +80,7 @@ def check(trace: Path, values: Path) -> Mirrored:
     with closing(TraceFile(trace)) as file, values.open("rb") as stream:
         reader = EventReader(file)
         frames = _Frames(stream, values)
-        checks = [_Check(record, frames) for record in file.windows]
+        checks = [_MirrorCheck(record, frames) for record in file.windows]
         for window in checks:
             window.run(file, reader)
     return Mirrored(
@@ -120,7 +120,7 @@ class _Frames:
         )
 
 
-class _Check:
+class _MirrorCheck:
     """One window: its mirror is one run of bytes for each span."""
 
     def __init__(self, record: WindowRecord, frames: _Frames) -> None:

@@ -22,7 +22,7 @@ MAX_FIXED_SIZE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class EventPiece:
     """Consecutive events of a window, each in one span, in columns of one length.
 
     ``address``, ``size`` (bytes), ``site`` and ``span`` (numbers) int64,
@@ -39,8 +39,8 @@ class Piece:
     def __len__(self) -> int:
         return len(self.address)
 
-    def taken(self, which: Int64Array | slice) -> Piece:
-        return Piece(
+    def taken(self, which: Int64Array | slice) -> EventPiece:
+        return EventPiece(
             self.address[which],
             self.size[which],
             self.store[which],
@@ -152,7 +152,7 @@ class EventBlocks:
         self._block_events = block_events
         self._delta_bytes: list[int] = []
         self._starts = np.empty(0, np.int64)
-        self._pending: list[tuple[Int64Array, Piece]] = []
+        self._pending: list[tuple[Int64Array, EventPiece]] = []
         self._events = 0
         self._segments: list[list[int]] = []
 
@@ -164,7 +164,7 @@ class EventBlocks:
         self._delta_bytes[: len(widths)] = widths
         self._starts = np.array([start for start, _ in spans], np.int64)
 
-    def add(self, window: int, first_tick: int, piece: Piece) -> None:
+    def add(self, window: int, first_tick: int, piece: EventPiece) -> None:
         """The next events of a window."""
         at = 0
         ends = np.append(np.flatnonzero(np.diff(piece.thread)) + 1, len(piece)).tolist()
@@ -176,7 +176,7 @@ class EventBlocks:
                 self._append(window, first_tick + at, piece.taken(slice(at, to)))
                 at = to
 
-    def _append(self, window: int, tick: int, piece: Piece) -> None:
+    def _append(self, window: int, tick: int, piece: EventPiece) -> None:
         """Events of one window and thread, for which the block has room."""
         thread = int(piece.thread[0])
         if not self._segments or self._segments[-1][:2] != [window, thread]:

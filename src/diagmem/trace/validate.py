@@ -18,7 +18,7 @@ from diagmem.trace.check_events import check_events
 from diagmem.trace.check_records import RecordChecker
 from diagmem.trace.check_summary import check_summary
 from diagmem.trace.format import BlockHeader, BlockType
-from diagmem.trace.invariants import Finding, Findings
+from diagmem.trace.invariants import Findings, Violation
 from diagmem.trace.records import Record, RecordError, parse
 
 
@@ -38,7 +38,7 @@ class Report:
     blocks: int
     windows: int
     events: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Violation, ...]
     broken: dict[str, int]
 
     @property
@@ -78,7 +78,7 @@ class _Validation:
     def run(self) -> Report:
         if self._file.reserved:
             found = f"a reserved field of {self._file.reserved}"
-            self._findings.add(Finding("file-header", found, "0", byte=0))
+            self._findings.add(Violation("file-header", found, "0", byte=0))
         for block in self._scan():
             self._blocks += 1
             at = block.payload_at - fmt.BLOCK.itemsize
@@ -114,7 +114,7 @@ class _Validation:
             self._sound = False
 
     def _add(self, error: BlockError) -> None:
-        self._findings.add(Finding(error.invariant, error.found, error.expected, byte=error.at))
+        self._findings.add(Violation(error.invariant, error.found, error.expected, byte=error.at))
 
     def _why_cut(self) -> str:
         if self._end is None:
@@ -131,12 +131,12 @@ class _Validation:
         else:
             return
         found = f"{block.type.name} of windows [{windows[0]}, {windows[1]})"
-        self._findings.add(Finding("block-header", found, expected, byte=at))
+        self._findings.add(Violation("block-header", found, expected, byte=at))
 
     def _check_contents(self, block: BlockHeader, raw: bytes, at: int) -> None:
         state = self._state
         if self._blocks == 1 and block.type is not BlockType.META:
-            self._findings.add(Finding("block-order", block.type.name, "META first", byte=at))
+            self._findings.add(Violation("block-order", block.type.name, "META first", byte=at))
         if block.type is BlockType.META:
             self._sound = self._take_records(raw, at)
         elif block.type is BlockType.END:
@@ -157,13 +157,13 @@ class _Validation:
                 self._state.take(record, at)
         except RecordError as error:
             self._findings.add(
-                Finding("record", error.found, error.expected, at, self._state.records)
+                Violation("record", error.found, error.expected, at, self._state.records)
             )
             return False
         return True
 
     def _check_end(self, raw: bytes, at: int) -> None:
-        broken = Finding("end-mark", "", "", byte=at)
+        broken = Violation("end-mark", "", "", byte=at)
         try:
             records = list(parse(raw))
         except RecordError as error:

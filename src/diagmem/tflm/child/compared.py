@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagmem.tflm.child.job import Job, WatchedBuffer
-from diagmem.tflm.child.network import Places, allocated, give, taken
+from diagmem.tflm.child.network import Addresses, allocated, give, taken
 from diagmem.tflm.child.process import Log, Record, interpret, serve
 from diagmem.tflm.child.profiler import attach, check_calls
 
@@ -98,7 +98,7 @@ class _Watched:
     def __init__(self, runtime: Any, model: bytes, job: Job) -> None:
         self.interpreter = interpret(runtime, model, job.arena_bytes)
         self._job = job
-        self._places = Places(self.interpreter, model, job)
+        self._places = Addresses(self.interpreter, model, job)
         self._calls = [
             (call.name.encode(), [self._view(place) for place in call.places]) for call in job.calls
         ]

@@ -34,7 +34,7 @@ _ALLOCATED = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[Record]:
     interpreter = interpret(runtime, model, job.arena_bytes)
     yield allocated(interpreter, log)
-    places = Places(interpreter, model, job)
+    places = Addresses(interpreter, model, job)
     profiler = _Profiler(job, runtime, interpreter, places) if job.calls else None
     for arrays in job.runs:
         yield _run(interpreter, arrays, places, profiler, job)
@@ -53,7 +53,7 @@ def allocated(interpreter: Any, log: Log) -> dict[str, int]:
 def _run(
     interpreter: Any,
     arrays: list[Any],
-    places: Places,
+    places: Addresses,
     profiler: _Profiler | None,
     job: Job,
 ) -> Record:
@@ -68,7 +68,7 @@ def _run(
     return {"outputs": outputs, "seconds": seconds, **calls}
 
 
-def give(interpreter: Any, arrays: list[Any], places: Places, job: Job) -> None:
+def give(interpreter: Any, arrays: list[Any], places: Addresses, job: Job) -> None:
     """Set the model's inputs; they must lie where they were planned."""
     for number, array in enumerate(arrays):
         interpreter.SetInputTensor(array, number)
@@ -76,7 +76,7 @@ def give(interpreter: Any, arrays: list[Any], places: Places, job: Job) -> None:
         places.check(tensor, arrays[number].tobytes())
 
 
-def taken(interpreter: Any, places: Places, job: Job) -> list[bytes]:
+def taken(interpreter: Any, places: Addresses, job: Job) -> list[bytes]:
     """The model's outputs; they must lie where they were planned."""
     outputs = []
     for number, tensor in enumerate(job.outputs):
@@ -85,7 +85,7 @@ def taken(interpreter: Any, places: Places, job: Job) -> list[bytes]:
     return outputs
 
 
-class Places:
+class Addresses:
     """Addresses: of tensors in the arena, where a plan says so, and of constants."""
 
     def __init__(self, interpreter: Any, model: bytes, job: Job) -> None:
@@ -139,7 +139,7 @@ class _ProfilerStruct(ctypes.Structure):
 class _Profiler:
     """Our profiler, where the interpreter looks for one."""
 
-    def __init__(self, job: Job, runtime: Any, interpreter: Any, places: Places) -> None:
+    def __init__(self, job: Job, runtime: Any, interpreter: Any, places: Addresses) -> None:
         self._library = ctypes.CDLL(job.profiler)
         self._kept = []
         calls = (_CallStruct * len(job.calls))()

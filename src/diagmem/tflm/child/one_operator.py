@@ -47,7 +47,7 @@ def main(cases_file: str, results_file: str) -> None:
 
 
 def _run(runtime: Any, requests: Any, case: dict[str, Any]) -> dict[str, Any]:
-    windows = _Windows(requests, case)
+    windows = _CaseWindow(requests, case)
     try:
         return {"refused": "", **_interpret(runtime, windows, case)}
     except (RefusedError, RuntimeError, ValueError) as error:
@@ -58,7 +58,7 @@ def _run(runtime: Any, requests: Any, case: dict[str, Any]) -> dict[str, Any]:
         return {"refused": str(error)}
 
 
-def _interpret(runtime: Any, windows: _Windows, case: dict[str, Any]) -> dict[str, Any]:
+def _interpret(runtime: Any, windows: _CaseWindow, case: dict[str, Any]) -> dict[str, Any]:
     if case["refused"]:
         raise RefusedError(case["refused"])
     model, arena_bytes = case["model"], case["arena_bytes"]
@@ -80,7 +80,7 @@ def _interpret(runtime: Any, windows: _Windows, case: dict[str, Any]) -> dict[st
     return {"memory": memory}
 
 
-class _Windows:
+class _CaseWindow:
     """The window of one case, and the buffers in it."""
 
     def __init__(self, requests: Any, case: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagmem.base.errors import DiagmemError
-from diagmem.boards.table import COLUMNS, Board, parse_boards, read_boards, shipped_boards
+from diagmem.boards.board import COLUMNS, Board, parse_boards, read_boards, shipped_boards
 
 HEADER = "name,sram_bytes,largest_block_bytes,flash_bytes\n"
 
