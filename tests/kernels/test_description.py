@@ -199,7 +199,26 @@ FIELD_FAULTS = [
         'fields = [{ name = "a", null = true }, { name = "a", null = true }]',
         'fields 2 "a": the name is taken by [[argument]] 4 "s" fields 1 "a"',
     ),
+    ('fields = [{ names = [], dtype = "int8" }]', '"names" is [], expected at least one name'),
+    (
+        'fields = [{ names = ["n", "q"], dtype = "int8" }]',
+        'fields 1 "q": "value": expression "q": unknown name "q"',
+    ),
+    ('fields = [{ names = ["n"], value = 1 }]', 'unknown key "value", expected one of names'),
+    (
+        'fields = [{ names = ["n", "n"], dtype = "int8" }]',
+        'fields 1 "n": the name is taken by [[argument]] 4 "s" fields 1 "n"',
+    ),
 ]
+
+
+def test_several_names_are_scalars_of_these_values(folder: Path) -> None:
+    short = GOOD + '[[argument]]\nnames = ["n", "twice"]\ndtype = "int32"\n'
+    long = GOOD + "".join(
+        f'[[argument]]\nname = "{name}"\ndtype = "int32"\nvalue = "{name}"\n'
+        for name in ("n", "twice")
+    )
+    assert loaded(folder, short).arguments == loaded(folder, long).arguments
 
 
 @pytest.mark.parametrize(("fields", "complaint"), FIELD_FAULTS)

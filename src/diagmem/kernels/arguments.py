@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -43,7 +43,8 @@ def read_arguments(
     """All buffers of a description, and the arguments of its call and of each of those
     ``before`` it; all in order."""
     calls = [
-        [t for t in call.tables("argument") if names.holds(t, "passed")] for call in (root, *before)
+        [t for t in _each(call.tables("argument")) if names.holds(t, "passed")]
+        for call in (root, *before)
     ]
     others = root.tables("buffer")
     for table in others:
@@ -185,6 +186,22 @@ def _hex(table: TomlTable, key: str) -> bytes:
     return data
 
 
+def _each(tables: Iterable[TomlTable]) -> Iterator[TomlTable]:
+    """With an entry of several ``names`` taken apart: a scalar each, which is the value of
+    that name."""
+    for table in tables:
+        if not table.has("names"):
+            yield table
+            continue
+        table.only("names", "dtype")
+        names = table.strings("names")
+        if not names:
+            raise table.wrong("names", "at least one name")
+        for name in names:
+            place = f"{table.place} {show(name)}"
+            yield TomlTable(table.file, place, {**table.items, "name": name, "value": name})
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads arguments and fields; ``reached`` collects the buffers pointed to, ``absent``
@@ -205,7 +222,7 @@ class _Reader:
             by_pointer = table.choice("pass", ["pointer", "value"]) == "pointer"
             return Struct(table.name(), self._fields(table, MAX_NESTING), by_pointer)
         if table.has("dtype"):
-            table.only("name", "dtype", "value", "passed")
+            table.only("name", "names", "dtype", "value", "passed")
             return self._scalars(table, array=False)
         if table.has("null"):
             table.only("name", "null", "passed")
@@ -218,7 +235,7 @@ class _Reader:
     def _fields(self, table: TomlTable, depth: int) -> tuple[Argument, ...]:
         if depth == 0:
             raise table.error(f"nested more than {MAX_NESTING} deep")
-        tables = table.tables("fields")
+        tables = list(_each(table.tables("fields")))
         if not tables:
             raise table.wrong("fields", "at least one field")
         _unique(tables)
@@ -238,7 +255,7 @@ class _Reader:
             table.only("name", "bytes")
             return Bytes(table.name(), _hex(table, "bytes"))
         if table.has("dtype"):
-            table.only("name", "dtype", "value")
+            table.only("name", "names", "dtype", "value")
             return self._scalars(table, array=isinstance(table.items.get("value"), list))
         raise table.error('expected one of "dtype", "buffer", "null", "bytes" or "fields"')
 
