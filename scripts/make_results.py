@@ -189,7 +189,8 @@ def _draw(name: str, plans: Mapping[str, NetworkPlan], measured: Measured) -> No
     if name in DRAWN:
         FIGURES.mkdir(exist_ok=True)
         path = FIGURES / f"arena_{name}.png"
-        draw_arenas(plans["none"], plans["measured"], path, measured=measured)
+        drawn = {"before": plans["none"], "after": plans["measured"]}
+        draw_arenas(drawn, path, measured=measured)
 
 
 # ---- the pages ----

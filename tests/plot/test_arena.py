@@ -25,7 +25,7 @@ from diagmem.networks.measured import (
     identity,
 )
 from diagmem.networks.planning import NetworkPlan, Shared, plan_network
-from diagmem.plot.arena import draw_arena, draw_arenas
+from diagmem.plot.arena import draw_arenas
 from diagmem.plot.arena_panel import ACTIVATIONS, draw_view, tints_of
 from diagmem.plot.arena_shapes import Arena, Band, arena_of
 from diagmem.plot.arena_view import View
@@ -335,7 +335,7 @@ def colour_at(image: npt.NDArray[np.float32], view: View, operator: float, byte:
 def test_pixels_lie_where_the_bytes_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     views = drawn_views(monkeypatch)
     plan, measured = diagonal()
-    draw_arena(plan, tmp_path / "a.png", measured=measured)
+    draw_arenas({"": plan}, tmp_path / "a.png", measured=measured)
     image, (view,) = imread(tmp_path / "a.png"), views
     per_pixel = view.top_bytes / view.rect[3]
     near = 8 * per_pixel
@@ -356,7 +356,7 @@ def test_pixels_lie_where_the_bytes_do(tmp_path: Path, monkeypatch: pytest.Monke
 def test_conflicts_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     views = drawn_views(monkeypatch)
     plan, measured = diagonal(0)
-    draw_arena(plan, tmp_path / "a.png", measured=measured)
+    draw_arenas({"": plan}, tmp_path / "a.png", measured=measured)
     assert colour_at(imread(tmp_path / "a.png"), views[0], 0.5, 512 + 64) == BOTH
 
 
@@ -364,7 +364,9 @@ def test_two_plans_share_one_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     views = drawn_views(monkeypatch)
     plan, measured = diagonal()
     apart = planned([(1024, 1024, 0, 1, "input"), (0, 1024, 0, 2, "output")], operators=2)
-    draw_arenas(apart, plan, tmp_path / "a.png", measured=measured, board_bytes=2000)
+    draw_arenas(
+        {"before": apart, "after": plan}, tmp_path / "a.png", measured=measured, board_bytes=2000
+    )
     before, after = views
     assert before.top_bytes == after.top_bytes > 2048
     assert before.rect[1:] == after.rect[1:]
@@ -381,7 +383,7 @@ def test_a_board_far_above_does_not_flatten_the_arena(
 ) -> None:
     views = drawn_views(monkeypatch)
     plan, measured = diagonal()
-    draw_arena(plan, tmp_path / "a.png", measured=measured, board_bytes=1 << 20)
+    draw_arenas({"": plan}, tmp_path / "a.png", measured=measured, board_bytes=1 << 20)
     assert views[0].top_bytes < 1300
     assert [level.kind for level in views[0].levels] == ["peak"]
 
@@ -394,7 +396,7 @@ def test_many_operators_get_a_close_up_of_the_peak(
         (k % 7 * 100, 100, k, min(k + 2, 600), "activation") for k in range(600)
     ]
     blocks[301] = (700, 4000, 301, 302, "activation")
-    draw_arena(planned(blocks), tmp_path / "a.png")
+    draw_arenas({"": planned(blocks)}, tmp_path / "a.png")
     whole, near = views
     assert (whole.start, whole.end, whole.frame) == (0, 600, (293, 310))
     assert (near.start, near.end, near.frame) == (293, 310, None)
@@ -415,17 +417,18 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_edge_cases_are_drawn(case: str, tmp_path: Path) -> None:
-    draw_arena(CASES[case], tmp_path / "a.png", board_bytes=64, title="$x_1$ \n \N{SNOWMAN}")
+    draw_arenas({"": CASES[case]}, tmp_path / "a.png", board_bytes=64, title="$x_1$ \n \N{SNOWMAN}")
     assert imread(tmp_path / "a.png").shape[1] == 1800
 
 
 def test_two_empty_arenas_are_drawn(tmp_path: Path) -> None:
-    draw_arenas(CASES["nothing to place"], CASES["only empty tensors"], tmp_path / "a.png")
+    plans = {"before": CASES["nothing to place"], "after": CASES["only empty tensors"]}
+    draw_arenas(plans, tmp_path / "a.png")
     assert imread(tmp_path / "a.png").shape[1] == 1800
 
 
 def test_scratch_is_hatched_grey(tmp_path: Path) -> None:
-    draw_arena(CASES["scratch"], tmp_path / "a.png")
+    draw_arenas({"": CASES["scratch"]}, tmp_path / "a.png")
     image = np.round(imread(tmp_path / "a.png")[:, :, :3] * 255).astype(int)
     grey = [int(OTHER_LIVE[i : i + 2], 16) for i in (1, 3, 5)]
     assert (image == grey).all(axis=2).sum() > 1000
@@ -437,7 +440,9 @@ def test_same_bytes_again(tmp_path: Path, suffix: str) -> None:
     plan, measured = diagonal()
     apart = CASES["one operator"]
     for name in ("a", "b"):
-        draw_arenas(apart, plan, tmp_path / f"{name}{suffix}", measured=measured)
+        draw_arenas(
+            {"before": apart, "after": plan}, tmp_path / f"{name}{suffix}", measured=measured
+        )
     first, second = (tmp_path / f"{name}{suffix}" for name in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
     assert str(tmp_path).encode() not in first.read_bytes()
@@ -445,4 +450,4 @@ def test_same_bytes_again(tmp_path: Path, suffix: str) -> None:
 
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DiagmemError, match=r"expected .png, .svg or .pdf"):
-        draw_arena(CASES["one operator"], tmp_path / "a.bmp")
+        draw_arenas({"": CASES["one operator"]}, tmp_path / "a.bmp")

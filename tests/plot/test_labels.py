@@ -39,12 +39,11 @@ def test_free_place_hides_nothing_where_it_can() -> None:
 @given(st.integers(0, 1 << 40), st.integers(1, 1 << 40), st.integers(1, 12))
 def test_ticks(start: int, length: int, at_most: int) -> None:
     for ticks in (byte_ticks, count_ticks):
-        found = ticks(start, start + length, at_most)
-        places = [at for at, _ in found]
-        labels = [label for _, label in found]
-        assert len(found) <= at_most + 1
+        places, labels = ticks(start, start + length, at_most)
+        assert len(places) <= at_most + 1
         assert all(start <= at <= start + length for at in places)
-        assert len(set(labels)) == len(labels)
+        assert len(set(labels)) == len(labels) == len(places)
+        assert ticks(start, start + length, at_most, 7) == ([at + 7 for at in places], labels)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_ticks(start: int, length: int, at_most: int) -> None:
     ],
 )
 def test_byte_labels(start: int, end: int, expected: str) -> None:
-    assert ", ".join(label for _, label in byte_ticks(start, end, 5)) == expected
+    assert ", ".join(byte_ticks(start, end, 5)[1]) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,7 @@ def test_byte_labels(start: int, end: int, expected: str) -> None:
     ],
 )
 def test_count_labels(start: int, end: int, expected: str) -> None:
-    assert ", ".join(label for _, label in count_ticks(start, end, 5)) == expected
+    assert ", ".join(count_ticks(start, end, 5)[1]) == expected
 
 
 def test_sizes() -> None:

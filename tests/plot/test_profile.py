@@ -17,9 +17,8 @@ from diagmem.base.errors import DiagmemError
 from diagmem.networks.measured import Measured, MeasuredOperator, identity
 from diagmem.networks.planning import NetworkPlan, plan_network
 from diagmem.plot.profile import draw_profile
-from diagmem.plot.profile_bytes import live_bytes, occupied_bytes, profile_of
+from diagmem.plot.profile_bytes import covered_bytes, live_bytes, occupied_bytes, profile_of
 from diagmem.plot.profile_panel import NEEDED
-from diagmem.plot.ranges import covered_bytes
 from diagmem.tflite.graph import Model
 from diagmem.tflite.zoo import open_zoo
 

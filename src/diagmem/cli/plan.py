@@ -149,7 +149,8 @@ def _draw(args: argparse.Namespace, plan: NetworkPlan, measured: Measured | None
     if args.diagram is not None:
         from diagmem.plot.arena import draw_arenas
 
-        draw_arenas(apart, plan, args.diagram, measured=measured, board_bytes=args.arena)
+        plans = {"before": apart, "after": plan}
+        draw_arenas(plans, args.diagram, measured=measured, board_bytes=args.arena)
     if args.profile is not None:
         from diagmem.plot.profile import draw_profile
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,8 @@ from diagmem.networks.measured import Measured
 from diagmem.networks.planning import NetworkPlan
 from diagmem.plot.arena_panel import ACTIVATIONS, DASHED, RIGHT_PT, draw_view, tints_of
 from diagmem.plot.arena_shapes import Arena, arena_of
-from diagmem.plot.arena_view import Level, View, names_operators, names_px, operator_name
+from diagmem.plot.arena_view import Level, View, names_operators, names_px
 from diagmem.plot.arena_words import (
-    NamedArena,
     heading,
     notes_on,
     peak_text,
@@ -33,7 +32,7 @@ from diagmem.plot.paint import (
     OUTPUT_LIVE,
     STORE,
 )
-from diagmem.plot.sheet import DPI, TEXT_PT, WIDTH_PX, Sheet, check_extension, fixed_style
+from diagmem.plot.sheet import DPI, LINE, TITLE_Y, WIDTH_PX, Sheet, check_extension, fixed_style
 from diagmem.plot.units import bytes_exact
 
 if TYPE_CHECKING:
@@ -48,28 +47,30 @@ BESIDE_OPERATORS = 12
 """Two arenas of up to so many operators lie side by side."""
 BOARD_IN_SCALE = 1.6
 """A board with more than so many times the arena's bytes is named, not drawn."""
-_LEFT, _TOP, _LINE, _GAP, _SCALE = 110, 48, 27, 40, 62
+_LEFT, _GAP, _SCALE = 110, 40, 62
 _TALL, _FLAT = 460, 330
 _COLUMN_PX = 170
 """The widest column of an operator."""
-_WIDTH = WIDTH_PX - 2 * _LINE
+_WIDTH = WIDTH_PX - 2 * LINE
 
 
-def draw_arena(
-    plan: NetworkPlan,
+def draw_arenas(
+    plans: Mapping[str, NetworkPlan],
     path: Path,
     *,
     measured: Measured | None = None,
     board_bytes: int | None = None,
     title: str | None = None,
 ) -> None:
-    """Draw a plan as PNG, SVG or PDF, by the extension.
+    """Draw a plan, or two on one scale, as PNG, SVG or PDF, by the extension.
 
     Where an input dies under an output, the boundary between both runs along what is
     still needed and what is already written.
 
     Parameters
     ----------
+    plans : by what each is called beside the other, such as before and after; what the
+        second saves is in the subtitle.
     path : an existing file is replaced.
     measured : where these frontiers are taken from; without it, from the loop nests of
         TFLite's reference kernels.
@@ -81,42 +82,18 @@ def draw_arena(
         For an unknown extension, overlaps of another graph, or a file that cannot be
         written.
     """
-    _draw([("", plan)], path, measured, board_bytes, title)
-
-
-def draw_arenas(
-    before: NetworkPlan,
-    after: NetworkPlan,
-    path: Path,
-    *,
-    measured: Measured | None = None,
-    board_bytes: int | None = None,
-    title: str | None = None,
-) -> None:
-    """Draw two plans on one scale, and what the second saves; otherwise as `draw_arena`."""
-    _draw([("before", before), ("after", after)], path, measured, board_bytes, title)
-
-
-def _draw(
-    plans: Sequence[tuple[str, NetworkPlan]],
-    path: Path,
-    measured: Measured | None,
-    board_bytes: int | None,
-    title: str | None,
-) -> None:
     check_extension(path)
-    arenas = [NamedArena(name, arena_of(plan, measured)) for name, plan in plans]
+    arenas = [arena_of(plan, measured, name) for name, plan in plans.items()]
     with fixed_style():
         texts = [title or title_of(arenas), *subtitles(arenas, board_bytes)]
         notes = [line for note in notes_on(arenas) for line in wrapped_to(note, _WIDTH)]
-        key = _key([one.arena for one in arenas])
+        key = _key(arenas)
         rows = 2 if len(key) > KEY_COLUMNS else min(len(key), 1)
-        parts, bottom = _arrange(arenas, board_bytes, _TOP + _LINE * (len(texts) + rows) + 10)
-        sheet = Sheet(WIDTH_PX, bottom + _LINE * (len(notes) + 1), DPI)
-        sheet.write(_LINE, _TOP, texts[0], size_pt=13, bold=True, width_px=_WIDTH)
-        for number, text in enumerate(texts[1:], 1):
-            sheet.write(_LINE, _TOP + 6 + _LINE * number, text, size_pt=9.5, width_px=_WIDTH)
-        _draw_key(sheet, key, _TOP + 6 + _LINE * len(texts))
+        parts, bottom = _arrange(arenas, board_bytes, TITLE_Y + LINE * (len(texts) + rows) + 10)
+        sheet = Sheet(WIDTH_PX, bottom + LINE * (len(notes) + 1), DPI)
+        sheet.write_titles(texts)
+        columns = -(-len(key) // max(rows, 1))
+        sheet.legend(key, LINE, TITLE_Y - 6 + LINE * len(texts), ncols=columns)
         for part in parts:
             tints = tints_of(part.arena)
             for line in part.lines:
@@ -124,7 +101,7 @@ def _draw(
             for view in part.views:
                 draw_view(sheet, view, part.arena, tints)
         for number, text in enumerate(notes):
-            sheet.write(_LINE, bottom + _LINE * number, text)
+            sheet.write(LINE, bottom + LINE * number, text)
         sheet.save(path)
 
 
@@ -168,23 +145,6 @@ def _key(arenas: Sequence[Arena]) -> list[Artist]:
     return handles
 
 
-def _draw_key(sheet: Sheet, handles: Sequence[Artist], top: int) -> None:
-    if handles:
-        sheet.figure.legend(
-            handles=list(handles),
-            loc="upper left",
-            bbox_to_anchor=(_LINE / sheet.width_px, 1 - (top - 12) / sheet.height_px),
-            ncols=len(handles) if len(handles) <= KEY_COLUMNS else -(-len(handles) // 2),
-            borderaxespad=0,
-            borderpad=0,
-            frameon=False,
-            fontsize=TEXT_PT,
-        )
-
-
-# ---- what it says ----
-
-
 # ---- where it lies ----
 
 
@@ -206,70 +166,70 @@ class _Part:
     views: tuple[View, ...]
 
 
-def _arrange(
-    arenas: Sequence[NamedArena], board_bytes: int | None, top: int
-) -> tuple[list[_Part], int]:
+def _arrange(arenas: Sequence[Arena], board_bytes: int | None, top: int) -> tuple[list[_Part], int]:
     """All parts side by side or below each other, and where the last ends."""
     scale = _scale(arenas, board_bytes)
-    beside = len(arenas) > 1 and max(one.operators for one in arenas) <= BESIDE_OPERATORS
+    beside = len(arenas) > 1 and max(arena.operators for arena in arenas) <= BESIDE_OPERATORS
     width = WIDTH_PX // len(arenas) if beside else WIDTH_PX
     parts = []
     left, bottom = 0, top
-    for number, one in enumerate(arenas):
+    for number, arena in enumerate(arenas):
         levels = _levels(arenas[: number + 1], board_bytes, scale)
-        part, end = _part(one, levels, scale, _shown_peak(arenas[0], one), (left, top, width))
+        peak = _shown_peak(arenas[0], arena)
+        part, end = _part(arena, levels, scale, peak, (left, top, width))
         parts.append(part)
         bottom = max(bottom, end)
         left, top = (left + width, top) if beside else (left, end)
     return parts, bottom
 
 
-def _scale(arenas: Sequence[NamedArena], board_bytes: int | None) -> float:
+def _scale(arenas: Sequence[Arena], board_bytes: int | None) -> float:
     """The bytes that every panel spans."""
-    most = max(one.arena_bytes for one in arenas)
+    most = max(arena.size_bytes for arena in arenas)
     if board_bytes is not None and board_bytes <= BOARD_IN_SCALE * most:
         most = max(most, board_bytes)
     return max(most, 1) * 1.06
 
 
-def _levels(
-    arenas: Sequence[NamedArena], board_bytes: int | None, scale: float
-) -> tuple[Level, ...]:
+def _levels(arenas: Sequence[Arena], board_bytes: int | None, scale: float) -> tuple[Level, ...]:
     """The lines in the last arena's panels: its peak, those before it, the board."""
     *earlier, own = arenas
-    operator = f"operator {own.arena.peak.operator}"
-    levels = [Level(own.arena_bytes, (f"peak {bytes_exact(own.arena_bytes)}", operator), "peak")]
-    for one in earlier:
-        if one.arena_bytes != own.arena_bytes:
-            saved = one.arena_bytes - own.arena_bytes
+    operator = f"operator {own.peak.operator}"
+    levels = [Level(own.size_bytes, (f"peak {bytes_exact(own.size_bytes)}", operator), "peak")]
+    for arena in earlier:
+        saved = arena.size_bytes - own.size_bytes
+        if saved:
             change = f"{bytes_exact(abs(saved))} {'saved' if saved > 0 else 'more'}"
-            text = f"{one.name} {bytes_exact(one.arena_bytes)}"
-            levels.append(Level(one.arena_bytes, (text, change), "other"))
+            text = f"{arena.name} {bytes_exact(arena.size_bytes)}"
+            levels.append(Level(arena.size_bytes, (text, change), "other"))
     if board_bytes is not None and board_bytes <= scale:
         levels.append(Level(board_bytes, ("board", bytes_exact(board_bytes)), "board"))
     return tuple(levels)
 
 
 def _part(
-    one: NamedArena, levels: tuple[Level, ...], scale: float, peak: int, place: tuple[int, int, int]
+    arena: Arena,
+    levels: tuple[Level, ...],
+    scale: float,
+    peak: int,
+    place: tuple[int, int, int],
 ) -> tuple[_Part, int]:
     """An arena at ``place`` (left, top and width), and where it ends.
 
     ``peak`` is the operator that a close-up shows the surroundings of.
     """
     left, y, width = place
-    arena = one.arena
     lines: list[_Line] = []
-    for text in (heading(one), *wrapped_to(peak_text(arena), width - 2 * _LINE)):
-        y += _LINE
-        lines.append(_Line(left + _LINE, y, text, width - 2 * _LINE, bold=not lines))
-    room = width - _LEFT - round(RIGHT_PT * DPI / 72) - _LINE
+    for text in (heading(arena), *wrapped_to(peak_text(arena), width - 2 * LINE)):
+        y += LINE
+        lines.append(_Line(left + LINE, y, text, width - 2 * LINE, bold=not lines))
+    room = width - _LEFT - round(RIGHT_PT * DPI / 72) - LINE
     views: list[View] = []
-    whole = one.operators <= WHOLE_OPERATORS
-    near = _around(peak, one.operators)
-    for start, end in [(0, one.operators)] if whole else [(0, one.operators), near]:
+    whole = arena.operators <= WHOLE_OPERATORS
+    near = _around(peak, arena.operators)
+    for start, end in [(0, arena.operators)] if whole else [(0, arena.operators), near]:
         if views:
-            y += _LINE
+            y += LINE
             text = f"close-up: operators {start} to {end - 1}"
             lines.append(_Line(left + _LEFT, y, text, room))
         large = whole or bool(views)
@@ -277,13 +237,13 @@ def _part(
         rect = (left + _LEFT, y + _GAP, columns_px, height)
         views.append(View(rect, start, end, scale, levels, None if large else near))
         y += _GAP + height + _foot(views[-1], arena)
-    return _Part(arena, tuple(lines), tuple(views)), y + _LINE
+    return _Part(arena, tuple(lines), tuple(views)), y + LINE
 
 
-def _shown_peak(first: NamedArena, one: NamedArena) -> int:
+def _shown_peak(first: Arena, arena: Arena) -> int:
     """The first arena's peak where both are near, so that close-ups can be compared."""
-    peak, own = first.arena.peak.operator, one.arena.peak.operator
-    same = first.operators == one.operators and abs(peak - own) <= AROUND_PEAK
+    peak, own = first.peak.operator, arena.peak.operator
+    same = first.operators == arena.operators and abs(peak - own) <= AROUND_PEAK
     return peak if same else own
 
 
@@ -297,4 +257,4 @@ def _foot(view: View, arena: Arena) -> int:
     """The height of what is below a panel."""
     if not names_operators(view.column_px, DPI):
         return _SCALE
-    return names_px((operator_name(arena, k) for k in range(view.start, view.end)), DPI)
+    return names_px((arena.operator_name(k) for k in range(view.start, view.end)), DPI)

@@ -10,12 +10,12 @@ import numpy as np
 
 from diagmem.arena import Block
 from diagmem.plot.arena_shapes import Band, FloatArray
+from diagmem.plot.arena_view import LINE_PT, PAD_PT, View
 from diagmem.plot.sheet import Sheet
 from diagmem.plot.units import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from diagmem.plot.arena_view import LINE_PT, PAD_PT, View
 
 
 def tag(block: Block) -> str:

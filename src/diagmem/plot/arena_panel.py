@@ -10,12 +10,7 @@ import numpy as np
 from diagmem.arena import Block
 from diagmem.plot.arena_labels import draw_label
 from diagmem.plot.arena_shapes import Arena, Band, FloatArray, Meeting
-from diagmem.plot.arena_view import (
-    LINE_PT,
-    View,
-    names_operators,
-    operator_name,
-)
+from diagmem.plot.arena_view import LINE_PT, View, names_operators
 from diagmem.plot.labels import spread
 from diagmem.plot.paint import (
     BOTH,
@@ -40,7 +35,7 @@ ACTIVATIONS = ("#d9efe7", "#b3dccd", "#8cc8b2", "#67b298")
 BAND = "#efefef"
 DASHED = (0, (4, 2))
 LINED_COLUMN_PT = 2.5
-"""... and the frontiers drawn as lines in columns so wide."""
+"""Frontiers are drawn as lines in columns at least so wide."""
 RIGHT_PT = 112
 """Room for the names of levels."""
 _FRONTIER_PT = 1.0
@@ -102,19 +97,18 @@ def tints_of(arena: Arena) -> dict[int, str]:
 
 
 def _draw_scales(sheet: Sheet, axes: Axes, view: View, arena: Arena) -> None:
-    places = byte_ticks(0, int(view.top_bytes), view.rect[3] // sheet.px(24))
-    axes.set_yticks([at for at, _ in places], [label for _, label in places])
+    axes.set_yticks(*byte_ticks(0, int(view.top_bytes), view.rect[3] // sheet.px(24)))
     axes.tick_params(length=3, labelsize=TEXT_PT)
     if names_operators(view.column_px, sheet.dpi):
         operators = range(view.start, view.end)
-        labels = [drawable(operator_name(arena, k)) for k in operators]
+        labels = [drawable(arena.operator_name(k)) for k in operators]
         axes.set_xticks([k + 0.5 for k in operators], labels, rotation=90, parse_math=False)
         axes.tick_params(axis="x", length=0)
         if view.start <= arena.peak.operator < view.end:
             axes.get_xticklabels()[arena.peak.operator - view.start].set_fontweight("bold")
     else:
-        places = count_ticks(view.start, view.end - 1, view.rect[2] // sheet.px(40))
-        axes.set_xticks([at + 0.5 for at, _ in places], [label for _, label in places])
+        at_most = view.rect[2] // sheet.px(40)
+        axes.set_xticks(*count_ticks(view.start, view.end - 1, at_most, zero=0.5))
         axes.set_xlabel("operator, in execution order", fontsize=TEXT_PT, color=FAINT)
 
 
@@ -229,6 +223,3 @@ def _draw_frame(axes: Axes, operators: tuple[int, int]) -> None:
     axes.axvspan(start, end, color=BAND, linewidth=0, zorder=0)
     bracket = [start, start, end, end], [0.97, 1, 1, 0.97]
     axes.plot(*bracket, color=INK, clip_on=False, transform=axes.get_xaxis_transform())
-
-
-# ---- labels ----

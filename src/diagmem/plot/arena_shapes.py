@@ -8,7 +8,7 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from diagmem.arena import Block
 from diagmem.base.errors import DiagmemError
-from diagmem.networks.measured import FRONTIER_SAMPLES, Measured, MeasuredPair, identity
+from diagmem.networks.measured import FRONTIER_SAMPLES, Measured, MeasuredPair
 from diagmem.networks.operator_calls import highest_written, lowest_needed
 from diagmem.networks.planning import NetworkPlan, Shared
 from diagmem.ops import find_operator
 from diagmem.ops.algorithmic import liveness
 from diagmem.ops.nest import duration
+from diagmem.plot.profile_bytes import check_graph, covered_bytes
 from diagmem.tflite.layers import NoRule, layer_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -89,15 +90,30 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """A plan as it is drawn: a band for each block that has bytes, in their order."""
+    """A plan as it is drawn: a band for each block that has bytes, in their order.
 
+    ``name`` is what it is called beside others: before, after.
+    """
+
+    name: str
     plan: NetworkPlan
     shapes: tuple[tuple[Block, Band], ...]
     meetings: tuple[Meeting, ...]
     peak: Peak
 
+    @property
+    def size_bytes(self) -> int:
+        return self.plan.plan.arena_bytes
 
-def arena_of(plan: NetworkPlan, measured: Measured | None = None) -> Arena:
+    @property
+    def operators(self) -> int:
+        return self.plan.problem.operators
+
+    def operator_name(self, operator: int) -> str:
+        return f"{operator} {self.plan.problem.steps[operator].name}"
+
+
+def arena_of(plan: NetworkPlan, measured: Measured | None = None, name: str = "") -> Arena:
     """The shapes of a plan.
 
     Parameters
@@ -110,14 +126,11 @@ def arena_of(plan: NetworkPlan, measured: Measured | None = None) -> Arena:
     DiagmemError
         The overlaps were measured on another graph.
     """
-    if measured and measured.model.get("graph_sha256") != identity(plan.model)["graph_sha256"]:
-        raise DiagmemError(
-            f"overlaps of {str(measured.model.get('name'))[:60]!r}: expected ones that were"
-            f" measured on the graph of {plan.model.path}"
-        )
+    check_graph(measured, plan.model)
     at = {meeting.operator: meeting for meeting in _meetings(plan, measured)}
     shapes = [(b, _shape(b, plan.plan.offsets[b.tensor], at)) for b in plan.problem.blocks]
     return Arena(
+        name,
         plan,
         tuple((block, band) for block, band in shapes if block.size_bytes),
         tuple(at.values()),
@@ -132,23 +145,15 @@ def peak_of(plan: NetworkPlan) -> Peak:
     for k in range(plan.problem.operators):
         blocks = [b for b in plan.problem.blocks if b.first <= k < b.end and b.size_bytes]
         blocks.sort(key=lambda b: (-b.size_bytes, b.tensor))
-        ranges = [(plan.plan.offsets[b.tensor], b.size_bytes) for b in blocks]
-        top = max((start + size for start, size in ranges), default=0)
-        covered = _covered(ranges)
+        starts = [plan.plan.offsets[b.tensor] for b in blocks]
+        ranges = [(low, low + b.size_bytes) for low, b in zip(starts, blocks, strict=True)]
+        top = max((high for _, high in ranges), default=0)
+        covered = covered_bytes(ranges)
         if best is None or (top, covered, -k) > best:
             best = top, covered, -k
-            shared = sum(size for _, size in ranges) - covered
+            shared = sum(b.size_bytes for b in blocks) - covered
             peak = Peak(k, tuple(blocks), shared, plan.plan.arena_bytes - covered)
     return peak
-
-
-def _covered(ranges: Iterable[tuple[int, int]]) -> int:
-    """Bytes in at least one of the ranges, given by start and size."""
-    total = reached = 0
-    for start, size in sorted(ranges):
-        total += max(0, start + size - max(start, reached))
-        reached = max(reached, start + size)
-    return total
 
 
 def _shape(block: Block, offset: int, meetings: Mapping[int, Meeting]) -> Band:

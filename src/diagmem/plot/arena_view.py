@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from diagmem.plot.arena_shapes import Arena
 from diagmem.plot.sheet import TEXT_PT, Rect, text_width
 
 NAMED_COLUMN_PT = 10.5
@@ -53,7 +52,3 @@ def names_px(names: Iterable[str], dpi: int) -> int:
     """What the operators' names take below a panel."""
     longest = max((text_width(name, bold=True) for name in names), default=0.0)
     return round((longest + TICK_GAP_PT) * dpi / 72)
-
-
-def operator_name(arena: Arena, operator: int) -> str:
-    return f"{operator} {arena.plan.problem.steps[operator].name}"

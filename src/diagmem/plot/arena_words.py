@@ -4,56 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from diagmem.networks.planning import NO_OVERLAPS
 from diagmem.plot.arena_labels import tag
 from diagmem.plot.arena_shapes import Arena, Source
-from diagmem.plot.arena_view import operator_name
-from diagmem.plot.sheet import wrapped
+from diagmem.plot.sheet import DPI, wrapped
 from diagmem.plot.units import bytes_both, bytes_exact, counted
-
-if TYPE_CHECKING:
-    pass
-from diagmem.plot.sheet import DPI
 
 PEAK_BLOCKS = 5
 CONFLICTS_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class NamedArena:
-    """An arena and what it is called beside another: before, after."""
-
-    name: str
-    arena: Arena
-
-    @property
-    def arena_bytes(self) -> int:
-        return self.arena.plan.plan.arena_bytes
-
-    @property
-    def operators(self) -> int:
-        return self.arena.plan.problem.operators
-
-
-def title_of(arenas: Sequence[NamedArena]) -> str:
-    names = [Path(one.arena.plan.model.path).name for one in arenas]
+def title_of(arenas: Sequence[Arena]) -> str:
+    names = [Path(arena.plan.model.path).name for arena in arenas]
     return f"{' and '.join(dict.fromkeys(names))}: bytes of the arena, operator by operator"
 
 
-def subtitles(arenas: Sequence[NamedArena], board_bytes: int | None) -> list[str]:
+def subtitles(arenas: Sequence[Arena], board_bytes: int | None) -> list[str]:
     lines = []
     if len(arenas) == 2:
-        before, after = (one.arena_bytes for one in arenas)
+        before, after = (arena.size_bytes for arena in arenas)
         change = "the same" if before == after else "less" if after < before else "more"
         percent = f" ({100 * abs(before - after) / before:.1f} %)" if before else ""
         amount = "" if before == after else f"{bytes_exact(abs(before - after))}{percent} "
         lines.append(f"{amount}{change}: {bytes_exact(before)} before, {bytes_exact(after)} after")
     if board_bytes is not None:
-        fits = [f"{one.name} {_against(one.arena_bytes, board_bytes)}".lstrip() for one in arenas]
+        fits = [f"{a.name} {_against(a.size_bytes, board_bytes)}".lstrip() for a in arenas]
         lines.append(f"board of {bytes_both(board_bytes)}: {', '.join(fits)}")
     return lines
 
@@ -63,12 +40,12 @@ def _against(arena_bytes: int, board_bytes: int) -> str:
     return f"{bytes_exact(abs(left))} {'left' if left >= 0 else 'too much'}"
 
 
-def heading(one: NamedArena) -> str:
-    plan = one.arena.plan
+def heading(arena: Arena) -> str:
+    plan = arena.plan
     kind = "no overlap" if plan.overlaps == NO_OVERLAPS else f"overlaps: {plan.overlaps}"
     best = ", proven smallest" if plan.plan.optimal else ""
-    name = f"{one.name}: " if one.name else ""
-    return f"{name}{bytes_both(one.arena_bytes)}, {kind}, planned by {plan.plan.solver}{best}"
+    name = f"{arena.name}: " if arena.name else ""
+    return f"{name}{bytes_both(arena.size_bytes)}, {kind}, planned by {plan.plan.solver}{best}"
 
 
 def peak_text(arena: Arena) -> str:
@@ -82,18 +59,18 @@ def peak_text(arena: Arena) -> str:
         shown.append(f"{sum(b.size_bytes for b in rest):,} ({counted(len(rest), 'more block')})")
     less = f" \N{MINUS SIGN} {peak.shared_bytes:,} shared" if peak.shared_bytes else ""
     unused = f" + {peak.unused_bytes:,} unused" if peak.unused_bytes else ""
-    total = bytes_exact(arena.plan.plan.arena_bytes)
+    total = bytes_exact(arena.size_bytes)
     return (
-        f"peak in operator {operator_name(arena, peak.operator)}:"
+        f"peak in operator {arena.operator_name(peak.operator)}:"
         f" {' + '.join(shown)}{less}{unused} = {total}"
     )
 
 
-def notes_on(arenas: Sequence[NamedArena]) -> list[str]:
+def notes_on(arenas: Sequence[Arena]) -> list[str]:
     notes = []
-    for one in arenas:
-        name = f"{one.name}: " if one.name else ""
-        meetings = one.arena.meetings
+    for arena in arenas:
+        name = f"{arena.name}: " if arena.name else ""
+        meetings = arena.meetings
         if meetings:
             sources = Counter(meeting.source for meeting in meetings)
             words: dict[Source, str] = {
@@ -109,10 +86,10 @@ def notes_on(arenas: Sequence[NamedArena]) -> list[str]:
             )
         unsafe = [meeting.operator for meeting in meetings if meeting.conflicts]
         if unsafe:
-            listed = ", ".join(operator_name(one.arena, k) for k in unsafe[:CONFLICTS_NAMED])
+            listed = ", ".join(arena.operator_name(k) for k in unsafe[:CONFLICTS_NAMED])
             more = f" and {len(unsafe) - CONFLICTS_NAMED}" if len(unsafe) > CONFLICTS_NAMED else ""
             notes.append(f"{name}NOT SAFE on these kernels: {listed}{more}")
-        empty = sum(1 for block in one.arena.plan.problem.blocks if not block.size_bytes)
+        empty = sum(1 for block in arena.plan.problem.blocks if not block.size_bytes)
         if empty:
             notes.append(f"{name}{counted(empty, 'tensor')} of 0 B not drawn")
     return notes

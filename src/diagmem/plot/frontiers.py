@@ -17,7 +17,6 @@ from diagmem.ops.layer import Layer
 from diagmem.ops.nest import duration
 from diagmem.plot.frontiers_panel import (
     HEADINGS,
-    LINE,
     PANEL,
     SCALES,
     TOP,
@@ -35,7 +34,7 @@ from diagmem.plot.paint import (
     SHARED_LIVE,
 )
 from diagmem.plot.shading import highest_written, still_needed
-from diagmem.plot.sheet import DPI, TEXT_PT, WIDTH_PX, Sheet, fixed_style, wrapped
+from diagmem.plot.sheet import DPI, LINE, WIDTH_PX, Sheet, fixed_style, wrapped
 from diagmem.plot.units import bytes_both, bytes_exact
 
 if TYPE_CHECKING:
@@ -96,7 +95,8 @@ def draw(layer: Layer, order: str, path: Path) -> None:
         columns = 3 if any(pair.close_up for pair in pairs) else 2
         for top, pair in zip(tops, pairs, strict=True):
             _draw_pair(sheet, pair, top, columns)
-        _draw_legend(sheet, pairs, foot)
+        handles = _legend(pairs)
+        sheet.legend(handles, _LEFT, foot + 10, loc="center left", ncols=len(handles))
         for number, line in enumerate(notes):
             sheet.write(_LEFT, foot + 55 + number * LINE, line)
         sheet.save(path)
@@ -161,11 +161,8 @@ def _limit(pair: Pair) -> str:
     )
 
 
-# ---- one panel ----
-
-
-def _draw_legend(sheet: Sheet, pairs: list[Pair], bottom: int) -> None:
-    """One line below all panels, of what the picture holds."""
+def _legend(pairs: list[Pair]) -> list[Artist]:
+    """Handles of what the picture holds."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -182,17 +179,4 @@ def _draw_legend(sheet: Sheet, pairs: list[Pair], bottom: int) -> None:
             Patch(facecolor=SHARED_LIVE, edgecolor=FRAME, linewidth=0.5, label=label),
             Line2D([], [], linestyle="", label="limit of D", **ring_marker()),
         ]
-    if handles:
-        sheet.figure.legend(
-            handles=handles,
-            loc="center left",
-            bbox_to_anchor=(_LEFT / sheet.width_px, 1 - (bottom + 10) / sheet.height_px),
-            ncols=len(handles),
-            borderaxespad=0,
-            borderpad=0,
-            frameon=False,
-            fontsize=TEXT_PT,
-        )
-
-
-# ---- step lines ----
+    return handles

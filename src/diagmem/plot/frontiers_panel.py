@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from diagmem.analysis.overlap import Overlap
 from diagmem.ops.nest import Int64Array
 from diagmem.plot.legend import ring_marker
 from diagmem.plot.paint import (
@@ -17,24 +19,18 @@ from diagmem.plot.paint import (
     OUTPUT_LIVE,
     SHARED_LIVE,
 )
+from diagmem.plot.scene import span_bytes
 from diagmem.plot.shading import Steps
 from diagmem.plot.sheet import TEXT_PT, WIDTH_PX, Rect, Sheet
 from diagmem.plot.units import byte_ticks, count_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from diagmem.analysis.overlap import Overlap
-
-if TYPE_CHECKING:
-    pass
 
 CLOSE_UP_CELLS = 48
 """The height of a close-up; pictures of less than four times that need none."""
-TOP, HEADINGS, PANEL, SCALES, LINE = 105, 108, 400, 110, 27
-"""Pixels: the titles, those of a pair, its panels, what is below; a line of text."""
+TOP, HEADINGS, PANEL, SCALES = 105, 108, 400, 110
+"""Pixels: the titles, those of a pair, its panels, what is below."""
 _LINE_PT = 1.2
 _MARGIN = 0.03
 """Of a panel beyond its data, so that no line lies on the frame."""
@@ -51,9 +47,7 @@ class Pair:
 
     @property
     def span_bytes(self) -> int:
-        """Of both tensors, the input D bytes above the output's start."""
-        overlap = self.overlap
-        return max(overlap.output_bytes, overlap.min_displacement_bytes + overlap.input_bytes)
+        return span_bytes(self.overlap)
 
     @property
     def is_empty(self) -> bool:
@@ -106,10 +100,8 @@ def draw_panel(
         set_limits(start - margin, end + margin)
     (start, end), (low, high) = ticks, bytes_
     step, byte = zero
-    places = byte_ticks(low - byte, high - byte, height // sheet.px(30))
-    axes.set_yticks([byte + at for at, _ in places], [label for _, label in places])
-    places = count_ticks(start - step, end - step, width // sheet.px(45))
-    axes.set_xticks([step + at for at, _ in places], [label for _, label in places])
+    axes.set_yticks(*byte_ticks(low - byte, high - byte, height // sheet.px(30), byte))
+    axes.set_xticks(*count_ticks(start - step, end - step, width // sheet.px(45), step))
     axes.tick_params(length=3, labelsize=TEXT_PT)
     axes.set_xlabel("step of the loop nest", fontsize=TEXT_PT, color=FAINT)
     return axes

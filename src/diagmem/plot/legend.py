@@ -23,7 +23,7 @@ from diagmem.plot.paint import (
     share_a_cell,
 )
 from diagmem.plot.panels import Drawn
-from diagmem.plot.sheet import TEXT_PT, Sheet
+from diagmem.plot.sheet import Sheet
 from diagmem.trace.window import Role
 
 if TYPE_CHECKING:
@@ -100,22 +100,8 @@ _LINES = (
 
 def draw_legend(sheet: Sheet, left: int, top: int, shown: Shown, *, columns: int = 1) -> None:
     """The legend's upper left corner lies at ``left``, ``top`` in pixels."""
-    handles = _handles(shown)
-    if not handles:
-        return
-    sheet.figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(left / sheet.width_px, 1 - top / sheet.height_px),
-        borderaxespad=0,
-        borderpad=0,
-        frameon=False,
-        fontsize=TEXT_PT,
-        handlelength=1.5,
-        handletextpad=0.6,
-        labelspacing=0.45,
-        ncols=columns,
-    )
+    spacing = {"handlelength": 1.5, "handletextpad": 0.6, "labelspacing": 0.45}
+    sheet.legend(_handles(shown), left, top, ncols=columns, **spacing)
 
 
 def _handles(shown: Shown) -> list[Artist]:

@@ -192,14 +192,12 @@ def _draw_line(sheet: Sheet, axes: Axes, panel: Panel, line: Line, *, over_cells
 def _draw_scales(sheet: Sheet, axes: Axes, panel: Panel) -> None:
     _, _, width, height = panel.rect
     at_most = int(height / sheet.px(ROW_LABEL_GAP_PT))
-    places = byte_ticks(panel.bytes.start, panel.bytes.end, at_most)
-    axes.set_yticks([at for at, _ in places], [label for _, label in places])
+    axes.set_yticks(*byte_ticks(panel.bytes.start, panel.bytes.end, at_most))
     if panel.byte_labels:
         axes.set_ylabel("byte offset", fontsize=TEXT_PT, color=FAINT)
         # All labels of a sheet stand at one distance, whatever the numbers' width.
         axes.yaxis.set_label_coords(-sheet.px(LABEL_PT) / width, 0.5)
-    places = count_ticks(panel.ticks.start, panel.ticks.end, int(width / sheet.px(70)))
-    axes.set_xticks([at for at, _ in places], [label for _, label in places])
+    axes.set_xticks(*count_ticks(panel.ticks.start, panel.ticks.end, int(width / sheet.px(70))))
     for spine in axes.spines.values():
         spine.set_zorder(5)
     axes.tick_params(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,12 +14,10 @@ from diagmem.plot.paint import FAINT, INK
 from diagmem.plot.profile_bytes import Profile, profile_of
 from diagmem.plot.profile_panel import (
     LEFT,
-    LINE,
     PANEL,
     PLAN_COLOURS,
     PLAN_DASHES,
     RIGHT,
-    TOP,
     ProfileLevel,
     ProfilePeak,
     ProfileView,
@@ -32,7 +29,8 @@ from diagmem.plot.profile_panel import (
 )
 from diagmem.plot.sheet import (
     DPI,
-    TEXT_PT,
+    LINE,
+    TITLE_Y,
     WIDTH_PX,
     Sheet,
     check_extension,
@@ -40,9 +38,6 @@ from diagmem.plot.sheet import (
     text_width,
 )
 from diagmem.plot.units import bytes_both, bytes_exact, drawable
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
 
 NAMED_OPERATORS = 48
 """Up to so many operators are named below; more get numbers, and a second panel for
@@ -90,18 +85,16 @@ def draw_profile(
     peaks = _peaks(profile, last.problem)
     with fixed_style():
         texts = [title or _title(last), *_subtitles(last, board_bytes)]
-        views, bottom = _views(profile, last.problem, TOP + LINE * (len(texts) + len(peaks)) + 40)
+        key = TITLE_Y + LINE * len(texts)
+        views, bottom = _views(profile, last.problem, key + LINE * len(peaks) + 40)
         sheet = Sheet(WIDTH_PX, bottom, DPI)
-        width = WIDTH_PX - 2 * LINE
-        sheet.write(LINE, TOP, texts[0], size_pt=13, bold=True, width_px=width)
-        for number, text in enumerate(texts[1:], 1):
-            sheet.write(LINE, TOP + 6 + LINE * number, text, size_pt=9.5, width_px=width)
+        sheet.write_titles(texts)
         for view in views:
             axes = draw_panel(sheet, view, top * _MARGIN)
             handles = draw_bytes(axes, profile, thick=bool(view.names))
             draw_levels(sheet, axes, view, drawn)
             draw_wedges(axes, view, peaks)
-        _draw_key(sheet, handles, TOP + LINE * len(texts) - 6)
+        sheet.legend(handles, LINE, key - 6, ncols=len(handles))
         name_peaks(sheet, views[0], peaks)
         for view in views[1:]:
             left, y, *_ = view.rect
@@ -205,19 +198,3 @@ def _views(profile: Profile, problem: Problem, top: int) -> tuple[list[ProfileVi
         longest = max(map(text_width, names), default=38.0)
         top = rect[1] + PANEL + round(longest * DPI / 72) + 2 * LINE
     return views, top
-
-
-# ---- drawing ----
-
-
-def _draw_key(sheet: Sheet, handles: Sequence[Artist], top: int) -> None:
-    sheet.figure.legend(
-        handles=list(handles),
-        loc="upper left",
-        bbox_to_anchor=(LINE / sheet.width_px, 1 - top / sheet.height_px),
-        ncols=len(handles),
-        borderaxespad=0,
-        borderpad=0,
-        frameon=False,
-        fontsize=TEXT_PT,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from diagmem.arena import Problem
 from diagmem.base.errors import DiagmemError
 from diagmem.networks.measured import Measured, identity
 from diagmem.networks.planning import NetworkPlan
-from diagmem.plot.ranges import covered_bytes
+from diagmem.tflite.graph import Model
 from diagmem.trace.window import Int64Array
 
 PLANS_AT_MOST = 4
@@ -53,17 +53,22 @@ def profile_of(plans: Mapping[str, NetworkPlan], measured: Measured | None = Non
         other = plan.problem.operators != last.problem.operators
         if other or identity(plan.model)["graph_sha256"] != graph:
             raise DiagmemError(f"plan {name!r}: is of another network than the last plan")
-    if measured and measured.model.get("graph_sha256") != graph:
-        raise DiagmemError(
-            f"overlaps of {str(measured.model.get('name'))[:60]!r}: expected ones that were"
-            f" measured on the graph of {last.model.path}"
-        )
+    check_graph(measured, last.model)
     needed = [operator.needed_bytes for operator in measured.operators] if measured else None
     return Profile(
         live_bytes(last.problem),
         None if needed is None else np.array(needed, np.int64),
         {name: occupied_bytes(plan) for name, plan in plans.items()},
     )
+
+
+def check_graph(measured: Measured | None, model: Model) -> None:
+    """Refuse overlaps that were measured on another graph."""
+    if measured and measured.model.get("graph_sha256") != identity(model)["graph_sha256"]:
+        raise DiagmemError(
+            f"overlaps of {str(measured.model.get('name'))[:60]!r}: expected ones that were"
+            f" measured on the graph of {model.path}"
+        )
 
 
 def live_bytes(problem: Problem) -> Int64Array:
@@ -85,3 +90,13 @@ def occupied_bytes(plan: NetworkPlan) -> Int64Array:
         for ranges in alive[first:end]:
             ranges.append((offset, offset + size))
     return np.array([covered_bytes(ranges) for ranges in alive], np.int64)
+
+
+def covered_bytes(ranges: Iterable[tuple[int, int]]) -> int:
+    """Bytes in any of the ranges ``[low, high)``; what several share counts once."""
+    ordered = sorted(ranges)
+    total, reached = 0, ordered[0][0] if ordered else 0
+    for low, high in ordered:
+        total += max(high - max(low, reached), 0)
+        reached = max(reached, high)
+    return total

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diagmem.plot.labels import spread
 from diagmem.plot.paint import FAINT, FRAME, INPUT_LIVE
 from diagmem.plot.profile_bytes import Profile
-from diagmem.plot.sheet import TEXT_PT, Sheet
+from diagmem.plot.sheet import LINE, TEXT_PT, Rect, Sheet
 from diagmem.plot.units import byte_ticks, count_ticks, drawable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from diagmem.plot.sheet import Rect
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-
 # Okabe and Ito's colours, darker ones first; dashes tell them apart in grey.
 PLAN_COLOURS = ("#d55e00", "#0072b2", "#8c3a6b", "#111111")
 PLAN_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)))
 NEEDED = "#67b298"
-LEFT, RIGHT, TOP, LINE, PANEL = 130, 370, 48, 27, 560
+LEFT, RIGHT, PANEL = 130, 370, 560
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +64,12 @@ def draw_panel(sheet: Sheet, view: ProfileView, top_bytes: float) -> Axes:
     axes.set_xlim(view.start, view.end)
     axes.set_ylim(0, top_bytes)
     axes.spines[["top", "right"]].set_visible(False)
-    places = byte_ticks(0, int(top_bytes), height // 60)
-    axes.set_yticks([at for at, _ in places], [label for _, label in places])
+    axes.set_yticks(*byte_ticks(0, int(top_bytes), height // 60))
     if view.names:
         middles = [view.start + k + 0.5 for k in range(len(view.names))]
         axes.set_xticks(middles, view.names, rotation=90)
     else:
-        places = count_ticks(view.start, view.end, width // 100)
-        axes.set_xticks([at for at, _ in places], [label for _, label in places])
+        axes.set_xticks(*count_ticks(view.start, view.end, width // 100))
         axes.set_xlabel("operators, in execution order", color=FAINT, fontsize=TEXT_PT)
     axes.tick_params(labelsize=TEXT_PT, length=3)
     return axes

@@ -7,7 +7,7 @@ pixel and nothing falls between two.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from diagmem.plot.paint import FRAME, INK
 from diagmem.plot.units import FONT, drawable
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -29,6 +30,8 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 WIDTH_PX, DPI = 1800, 150
 TEXT_PT = 9.0
+TITLE_Y, LINE = 48, 27
+"""Pixels of a sheet that is `WIDTH_PX` wide: to the title's baseline, and from line to line."""
 Rect = tuple[int, int, int, int]
 """Left, top, width and height in pixels, from the sheet's upper left corner."""
 
@@ -139,6 +142,24 @@ class Sheet:
             fontweight="bold" if bold else "normal",
             **{"va": "baseline", **options},
         )
+
+    def write_titles(self, texts: Sequence[str]) -> None:
+        """The title and the lines below it, on a sheet that is `WIDTH_PX` wide."""
+        width = WIDTH_PX - 2 * LINE
+        self.write(LINE, TITLE_Y, texts[0], size_pt=13, bold=True, width_px=width)
+        for number, text in enumerate(texts[1:], 1):
+            self.write(LINE, TITLE_Y + 6 + LINE * number, text, size_pt=9.5, width_px=width)
+
+    def legend(self, handles: Sequence[Artist], left: int, top: int, **options: Any) -> None:
+        """A legend without a frame, its upper left corner at these pixels; none of nothing."""
+        if handles:
+            place = {
+                "loc": "upper left",
+                "bbox_to_anchor": (left / self.width_px, 1 - top / self.height_px),
+                "borderaxespad": 0,
+            }
+            style = {"borderpad": 0, "frameon": False, "fontsize": TEXT_PT}
+            self.figure.legend(handles=list(handles), **{**place, **style, **options})
 
     def save(self, path: Path) -> None:
         """Write it; the extension says as what."""

@@ -32,20 +32,27 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def byte_ticks(start: int, end: int, at_most: int) -> list[tuple[int, str]]:
-    """Places in ``[start, end]`` a power of two apart, and their labels."""
+Scale = tuple[list[float], list[str]]
+"""Places along an axis, and their labels."""
+
+
+def byte_ticks(start: int, end: int, at_most: int, zero: float = 0) -> Scale:
+    """The places in ``[start, end]`` a power of two apart; ``zero`` is where on the axis
+    they count from."""
     step = 1
     while (end - start) / step > max(at_most, 1):
         step *= 2
-    return [(at, _byte_label(at, step)) for at in _places(start, end, step)]
+    places = _places(start, end, step)
+    return [zero + at for at in places], [_byte_label(at, step) for at in places]
 
 
-def count_ticks(start: int, end: int, at_most: int) -> list[tuple[int, str]]:
-    """Places in ``[start, end]``, 1, 2 or 5 times a power of ten apart."""
+def count_ticks(start: int, end: int, at_most: int, zero: float = 0) -> Scale:
+    """The same, 1, 2 or 5 times a power of ten apart."""
     step = 1
     while (end - start) / step > max(at_most, 1):
         step = step * 5 // 2 if str(step)[0] == "2" else step * 2
-    return [(at, _count_label(at, step)) for at in _places(start, end, step)]
+    places = _places(start, end, step)
+    return [zero + at for at in places], [_count_label(at, step) for at in places]
 
 
 def _places(start: int, end: int, step: int) -> range:
