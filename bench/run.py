@@ -156,6 +156,7 @@ def network_rows(directory: Path) -> list[Row]:
     from diagmem.tflite.graph import read_model
     from diagmem.tflite.zoo import write_filled
     from diagmem.tflm.network import network_job, random_inputs
+    from diagmem.tflm.processes import child_process
 
     program = str(Path(sys.executable).with_name("diagmem"))
     rows = []
@@ -163,7 +164,8 @@ def network_rows(directory: Path) -> list[Row]:
         path = directory / f"{name}.tflite"
         write_filled(name, path)
         model = read_model(path)
-        with network_job(model, [random_inputs(model, 0)], ()) as (command, _):
+        job = network_job(model, [random_inputs(model, 0)], (), None)
+        with child_process("network", [job]) as (command, _):
             none = seconds(lambda command=command: under_none(command), 1)  # type: ignore[misc]
         measure = [program, "measure", str(path), "-o", f"{path}.json"]
         took = seconds(lambda measure=measure: quietly(measure), 1)  # type: ignore[misc]

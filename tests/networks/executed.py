@@ -10,7 +10,8 @@ from diagmem.networks.on_tflm import measure
 from diagmem.networks.planning import NetworkPlan, plan_network, write_plan
 from diagmem.networks.verify import verify_network
 from diagmem.tflite.graph import Model, read_model
-from diagmem.tflm.network import ArenaUse, random_inputs
+from diagmem.tflm.child.job import ArenaUse
+from diagmem.tflm.network import random_inputs
 
 FORMULAS = ("exact", "paper")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 
@@ -17,9 +17,10 @@ from diagmem.base.errors import DiagmemError
 from diagmem.tflite.graph import Model, read_model
 from diagmem.tflite.write import write_planned
 from diagmem.tflm import network as running
-from diagmem.tflm.child.job import WatchedCall
+from diagmem.tflm.child.job import ComparedJob, NetworkRun, Refused, WatchedCall
 from diagmem.tflm.network import network_job, random_inputs, trace_network
-from diagmem.tflm.processes import how_ended, read_records
+from diagmem.tflm.processes import child_process, how_ended, read_records
+from diagmem.tflm.profiler_library import profiler_library
 from tests.tflite.build import small
 from tests.tools import need_package
 
@@ -43,19 +44,17 @@ def refusal(
 ) -> str:
     """What comes of a run in a child that was changed; empty if it ran."""
     given = CALLS if calls is None else calls
-    more: dict[str, Any] | None = {"filled": frozenset(), "masks": [{}], "element_bytes": {}}
-    if child != "compared":
-        more = None
-    inputs = [random_inputs(planned, 0)]
-    with network_job(planned, inputs, given, child, more) as (command, results):
+    job = network_job(planned, [random_inputs(planned, 0)], given, profiler_library())
+    job = job._replace(comparison=ComparedJob(frozenset(), {}, [{}]))
+    with child_process(child, [job]) as (command, results):
         module = command[command.index("-m") + 1]
         code = f"import {module} as child\n{change}\nchild.serve(child.records)"
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, *command[-2:]], check=False, capture_output=True
         )
         records = read_records(Path(results))
-    refused = "".join(record.get("refused", "") for record in records)
-    ran = len(records) == 3 and not refused and records[2]["outputs"]
+    refused = "".join(record.why for record in records if isinstance(record, Refused))
+    ran = len(records) == 2 and not refused and cast(NetworkRun, records[1]).outputs
     return "" if ran else refused or how_ended(done.returncode) or "no reason given"
 
 

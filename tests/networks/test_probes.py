@@ -10,7 +10,7 @@ import pytest
 
 from diagmem.networks.probes import probe_inputs, weakness
 from diagmem.tflite.graph import Model, read_model
-from diagmem.tflm.compared import ComparedRun
+from diagmem.tflm.child.job import ComparedRun
 from tests.tflite.build import Draft
 
 

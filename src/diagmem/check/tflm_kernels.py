@@ -53,7 +53,7 @@ class TflmKernels:
             recorded, outcomes = trace_layers([TflmCase(layer, seed) for layer in layers], path)
             with open_trace(recorded.path) as trace:
                 windows = trace.overlaps(isolated=False)
-        if len(windows) < len(layers) and not any(traces.refused for traces in outcomes):
+        if len(windows) < len(layers) and not any(outcome.refused for outcome in outcomes):
             raise DiagmemError(
                 f"the trace of TFLM has {len(windows)} windows for {len(layers)} layers"
             )

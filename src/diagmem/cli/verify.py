@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from diagmem.networks.structure import Structure
     from diagmem.networks.verify import Verdict
     from diagmem.tflite.graph import Model
-    from diagmem.tflm.network import ArenaUse
+    from diagmem.tflm.child.job import ArenaUse
 
 SHOWN = 10
 """Faults of a plan that are listed."""

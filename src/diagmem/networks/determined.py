@@ -9,15 +9,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diagmem.networks.apart import aliases, model_apart
 from diagmem.networks.permissions import KEEPING
 from diagmem.tflite.graph import Model
-from diagmem.tflm.child.job import WatchedBuffer, WatchedCall
-from diagmem.tflm.compared import ComparedOutcome, ComparedRun, Mask, run_compared
-from diagmem.tflm.network import Inputs, NetworkRun
+from diagmem.tflm.child.job import ComparedRun, NetworkRun, WatchedBuffer, WatchedCall
+from diagmem.tflm.compared import ComparedOutcome, run_compared
+from diagmem.tflm.network import Inputs
+
+if TYPE_CHECKING:
+    from diagmem.tflm.child.job import Mask
 
 
 def run_apart(model: Model, inputs: Sequence[Inputs]) -> ComparedOutcome:

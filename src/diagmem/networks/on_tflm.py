@@ -27,12 +27,10 @@ from diagmem.networks.operator_calls import (
 )
 from diagmem.tflite.elements import ABSENT, ModelOperator
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
-from diagmem.tflm.child.job import WatchedBuffer, WatchedCall
+from diagmem.tflm.child.job import ArenaUse, NetworkRun, WatchedBuffer, WatchedCall
 from diagmem.tflm.network import (
-    ArenaUse,
     Inputs,
     NetworkOutcome,
-    NetworkRun,
     run_network,
     trace_network,
 )
@@ -123,7 +121,9 @@ def _natively(planned: Model, inputs: Inputs, name: str) -> tuple[ArenaUse, Netw
     return outcome.arena, outcome.runs[0]
 
 
-def _check_outputs(model: Model, inputs: Inputs, plain: NetworkOutcome, run: NetworkRun) -> None:
+def _check_outputs(
+    model: Model, inputs: Inputs, plain: NetworkOutcome[NetworkRun], run: NetworkRun
+) -> None:
     """The plan that is measured under computes what the model does."""
     if plain.refused or not _same(model, inputs, plain.runs[0], run):
         raise DiagmemError(

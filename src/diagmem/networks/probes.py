@@ -14,7 +14,7 @@ import numpy as np
 
 from diagmem.tflite.elements import ELEMENT_BYTES, ModelTensor
 from diagmem.tflite.graph import Model
-from diagmem.tflm.compared import ComparedRun
+from diagmem.tflm.child.job import ComparedRun
 from diagmem.tflm.inputs import generator
 from diagmem.tflm.network import Array, Inputs, random_inputs
 

@@ -16,8 +16,9 @@ from diagmem.networks.provenance import measured_on, said
 from diagmem.networks.structure import Structure, structure_of
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
 from diagmem.tflite.write import read_provenance, write_planned
-from diagmem.tflm.compared import ComparedOutcome, ComparedRun, run_compared
-from diagmem.tflm.network import ArenaUse, Inputs, run_network
+from diagmem.tflm.child.job import ArenaUse, ComparedRun
+from diagmem.tflm.compared import ComparedOutcome, run_compared
+from diagmem.tflm.network import Inputs, run_network
 from diagmem.tflm.processes import kernels_name
 
 _ITSELF = " in the model itself from where nothing overlaps"

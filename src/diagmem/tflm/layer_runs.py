@@ -7,31 +7,35 @@ outcome like any other.
 
 from __future__ import annotations
 
-import pickle
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from diagmem.analysis.safe import Placement
 from diagmem.base.errors import DiagmemError
 from diagmem.ops.layer import Layer
 from diagmem.record.recorder import record
 from diagmem.record.request import Mode, Recorded, Request
+from diagmem.tflm.child.job import (
+    Job,
+    NetworkRun,
+    Record,
+    Refused,
+    WatchedBuffer,
+    WatchedCall,
+)
 from diagmem.tflm.inputs import input_values
 from diagmem.tflm.placing import place
 from diagmem.tflm.processes import (
     TIMEOUT_SECONDS,
-    child_command,
+    child_process,
     how_ended,
     kernels_name,
-    printed,
+    last_words,
     read_records,
     run_natively,
-    runtime_file,
 )
-from diagmem.tflm.requests import client_library
+from diagmem.tflm.profiler_library import profiler_library
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,10 @@ def run_layers(
     """
     outcomes: list[TflmOutcome] = []
     while len(outcomes) < len(cases):
-        with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-            session = _Session(Path(directory), cases[len(outcomes) :])
-            how = run_natively(session.command, timeout_seconds)
-            outcomes += session.outcomes(how)
+        left = cases[len(outcomes) :]
+        with child_process("network", map(_job, left)) as (command, results):
+            how = run_natively(command, timeout_seconds)
+            outcomes += _outcomes(left, results, how)
     return outcomes
 
 
@@ -91,92 +95,73 @@ def trace_layers(
     DiagmemError
         tflite-micro or the tool is not there, or fails before the first case.
     """
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        session = _Session(Path(directory), cases)
-        about = {
-            "kernels": kernels_name(),
-            "operators": [case.layer.operator for case in cases],
-        }
-        request = Request(command=session.command, mode=mode, about=about)
+    about = {"kernels": kernels_name(), "operators": [case.layer.operator for case in cases]}
+    profiler = str(profiler_library())
+    jobs = (_job(case, profiler) for case in cases)
+    with child_process("network", jobs) as (command, results):
+        request = Request(command=command, mode=mode, about=about)
         recorded = record(request, output, progress=progress)
-        outcomes = session.outcomes(how_ended(recorded.exit_code))
+        outcomes = _outcomes(cases, results, how_ended(recorded.exit_code))
     behind = TflmOutcome(refused="refused: an earlier case ended the process")
     return recorded, outcomes + [behind] * (len(cases) - len(outcomes))
 
 
-class _Session:
-    """One process and its files."""
-
-    def __init__(self, directory: Path, cases: Sequence[TflmCase]) -> None:
-        self._cases = cases
-        self._results = directory / "results"
-        head = {
-            "runtime": str(runtime_file()),
-            "requests": str(client_library("requests")),
-            "count": len(cases),
-        }
-        with (directory / "cases").open("wb") as file:
-            pickle.dump(head, file)
-            for case in cases:
-                pickle.dump(_job(case), file)
-        self.command = child_command("one_operator", directory / "cases", self._results)
-
-    def outcomes(self, how: str) -> list[TflmOutcome]:
-        """One for each case that was begun; ``how`` the process ended is the last one's."""
-        records = read_records(self._results)
-        if not records:
-            raise DiagmemError(
-                f"TFLM did not start: {how or printed(self._results) or 'no reason given'}"
-            )
-        outcomes = [
-            _outcome(case, record) for case, record in zip(self._cases, records[1:], strict=False)
-        ]
-        if len(outcomes) < len(self._cases):
-            reason = "; ".join(text for text in (how, printed(self._results)) if text)
-            outcomes.append(TflmOutcome(refused=f"refused: {reason}"))
-        return outcomes
+def _outcomes(cases: Sequence[TflmCase], results: Path, how: str) -> list[TflmOutcome]:
+    """One for each case that was begun; ``how`` the process ended is the last one's."""
+    if not results.is_file():
+        raise DiagmemError(f"TFLM did not start: {last_words(how, results)}")
+    records = zip(cases, read_records(results), strict=False)
+    outcomes = [_outcome(case, record) for case, record in records]
+    if len(outcomes) < len(cases):
+        outcomes.append(TflmOutcome(refused=f"refused: {last_words(how, results)}"))
+    return outcomes
 
 
-def _outcome(case: TflmCase, record: Mapping[str, Any]) -> TflmOutcome:
-    if record["refused"]:
-        reason = " ".join(f"{record['refused']} {record['printed']}".split())
-        return TflmOutcome(refused=f"refused: {reason[:300]}")
-    memory = record["memory"]
-    covered = case.placement.input if case.placement else ""
+def _outcome(case: TflmCase, record: Record) -> TflmOutcome:
+    if isinstance(record, Refused):
+        return TflmOutcome(refused=f"refused: {record.why[:300]}")
+    assert isinstance(record, NetworkRun)
+    names = [tensor.name for tensor in case.layer.outputs]
     return TflmOutcome(
-        outputs={tensor.name: memory[tensor.name] for tensor in case.layer.outputs},
-        inputs={t.name: memory[t.name] for t in case.layer.inputs if t.name != covered},
+        outputs=dict(zip(names, record.outputs, strict=True)),
+        inputs=record.kept,
     )
 
 
-def _job(case: TflmCase) -> dict[str, Any]:
-    """What the session needs for a case, or why there is no such model."""
+def _job(case: TflmCase, profiler: str = "") -> Job:
+    """Tensors are numbered as `one_operator_model` has them: inputs, then outputs."""
     from diagmem.tflm.models import one_operator_model
 
     layer = case.layer
+    tensors = (*layer.inputs, *layer.outputs)
+    inputs = range(len(layer.inputs))
     try:
-        placed = place(layer, case.placement)
-        model = one_operator_model(layer, seed=case.seed, offsets=placed.offsets)
+        arena = place(layer, case.placement)
+        model = one_operator_model(layer, seed=case.seed, offsets=arena.offsets)
     except DiagmemError as error:
-        return {"operator": layer.operator, "refused": str(error)}
+        calls = [WatchedCall(layer.operator, ())] if profiler else []
+        return Job(b"", 0, {}, (), (), [], calls, profiler, layer=True, refused=str(error))
+    places = tuple(
+        WatchedBuffer(
+            tensor.name,
+            "input" if number in inputs else "output",
+            "arena",
+            arena.offsets[tensor.name],
+            tensor.size_bytes,
+        )
+        for number, tensor in enumerate(tensors)
+    )
     values = input_values(layer, case.seed)
-    last = case.placement.input if case.placement else ""
-    return {
-        "operator": layer.operator,
-        "refused": "",
-        "model": model,
-        "arena_bytes": placed.arena_bytes,
-        "offsets": dict(placed.offsets),
-        "sizes": {tensor.name: tensor.size_bytes for tensor in (*layer.inputs, *layer.outputs)},
-        "outputs": [tensor.name for tensor in layer.outputs],
-        "order": sorted(range(len(layer.inputs)), key=lambda i: layer.inputs[i].name == last),
-        "inputs": [
-            {
-                "name": tensor.name,
-                "dtype": tensor.dtype,
-                "shape": tensor.shape,
-                "bytes": values[tensor.name].tobytes(),
-            }
-            for tensor in layer.inputs
-        ],
-    }
+    covered = case.placement.input if case.placement else ""
+    return Job(
+        model=model,
+        arena_bytes=arena.arena_bytes,
+        offsets={number: place.offset for number, place in enumerate(places)},
+        inputs=tuple(inputs),
+        outputs=tuple(range(len(inputs), len(tensors))),
+        runs=[[values[tensor.name] for tensor in layer.inputs]],
+        calls=[WatchedCall(layer.operator, places)] if profiler else [],
+        profiler=profiler,
+        kept=tuple(places[number] for number in inputs if places[number].name != covered),
+        layer=True,
+    )

@@ -4,14 +4,11 @@ operator's call."""
 from __future__ import annotations
 
 import lzma
-import pickle
-import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -22,23 +19,27 @@ from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.record.recorder import record
 from diagmem.record.request import Recorded, Request
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
-from diagmem.tflm.child.job import Job, WatchedCall
+from diagmem.tflm.child.job import (
+    ArenaUse,
+    ComparedRun,
+    Job,
+    NetworkRun,
+    Record,
+    Refused,
+    WatchedCall,
+)
 from diagmem.tflm.inputs import generator
 from diagmem.tflm.processes import (
-    Record,
-    child_command,
+    child_process,
     how_ended,
     kernels_name,
-    printed,
+    last_words,
     read_records,
     run_natively,
-    runtime_file,
 )
-from diagmem.tflm.requests import client_library
+from diagmem.tflm.profiler_library import profiler_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from diagmem.tflite.elements import ModelTensor
 
 NATIVE_SECONDS = 3600.0
@@ -60,32 +61,15 @@ _UNREADABLE = (
 """What zipfile and numpy raise for archives that are damaged, encrypted or odd."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArenaUse:
-    """Bytes of the arena that TFLM says it uses: head for tensors and scratch, tail
-    for what the interpreter keeps."""
-
-    total_bytes: int
-    head_bytes: int
-    tail_bytes: int
+Run = TypeVar("Run", NetworkRun, ComparedRun)
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkRun:
-    """One inference: the outputs as they were in memory, and the time it took."""
-
-    outputs: tuple[bytes, ...]
-    seconds: float
-    call_seconds: tuple[float, ...]
-    """Of each operator; empty where its calls were not told apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkOutcome:
+class NetworkOutcome(Generic[Run]):
     """``refused`` says why there are not as many runs as inputs; empty if there are."""
 
     arena: ArenaUse | None
-    runs: tuple[NetworkRun, ...]
+    runs: tuple[Run, ...]
     refused: str
 
 
@@ -154,7 +138,7 @@ def run_network(
     *,
     calls: Sequence[WatchedCall] = (),
     timeout_seconds: float = NATIVE_SECONDS,
-) -> NetworkOutcome:
+) -> NetworkOutcome[NetworkRun]:
     """Run a model natively in one interpreter, once for each set of inputs.
 
     With ``calls`` each operator's time is taken.  A model that TFLM refuses, or that takes
@@ -165,9 +149,10 @@ def run_network(
     DiagmemError
         tflite-micro is not there.
     """
-    with network_job(model, inputs, calls) as (command, results):
+    job = network_job(model, inputs, calls, profiler_library() if calls else None)
+    with child_process("network", [job]) as (command, results):
         how = run_natively(command, timeout_seconds)
-        return _outcome(results, how, len(inputs))
+        return outcome_of(results, how, len(inputs), NetworkRun)
 
 
 def trace_network(
@@ -177,7 +162,7 @@ def trace_network(
     output: Path,
     *,
     progress: bool = False,
-) -> tuple[Recorded, NetworkOutcome]:
+) -> tuple[Recorded, NetworkOutcome[NetworkRun]]:
     """Run a planned model once under the tool: a summary with a window for each call.
 
     Raises
@@ -185,7 +170,8 @@ def trace_network(
     DiagmemError
         tflite-micro or the tool is not there, or no operator was reached.
     """
-    with network_job(model, [inputs], calls) as (command, results):
+    job = network_job(model, [inputs], calls, profiler_library())
+    with child_process("network", [job]) as (command, results):
         request = Request(command=command, mode="summary", about={"kernels": kernels_name()})
         try:
             recorded = record(request, output, progress=progress)
@@ -194,79 +180,38 @@ def trace_network(
             raise DiagmemError(
                 f"TFLM under Valgrind: {refusal}" if refusal else str(error)
             ) from None
-        return recorded, _outcome(results, how_ended(recorded.exit_code), 1)
+        return recorded, outcome_of(results, how_ended(recorded.exit_code), 1, NetworkRun)
 
 
-@contextmanager
 def network_job(
-    model: Model,
-    inputs: Sequence[Inputs],
-    calls: Sequence[WatchedCall],
-    child: str = "network",
-    more: Mapping[str, Any] | None = None,
-) -> Iterator[tuple[list[str], Path]]:
-    """The command that runs the model in a child process, and where its results will be.
-
-    ``more`` goes into the job; the child ``network`` needs no more.
-    """
-    if more is None:
-        more = {"profiler": str(client_library("profiler")) if calls else ""}
-    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
-        job, results = Path(directory, "job"), Path(directory, "results")
-        path = Path(model.path)
-        if not path.is_file():
-            path = Path(directory, "model.tflite")
-            path.write_bytes(model.data)
-        with job.open("wb") as file:
-            pickle.dump(_job(model, path, inputs, calls)._replace(**more), file)
-        yield child_command(child, job, results), results
-
-
-def _job(model: Model, path: Path, inputs: Sequence[Inputs], calls: Sequence[WatchedCall]) -> Job:
+    model: Model, inputs: Sequence[Inputs], calls: Sequence[WatchedCall], profiler: Path | None
+) -> Job:
+    """One for `child_process`, with room in the arena for all tensors apart."""
+    path = Path(model.path)
     held = sum(tensor.size_bytes for tensor in model.activations)
     return Job(
-        runtime=str(runtime_file()),
-        model=str(path.resolve()),
+        model=str(path.resolve()) if path.is_file() else bytes(model.data),
         arena_bytes=held + SPARE_BYTES + BYTES_PER_OPERATOR * len(model.operators),
         offsets={i: at for i, at in enumerate(model.plan or ()) if at != PLANNED_ONLINE},
         inputs=tuple(model.inputs),
         outputs=tuple(model.outputs),
         runs=[[np.ascontiguousarray(array) for array in arrays] for arrays in inputs],
         calls=list(calls),
-        profiler="",
-        filled=frozenset(),
-        element_bytes={},
-        masks=[],
+        profiler=str(profiler or ""),
     )
 
 
-def _outcome(results: Path, how: str, expected: int) -> NetworkOutcome:
-    arena, records, refused = run_records(results, how, expected)
-    runs = tuple(
-        NetworkRun(tuple(r["outputs"]), r["seconds"], tuple(r.get("call_seconds", ())))
-        for r in records
-    )
+def outcome_of(results: Path, how: str, expected: int, kind: type[Run]) -> NetworkOutcome[Run]:
+    """What a child has written of so many runs, and ``how`` it ended."""
+    records = read_records(results)
+    arena = next((record for record in records if isinstance(record, ArenaUse)), None)
+    runs = tuple(record for record in records if isinstance(record, kind))
+    refused = _refusal(records)
+    if not refused and len(runs) < expected:
+        refused = last_words(how, results)
     return NetworkOutcome(arena, runs, refused)
 
 
-def run_records(
-    results: Path, how: str, expected: int
-) -> tuple[ArenaUse | None, list[Record], str]:
-    """What a child has written: the arena, a record of each run, and why there are not as
-    many as expected; empty if there are."""
-    records = read_records(results)[1:]
-    refused = _refusal(records)
-    done = [record for record in records if not record["refused"]]
-    if not refused and len(done) <= expected:
-        refused = "; ".join(text for text in (how, printed(results)) if text) or "no reason given"
-    return _arena(done[0]) if done else None, done[1:], refused
-
-
-def _refusal(records: Sequence[Mapping[str, Any]]) -> str:
+def _refusal(records: Iterable[Record]) -> str:
     """Why TFLM would not; empty where it did not say."""
-    refusals = (record["refused"] for record in records if record.get("refused"))
-    return next((" ".join(text.split())[:400] for text in refusals), "")
-
-
-def _arena(record: Mapping[str, int]) -> ArenaUse:
-    return ArenaUse(*(record[f"arena_{part}_bytes"] for part in ("total", "head", "tail")))
+    return next((record.why[:400] for record in records if isinstance(record, Refused)), "")

@@ -6,20 +6,19 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from diagmem.base.children import bound
 from diagmem.base.errors import DiagmemError
 from diagmem.base.installing import package_command
+from diagmem.tflm.child.job import Job, Record
 
-Record = dict[str, Any]
-"""What a child wrote of one run; `diagmem.tflm.child.process` says what."""
 PACKAGE = "tflite-micro"
 TIMEOUT_SECONDS = 600.0
 
@@ -45,11 +44,19 @@ def runtime_file() -> Path:
     return Path(spec.origin).parent / "python" / "tflite_micro" / "_runtime.so"
 
 
-def child_command(name: str, *files: Path) -> list[str]:
-    """The command that runs a module of `diagmem.tflm.child`."""
-    # -P: the current folder would hide modules of the same names.
-    module = f"diagmem.tflm.child.{name}"
-    return [sys.executable, "-P", "-m", module, *map(str, files)]
+@contextmanager
+def child_process(name: str, jobs: Iterable[Job]) -> Iterator[tuple[list[str], Path]]:
+    """The command by which a module of `diagmem.tflm.child` does the jobs, and where its
+    records will be."""
+    with tempfile.TemporaryDirectory(prefix="diagmem-") as directory:
+        path, results = Path(directory, "jobs"), Path(directory, "results")
+        with path.open("wb") as file:
+            pickle.dump(str(runtime_file()), file)
+            for job in jobs:
+                pickle.dump(job, file)
+        # -P: the current folder would hide modules of the same names.
+        module = f"diagmem.tflm.child.{name}"
+        yield [sys.executable, "-P", "-m", module, str(path), str(results)], results
 
 
 def run_natively(command: Sequence[str], timeout_seconds: float) -> str:
@@ -84,8 +91,9 @@ def read_records(results: Path) -> list[Record]:
     return records
 
 
-def printed(results: Path) -> str:
-    """What TFLM printed last."""
+def last_words(how: str, results: Path) -> str:
+    """How a child ended, and what TFLM printed last."""
     log = results.with_name(results.name + ".log")
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return " ".join(text.split())[:300]
+    printed = " ".join(text.split())[:300]
+    return "; ".join(words for words in (how, printed) if words) or "no reason given"

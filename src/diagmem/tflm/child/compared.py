@@ -1,7 +1,5 @@
 """A whole model, and what each of its operators puts out, to be compared with another run.
 
-    python -m diagmem.tflm.child.compared JOB RESULTS
-
 Which bytes of an output a kernel leaves as they were shows by filling: two interpreters
 run side by side, and before each call its outputs are filled, in the one with a byte and in
 the other with its complement.  Bytes that differ afterwards are not determined by the
@@ -9,9 +7,8 @@ model: nobody wrote them, if they are the two fills (or copies of such bytes); e
 element was computed from what nobody wrote, and none of its bytes is determined.  Whatever
 is determined is the same in both, so it is never taken for one of these.
 
-JOB is that of `network`, with ``filled``, the tensors that may be filled before their
-operator runs, and ``element_bytes`` of each tensor; none: one interpreter runs, and
-``masks`` has for each run the bytes, by tensor, that do not count.
+A job's comparison says which tensors may be filled before their operator runs; none: one
+interpreter runs, and bytes under a mask do not count.
 """
 
 from __future__ import annotations
@@ -24,9 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diagmem.tflm.child.job import Job, WatchedBuffer
+from diagmem.tflm.child.job import ArenaUse, ComparedRun, Job, WatchedBuffer
 from diagmem.tflm.child.network import Addresses, allocated, give, taken
-from diagmem.tflm.child.process import Log, Record, interpret, serve
+from diagmem.tflm.child.process import Log, interpret, serve
 from diagmem.tflm.child.profiler import attach, check_calls
 
 Octets = npt.NDArray[np.uint8]
@@ -37,19 +34,19 @@ _BEGIN = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p, ctypes.c_char_p)
 _END = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
 
 
-def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[Record]:
+def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[ArenaUse | ComparedRun]:
     first = _Watched(runtime, model, job)
     yield allocated(first.interpreter, log)
-    second = _Watched(runtime, model, job) if job.filled else None
-    for number, arrays in enumerate(job.runs):
+    comparison = first.comparison
+    second = _Watched(runtime, model, job) if comparison.filled else None
+    for arrays, masks in zip(job.runs, comparison.masks, strict=True):
         if second is not None:
-            run = _twice(first, second, arrays, job.element_bytes)
+            yield _twice(first, second, arrays, comparison.element_bytes)
         else:
-            run = _once(first, arrays, job.masks[number])
-        yield {"seconds": 0.0, **run}
+            yield _once(first, arrays, masks)
 
 
-def _once(watched: _Watched, arrays: list[Any], masks: Mapping[int, Mask]) -> Record:
+def _once(watched: _Watched, arrays: list[Any], masks: Mapping[int, Mask]) -> ComparedRun:
     """One inference, and a hash of each tensor without the bytes that do not count."""
     hashes = {}
 
@@ -57,19 +54,18 @@ def _once(watched: _Watched, arrays: list[Any], masks: Mapping[int, Mask]) -> Re
         hashes[tensor] = _hash(data, masks.get(tensor))
 
     outputs = watched.run(arrays, None, hashed)
-    return {"outputs": outputs, "hashes": hashes, "masks": {}, "computed": {}}
+    return ComparedRun(outputs, hashes, {}, {})
 
 
 def _twice(
     first: _Watched, second: _Watched, arrays: list[Any], element_bytes: Mapping[int, int]
-) -> Record:
-    """The same with both fills; ``masks`` are the bytes that are not determined, and
-    ``computed`` says how many of them are no fill."""
-    firsts: dict[int, Octets] = {}
+) -> ComparedRun:
+    """The same with both fills, and the bytes that are not determined."""
+    filled: dict[int, Octets] = {}
     hashes, masks, computed = {}, {}, {}
 
     def compared(tensor: int, data: Octets) -> None:
-        before = firsts.pop(tensor)
+        before = filled.pop(tensor)
         mask = before != data
         if mask.any():
             left = (before == FILL) & (data == FILL ^ 0xFF)
@@ -80,11 +76,11 @@ def _twice(
         hashes[tensor] = _hash(data, mask)
 
     def kept(tensor: int, data: Octets) -> None:
-        firsts[tensor] = data.copy()
+        filled[tensor] = data.copy()
 
     first.run(arrays, FILL, kept)
     outputs = second.run(arrays, FILL ^ 0xFF, compared)
-    return {"outputs": outputs, "hashes": hashes, "masks": masks, "computed": computed}
+    return ComparedRun(outputs, hashes, masks, computed)
 
 
 def _hash(data: Octets, mask: Mask | None) -> bytes:
@@ -97,8 +93,10 @@ class _Watched:
 
     def __init__(self, runtime: Any, model: bytes, job: Job) -> None:
         self.interpreter = interpret(runtime, model, job.arena_bytes)
+        assert job.comparison is not None
+        self.comparison = job.comparison
         self._job = job
-        self._places = Addresses(self.interpreter, model, job)
+        self._addresses = Addresses(self.interpreter, model, job)
         self._calls = [
             (call.name.encode(), [self._view(place) for place in call.places]) for call in job.calls
         ]
@@ -115,21 +113,21 @@ class _Watched:
         attach(runtime, self.interpreter, ctypes.addressof(self._object))
 
     def _view(self, place: WatchedBuffer) -> _View:
-        start = self._places.address(place.where, place.offset)
+        start = self._addresses.of(place)
         memory = (ctypes.c_uint8 * place.size_bytes).from_address(start)
         return int(place.name[1:]), np.ctypeslib.as_array(memory)
 
     def run(
         self, arrays: list[Any], fill: int | None, take: Callable[[int, Octets], None]
-    ) -> list[bytes]:
+    ) -> tuple[bytes, ...]:
         """One inference; ``take`` gets each output, its tensor's number first, as its
         operator left it."""
         self._fill, self._take = fill, take
         self._next = self._strange = 0
-        give(self.interpreter, arrays, self._places, self._job)
+        give(self.interpreter, arrays, self._addresses, self._job)
         self.interpreter.Invoke()
         check_calls(self._next, self._strange, len(self._calls))
-        return taken(self.interpreter, self._places, self._job)
+        return taken(self.interpreter, self._addresses, self._job)
 
     def _begin(self, _this: int, tag: bytes) -> int:
         number = self._next
@@ -138,7 +136,7 @@ class _Watched:
             self._strange = self._strange or number + 1
         elif self._fill is not None:
             for tensor, data in self._calls[number][1]:
-                if tensor in self._job.filled:
+                if tensor in self.comparison.filled:
                     data.fill(self._fill)
         return number
 

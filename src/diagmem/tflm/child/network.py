@@ -1,9 +1,6 @@
-"""A whole model, once for each set of inputs; every operator's call can be a window.
+"""Models, each once for each set of inputs; every operator's call can be a window.
 
-    python -m diagmem.tflm.child.network JOB RESULTS
-
-JOB is a pickle; RESULTS is as `process` says: a record of the arena, then one for
-each run.
+For each job RESULTS has a record of the arena (a layer's has none), then one for each run.
 """
 
 from __future__ import annotations
@@ -12,12 +9,12 @@ import ctypes
 import re
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-from diagmem.tflm.child.job import Job
+from diagmem.tflm.child.job import ArenaUse, Job, NetworkRun, WatchedBuffer
 from diagmem.tflm.child.process import (
     Log,
-    Record,
     RefusedError,
     arena_of,
     check_place,
@@ -31,62 +28,75 @@ _ROLES = {"input": 0, "output": 1, "weights": 2, "scratch": 3}
 _ALLOCATED = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 
 
-def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[Record]:
-    interpreter = interpret(runtime, model, job.arena_bytes)
-    yield allocated(interpreter, log)
-    places = Addresses(interpreter, model, job)
-    profiler = _Profiler(job, runtime, interpreter, places) if job.calls else None
-    for arrays in job.runs:
-        yield _run(interpreter, arrays, places, profiler, job)
+def records(runtime: Any, model: bytes, job: Job, log: Log) -> Iterator[ArenaUse | NetworkRun]:
+    profiler = _Profiler(job) if job.calls else None
+    try:
+        if job.refused:
+            raise RefusedError(job.refused)
+        interpreter = interpret(runtime, model, job.arena_bytes)
+        if not job.layer:
+            yield allocated(interpreter, log)
+        addresses = Addresses(interpreter, model, job)
+        if profiler is not None:
+            profiler.attach(runtime, interpreter, addresses)
+        for arrays in job.runs:
+            yield _run(interpreter, arrays, addresses, profiler, job)
+    except Exception:
+        if profiler is not None and job.layer:
+            profiler.ensure_window()
+        raise
 
 
-def allocated(interpreter: Any, log: Log) -> dict[str, int]:
-    """Bytes of the arena as TFLM reports them: total, head and tail."""
+def allocated(interpreter: Any, log: Log) -> ArenaUse:
+    """Bytes of the arena as TFLM reports them."""
     interpreter.PrintAllocations()
-    parts = {f"arena_{part}_bytes": int(size) for part, size in _ALLOCATED.findall(log.text())}
+    sizes = {part: int(size) for part, size in _ALLOCATED.findall(log.text())}
     log.clear()
-    if len(parts) != 3:
+    if len(sizes) != 3:
         raise RefusedError("TFLM does not say how much of its arena it uses")
-    return parts
+    return ArenaUse(sizes["total"], sizes["head"], sizes["tail"])
 
 
 def _run(
     interpreter: Any,
     arrays: list[Any],
-    places: Addresses,
+    addresses: Addresses,
     profiler: _Profiler | None,
     job: Job,
-) -> Record:
-    give(interpreter, arrays, places, job)
+) -> NetworkRun:
+    give(interpreter, arrays, addresses, job)
     if profiler is not None:
         profiler.start()
     begin = time.perf_counter()
     interpreter.Invoke()
     seconds = time.perf_counter() - begin
-    calls = profiler.finish() if profiler is not None else {}
-    outputs = taken(interpreter, places, job)
-    return {"outputs": outputs, "seconds": seconds, **calls}
+    calls = profiler.finish() if profiler is not None else ()
+    kept = {
+        buffer.name: ctypes.string_at(addresses.of(buffer), buffer.size_bytes)
+        for buffer in job.kept
+    }
+    return NetworkRun(taken(interpreter, addresses, job), seconds, calls, kept)
 
 
-def give(interpreter: Any, arrays: list[Any], places: Addresses, job: Job) -> None:
+def give(interpreter: Any, arrays: list[Any], addresses: Addresses, job: Job) -> None:
     """Set the model's inputs; they must lie where they were planned."""
     for number, array in enumerate(arrays):
         interpreter.SetInputTensor(array, number)
     for number, tensor in enumerate(job.inputs):
-        places.check(tensor, arrays[number].tobytes())
+        addresses.check(tensor, arrays[number].tobytes())
 
 
-def taken(interpreter: Any, places: Addresses, job: Job) -> list[bytes]:
+def taken(interpreter: Any, addresses: Addresses, job: Job) -> tuple[bytes, ...]:
     """The model's outputs; they must lie where they were planned."""
     outputs = []
     for number, tensor in enumerate(job.outputs):
         outputs.append(interpreter.GetOutputTensor(number).tobytes())
-        places.check(tensor, outputs[-1])
-    return outputs
+        addresses.check(tensor, outputs[-1])
+    return tuple(outputs)
 
 
 class Addresses:
-    """Addresses: of tensors in the arena, where a plan says so, and of constants."""
+    """Of tensors in the arena, where a plan says so, and of constants."""
 
     def __init__(self, interpreter: Any, model: bytes, job: Job) -> None:
         self._model = ctypes.cast(ctypes.c_char_p(model), ctypes.c_void_p).value or 0
@@ -97,8 +107,8 @@ class Addresses:
         if tensor in self._offsets:
             check_place(f"{tensor}", self._arena + self._offsets[tensor], data)
 
-    def address(self, where: str, offset: int) -> int:
-        return {"arena": self._arena, "model": self._model}[where] + offset
+    def of(self, buffer: WatchedBuffer) -> int:
+        return {"arena": self._arena, "model": self._model}[buffer.where] + buffer.offset
 
 
 class _PlaceStruct(ctypes.Structure):
@@ -139,28 +149,40 @@ class _ProfilerStruct(ctypes.Structure):
 class _Profiler:
     """Our profiler, where the interpreter looks for one."""
 
-    def __init__(self, job: Job, runtime: Any, interpreter: Any, places: Addresses) -> None:
-        self._library = ctypes.CDLL(job.profiler)
-        self._kept = []
-        calls = (_CallStruct * len(job.calls))()
-        for call, (name, tensors) in zip(calls, job.calls, strict=True):
-            listed = (_PlaceStruct * len(tensors))()
-            for place, (buffer, role, where, offset, size) in zip(listed, tensors, strict=True):
-                place.name, place.role, place.bytes = buffer.encode(), _ROLES[role], size
-                place.start = places.address(where, offset)
-            self._kept.append(listed)
-            call.name, call.places, call.count = name.encode(), listed, len(tensors)
-        self._calls = calls
-        self._struct = _ProfilerStruct(calls=calls, count=len(calls))
+    def __init__(self, job: Job) -> None:
+        self._library = _library(job.profiler)
+        self._job = job
+        self._kept: list[Any] = []
+        self._calls = (_CallStruct * len(job.calls))()
+        self._struct = _ProfilerStruct(calls=self._calls, count=len(self._calls))
+
+    def attach(self, runtime: Any, interpreter: Any, addresses: Addresses) -> None:
+        for call, (name, buffers) in zip(self._calls, self._job.calls, strict=True):
+            places = (_PlaceStruct * len(buffers))()
+            for place, buffer in zip(places, buffers, strict=True):
+                place.name, place.role = buffer.name.encode(), _ROLES[buffer.role]
+                place.start, place.bytes = addresses.of(buffer), buffer.size_bytes
+            self._kept.append(places)
+            call.name, call.places, call.count = name.encode(), places, len(buffers)
         attach(runtime, interpreter, ctypes.addressof(self._struct))
 
     def start(self) -> None:
         self._library.start_profile(ctypes.byref(self._struct))
 
-    def finish(self) -> dict[str, list[Any]]:
+    def finish(self) -> tuple[float, ...]:
         """Seconds of each call."""
         check_calls(self._struct.next, self._struct.strange, len(self._calls))
-        return {"call_seconds": [call.nanoseconds / 1e9 for call in self._calls]}
+        return tuple(call.nanoseconds / 1e9 for call in self._calls)
+
+    def ensure_window(self) -> None:
+        """Make an empty one, if there is none yet."""
+        if self._struct.next == 0:
+            self._library.empty_window(self._job.calls[0].name.encode())
+
+
+@cache
+def _library(path: str) -> Any:
+    return ctypes.CDLL(path)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """What all child processes do: load TFLM, find its arena, write records of results.
 
-A file of results is a row of pickles: a sign that TFLM is loaded, then the records.
-What TFLM prints goes to a file of that name with ``.log`` behind it.
+    python -m diagmem.tflm.child.MODULE JOBS RESULTS
+
+JOBS is a row of pickles: where TFLM's runtime is, then the jobs.  RESULTS is one of
+records; the file is not there until TFLM is loaded.  What TFLM prints goes to a file of
+that name with ``.log`` behind it.
 """
 
 from __future__ import annotations
@@ -12,15 +15,15 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
-from typing import Any, BinaryIO
+from typing import Any
 
-# A BLAS that nobody calls would start its threads.
+# A BLAS that nobody calls would start its threads; TFLM's runtime imports numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-import numpy as np
 
-from diagmem.tflm.child.job import Job
+from diagmem.tflm.child.job import Job, Record, Refused
 
 ARENA_ALIGN_BYTES = 16
 POINTER_BYTES = ctypes.sizeof(ctypes.c_void_p)
@@ -47,39 +50,41 @@ class Log:
             return file.read()
 
 
-Record = dict[str, Any]
-"""What a run left behind, or why there was none: ``refused``, else empty."""
-
-
 def serve(records: Callable[[Any, bytes, Job, Log], Iterator[Record]]) -> None:
-    """Do the job that the command line names: write the records that ``records`` makes of
-    TFLM, the model, the job and what TFLM prints; the last one may say why there are no
-    more."""
+    """Do the jobs that the command line names: write the records that ``records`` makes of
+    TFLM, the model, the job and what TFLM prints, each so that it survives whatever comes
+    next; a job's last one may say why there are no more."""
     # Ctrl-C is for the parent to speak of.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    job_file, results_file = sys.argv[1:]
+    jobs_file, results_file = sys.argv[1:]
     log = Log(results_file + ".log")
-    with open(job_file, "rb") as file:
-        job: Job = pickle.load(file)
+    with open(jobs_file, "rb") as jobs:
+        runtime = _load(pickle.load(jobs))
+        with open(results_file, "wb") as results:
+            while jobs.peek(1):
+                for record in _answers(records, runtime, pickle.load(jobs), log):
+                    pickle.dump(record, results)
+                    results.flush()
+
+
+def _answers(
+    records: Callable[[Any, bytes, Job, Log], Iterator[Record]], runtime: Any, job: Job, log: Log
+) -> Iterator[Record]:
+    log.clear()
+    try:
+        yield from records(runtime, _model(job), job, log)
+    except (RefusedError, RuntimeError, ValueError) as error:
+        yield Refused(" ".join(f"{error} {log.text()}".split()))
+
+
+def _model(job: Job) -> bytes:
+    if isinstance(job.model, bytes):
+        return job.model
     with open(job.model, "rb") as file:
-        model = file.read()
-    with open(results_file, "wb") as results:
-        runtime = load(job.runtime)
-        write({"ready": True}, results)
-        try:
-            for record in records(runtime, model, job, log):
-                write({"refused": "", **record}, results)
-        except (RefusedError, RuntimeError, ValueError) as error:
-            write({"refused": f"{error} {log.text()}"}, results)
+        return file.read()
 
 
-def write(record: Record, results: BinaryIO) -> None:
-    """Add a record, so that it survives whatever comes next."""
-    pickle.dump(record, results)
-    results.flush()
-
-
-def load(path: str) -> Any:
+def _load(path: str) -> Any:
     """TFLM's extension module, without the package it is part of."""
     loader = ExtensionFileLoader("_runtime", path)
     spec = spec_from_loader("_runtime", loader)
@@ -100,8 +105,7 @@ def wrapper_of(interpreter: Any) -> int:
 
     A pybind11 instance is a Python object's head and then that address.
     """
-    (address,) = words(id(interpreter) + object.__basicsize__, 1)
-    return address
+    return words(id(interpreter) + object.__basicsize__, 1)[0]
 
 
 def arena_of(interpreter: Any, model: bytes) -> int:
@@ -117,9 +121,18 @@ def arena_of(interpreter: Any, model: bytes) -> int:
 
 
 def words(address: int, count: int) -> list[int]:
-    """So many words of memory, as integers."""
-    data = ctypes.string_at(address, count * POINTER_BYTES)
-    return [int(word) for word in np.frombuffer(data, np.uintp)]
+    """So many words of memory, as integers; fewer where not all of them can be read."""
+    try:
+        data = os.pread(_memory(), count * POINTER_BYTES, address)
+    except (OSError, OverflowError):
+        return []
+    return list(memoryview(data[: len(data) // POINTER_BYTES * POINTER_BYTES]).cast("P"))
+
+
+@cache
+def _memory() -> int:
+    """The process's own memory as a file: what cannot be read is an error, no crash."""
+    return os.open("/proc/self/mem", os.O_RDONLY)
 
 
 def check_place(name: str, address: int, data: bytes) -> None:
