@@ -160,26 +160,6 @@ def _fully_connected(layer: Layer, seed: int) -> Recipe:
     return Recipe((*_names(layer), *constants), options)
 
 
-def _batch_matmul(layer: Layer, _: int) -> Recipe:
-    options = schema.BatchMatMulOptionsT()
-    _set(options, adjX=layer.attributes["adj_x"], adjY=layer.attributes["adj_y"])
-    return Recipe(_names(layer), options)
-
-
-def _softmax(layer: Layer, _: int) -> Recipe:
-    return Recipe(_names(layer), _set(schema.SoftmaxOptionsT(), beta=1.0))
-
-
-def _leaky_relu(layer: Layer, _: int) -> Recipe:
-    return Recipe(_names(layer), _set(schema.LeakyReluOptionsT(), alpha=LEAKY_SLOPE))
-
-
-def _cast(layer: Layer, _: int) -> Recipe:
-    source, target = (tensor_type(t.dtype) for t in (layer.inputs[0], layer.outputs[0]))
-    options = _set(schema.CastOptionsT(), inDataType=source, outDataType=target)
-    return Recipe(_names(layer), options)
-
-
 def _reshape(layer: Layer, _: int) -> Recipe:
     shape = layer.outputs[0].shape
     options = _set(schema.ReshapeOptionsT(), newShape=list(shape))
@@ -201,90 +181,36 @@ def _expand_dims(layer: Layer, _: int) -> Recipe:
     return Recipe((*_names(layer), _int32("axis", [axis])), schema.ExpandDimsOptionsT())
 
 
-def _concatenation(layer: Layer, _: int) -> Recipe:
-    options = _set(schema.ConcatenationOptionsT(), axis=layer.attributes["axis"])
-    return Recipe(_names(layer), options)
-
-
-def _pack(layer: Layer, _: int) -> Recipe:
-    options = schema.PackOptionsT()
-    _set(options, axis=layer.attributes["axis"], valuesCount=len(layer.inputs))
-    return Recipe(_names(layer), options)
-
-
-def _unpack(layer: Layer, _: int) -> Recipe:
-    options = schema.UnpackOptionsT()
-    _set(options, axis=layer.attributes["axis"], num=len(layer.outputs))
-    return Recipe(_names(layer), options)
-
-
 def _split(layer: Layer, _: int) -> Recipe:
     options = _set(schema.SplitOptionsT(), numSplits=len(layer.outputs))
     return Recipe((_int32("axis", layer.attributes["axis"]), *_names(layer)), options)
 
 
-def _paddings(layer: Layer) -> Constant:
+def _pad(layer: Layer, _: int) -> Recipe:
     paddings = _ints(layer, "paddings")
     if min(paddings, default=0) < 0:
         raise DiagmemError(f"{layer.operator}: paddings are {paddings}, expected none below 0")
-    return _int32("paddings", np.reshape(paddings, (-1, 2)))
+    options = schema.PadOptionsT()
+    if layer.operator == "MIRROR_PAD":
+        mode = getattr(schema.MirrorPadMode, str(layer.attributes["mode"]))
+        options = _set(schema.MirrorPadOptionsT(), mode=mode)
+    return Recipe((*_names(layer), _int32("paddings", np.reshape(paddings, (-1, 2)))), options)
 
 
-def _pad(layer: Layer, _: int) -> Recipe:
-    return Recipe((*_names(layer), _paddings(layer)), schema.PadOptionsT())
-
-
-def _mirror_pad(layer: Layer, _: int) -> Recipe:
-    mode = getattr(schema.MirrorPadMode, str(layer.attributes["mode"]))
-    options = _set(schema.MirrorPadOptionsT(), mode=mode)
-    return Recipe((*_names(layer), _paddings(layer)), options)
-
-
-def _slice(layer: Layer, _: int) -> Recipe:
-    constants = (_int32(name, _ints(layer, name)) for name in ("begin", "size"))
-    return Recipe((*_names(layer), *constants), schema.SliceOptionsT())
-
-
-def _strided_slice(layer: Layer, _: int) -> Recipe:
-    constants = (_int32(name, _ints(layer, name)) for name in ("begin", "end", "strides"))
-    return Recipe((*_names(layer), *constants), schema.StridedSliceOptionsT())
-
-
-def _transpose(layer: Layer, _: int) -> Recipe:
-    perm = _int32("perm", _ints(layer, "perm"))
-    return Recipe((*_names(layer), perm), schema.TransposeOptionsT())
-
-
-def _reduce(layer: Layer, _: int) -> Recipe:
-    options = _set(schema.ReducerOptionsT(), keepDims=layer.attributes["keep_dims"])
-    return Recipe((*_names(layer), _int32("axes", _ints(layer, "axes"))), options)
-
-
-def _resize(options_class: Any) -> Callable[[Layer, int], Recipe]:
-    def make(layer: Layer, _: int) -> Recipe:
-        options = _set(
-            options_class(),
-            alignCorners=layer.attributes["align_corners"],
-            halfPixelCenters=layer.attributes["half_pixel_centers"],
-        )
-        return Recipe((*_names(layer), _int32("size", _ints(layer, "size"))), options)
-
-    return make
-
-
-def _blocks(options_class: Any) -> Callable[[Layer, int], Recipe]:
-    def make(layer: Layer, _: int) -> Recipe:
-        options = _set(options_class(), blockSize=layer.attributes["block_size"])
-        return Recipe(_names(layer), options)
-
-    return make
-
-
-def _plain(options_class: Any = None) -> Callable[[Layer, int], Recipe]:
-    """An operator that needs its activations only."""
+def _spelled(
+    options_class: Any = None, *constants: str, **options: Any
+) -> Callable[[Layer, int], Recipe]:
+    """An operator with these attributes as further operands, and with these options: each
+    is an attribute, by its name, or a function of the layer."""
 
     def make(layer: Layer, _: int) -> Recipe:
-        return Recipe(_names(layer), options_class() if options_class else None)
+        values = {
+            name: value(layer) if callable(value) else layer.attributes[value]
+            for name, value in options.items()
+        }
+        more = (_int32(name, _ints(layer, name)) for name in constants)
+        made = _set(options_class(), **values) if options_class else None
+        return Recipe((*_names(layer), *more), made)
 
     return make
 
@@ -294,6 +220,8 @@ def tensor_type(dtype: str) -> int:
     return int(getattr(schema.TensorType, dtype.upper()))
 
 
+_RESIZE = {"alignCorners": "align_corners", "halfPixelCenters": "half_pixel_centers"}
+
 _RECIPES: dict[str, Callable[[Layer, int], Recipe]] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -301,49 +229,47 @@ _RECIPES: dict[str, Callable[[Layer, int], Recipe]] = {
     "AVERAGE_POOL_2D": _pool_2d,
     "MAX_POOL_2D": _pool_2d,
     "FULLY_CONNECTED": _fully_connected,
-    "BATCH_MATMUL": _batch_matmul,
-    "SOFTMAX": _softmax,
-    "LOG_SOFTMAX": _plain(schema.LogSoftmaxOptionsT),
-    "L2_NORMALIZATION": _plain(schema.L2NormOptionsT),
-    "RELU": _plain(),
-    "RELU6": _plain(),
-    "LOGISTIC": _plain(),
-    "TANH": _plain(),
-    "HARD_SWISH": _plain(schema.HardSwishOptionsT),
-    "LEAKY_RELU": _leaky_relu,
-    "ABS": _plain(schema.AbsOptionsT),
-    "NEG": _plain(schema.NegOptionsT),
-    "SQRT": _plain(),
-    "RSQRT": _plain(),
-    "EXP": _plain(schema.ExpOptionsT),
-    "QUANTIZE": _plain(schema.QuantizeOptionsT),
-    "DEQUANTIZE": _plain(schema.DequantizeOptionsT),
-    "CAST": _cast,
-    "ADD": _plain(schema.AddOptionsT),
-    "SUB": _plain(schema.SubOptionsT),
-    "MUL": _plain(schema.MulOptionsT),
-    "DIV": _plain(schema.DivOptionsT),
-    "MAXIMUM": _plain(schema.MaximumMinimumOptionsT),
-    "MINIMUM": _plain(schema.MaximumMinimumOptionsT),
-    "SQUARED_DIFFERENCE": _plain(schema.SquaredDifferenceOptionsT),
-    "PRELU": _plain(),
+    "BATCH_MATMUL": _spelled(schema.BatchMatMulOptionsT, adjX="adj_x", adjY="adj_y"),
+    "SOFTMAX": _spelled(schema.SoftmaxOptionsT, beta=lambda _: 1.0),
+    "LOG_SOFTMAX": _spelled(schema.LogSoftmaxOptionsT),
+    "L2_NORMALIZATION": _spelled(schema.L2NormOptionsT),
+    **dict.fromkeys(("RELU", "RELU6", "LOGISTIC", "TANH", "SQRT", "RSQRT", "PRELU"), _spelled()),
+    "HARD_SWISH": _spelled(schema.HardSwishOptionsT),
+    "LEAKY_RELU": _spelled(schema.LeakyReluOptionsT, alpha=lambda _: LEAKY_SLOPE),
+    "ABS": _spelled(schema.AbsOptionsT),
+    "NEG": _spelled(schema.NegOptionsT),
+    "EXP": _spelled(schema.ExpOptionsT),
+    "QUANTIZE": _spelled(schema.QuantizeOptionsT),
+    "DEQUANTIZE": _spelled(schema.DequantizeOptionsT),
+    "CAST": _spelled(
+        schema.CastOptionsT,
+        inDataType=lambda layer: tensor_type(layer.inputs[0].dtype),
+        outDataType=lambda layer: tensor_type(layer.outputs[0].dtype),
+    ),
+    "ADD": _spelled(schema.AddOptionsT),
+    "SUB": _spelled(schema.SubOptionsT),
+    "MUL": _spelled(schema.MulOptionsT),
+    "DIV": _spelled(schema.DivOptionsT),
+    **dict.fromkeys(("MAXIMUM", "MINIMUM"), _spelled(schema.MaximumMinimumOptionsT)),
+    "SQUARED_DIFFERENCE": _spelled(schema.SquaredDifferenceOptionsT),
     "RESHAPE": _reshape,
     "SQUEEZE": _squeeze,
     "EXPAND_DIMS": _expand_dims,
-    "CONCATENATION": _concatenation,
-    "PACK": _pack,
-    "UNPACK": _unpack,
+    "CONCATENATION": _spelled(schema.ConcatenationOptionsT, axis="axis"),
+    "PACK": _spelled(schema.PackOptionsT, axis="axis", valuesCount=lambda layer: len(layer.inputs)),
+    "UNPACK": _spelled(schema.UnpackOptionsT, axis="axis", num=lambda layer: len(layer.outputs)),
     "SPLIT": _split,
     "PAD": _pad,
-    "MIRROR_PAD": _mirror_pad,
-    "SLICE": _slice,
-    "STRIDED_SLICE": _strided_slice,
-    "TRANSPOSE": _transpose,
-    "MEAN": _reduce,
-    "SUM": _reduce,
-    "REDUCE_MAX": _reduce,
-    "RESIZE_NEAREST_NEIGHBOR": _resize(schema.ResizeNearestNeighborOptionsT),
-    "RESIZE_BILINEAR": _resize(schema.ResizeBilinearOptionsT),
-    "SPACE_TO_DEPTH": _blocks(schema.SpaceToDepthOptionsT),
-    "DEPTH_TO_SPACE": _blocks(schema.DepthToSpaceOptionsT),
+    "MIRROR_PAD": _pad,
+    "SLICE": _spelled(schema.SliceOptionsT, "begin", "size"),
+    "STRIDED_SLICE": _spelled(schema.StridedSliceOptionsT, "begin", "end", "strides"),
+    "TRANSPOSE": _spelled(schema.TransposeOptionsT, "perm"),
+    **dict.fromkeys(
+        ("MEAN", "SUM", "REDUCE_MAX"),
+        _spelled(schema.ReducerOptionsT, "axes", keepDims="keep_dims"),
+    ),
+    "RESIZE_NEAREST_NEIGHBOR": _spelled(schema.ResizeNearestNeighborOptionsT, "size", **_RESIZE),
+    "RESIZE_BILINEAR": _spelled(schema.ResizeBilinearOptionsT, "size", **_RESIZE),
+    "SPACE_TO_DEPTH": _spelled(schema.SpaceToDepthOptionsT, blockSize="block_size"),
+    "DEPTH_TO_SPACE": _spelled(schema.DepthToSpaceOptionsT, blockSize="block_size"),
 }
