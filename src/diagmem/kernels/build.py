@@ -42,7 +42,7 @@ HARNESS = Path(__file__).parent / "harness"
 _CXX = frozenset({".cc", ".cpp", ".cxx", ".C"})
 _DRIVER_FAILS = "the driver for this function does not compile"
 _LINK_FAILS = "cannot link"
-_versions: dict[tuple[str, tuple[int, int]], str] = {}
+_versions: dict[tuple[Path, tuple[int, int]], str] = {}
 _LOADED = ("-fsanitize", "-fopenmp", "-pthread", "-static", "-fpic", "-shared")
 """Flags of code that belongs to a program with libraries of its own."""
 _ABI_FLAGS = ("-m", "-fsanitize", "-fopenmp", "-pthread", "-static")
@@ -193,7 +193,7 @@ def _make(kernel: Kernel, call: str, compiled: Sequence[Path], directory: Path) 
     command = [*_driver_compiler(code), *objects, *code.link, *_libraries(code)]
     command += [*link_options(code, directory), "-o", str(directory / "driver")]
     if _needs_no_loader(code, compiled):
-        # Valgrind starts such a program six times as fast.
+        # Valgrind starts such a program four times as fast.
         with contextlib.suppress(DiagmemError):
             _run(kernel, [*command, "-static"], _LINK_FAILS)
     if not (directory / "driver").exists():
@@ -232,7 +232,9 @@ def _libraries(code: Code) -> list[str]:
 
 def _version(kernel: Kernel, compiler: str) -> str:
     """What the compiler's first line says; it is asked once, as long as its file stays."""
-    key = compiler, state_of(Path(shutil.which(compiler) or compiler))
+    # Each command runs in the description's folder, and so a relative name counts from there.
+    file = kernel.code.directory / (shutil.which(compiler) or compiler)
+    key = file, state_of(file)
     if key not in _versions:
         answer = _run(kernel, [compiler, "--version"], f"{compiler} --version fails")
         lines = answer.decode(errors="replace").splitlines()
