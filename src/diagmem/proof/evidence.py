@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from diagmem.analysis.overlap import Overlap
+from diagmem.analysis.overlap import ONLY_IN_PLACE, Overlap
 from diagmem.analysis.safe import Placement
 from diagmem.analysis.trace import Trace, open_trace
 from diagmem.analysis.window_overlaps import WindowOverlaps
@@ -65,8 +66,13 @@ class Evidence:
         return self._open.enter_context(self._traced("apart.dmt", None))
 
     def overlaps(self, pair: tuple[str, str]) -> Sequence[Overlap]:
-        """What each window of the trace apart says of a pair."""
-        return [window.pair(*pair) for window in self._windows]
+        """What each window of the trace apart says of a pair, but that a trace tries little:
+        here displacements are run."""
+        overlaps = [window.pair(*pair) for window in self._windows]
+        return [
+            replace(overlap, notes=tuple(n for n in overlap.notes if n != ONLY_IN_PLACE))
+            for overlap in overlaps
+        ]
 
     def trace_at(self, placement: Placement) -> Trace:
         """A trace of the kernel truly overlapped, to be closed by the caller.

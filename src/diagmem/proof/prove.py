@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diagmem.analysis.overlap import DATA_DEPENDENT, ONLY_IN_PLACE, Overlap
+from diagmem.analysis.overlap import DATA_DEPENDENT, Overlap
 from diagmem.analysis.safe import Placement, shared_bytes
 from diagmem.kernels.kernel import Kernel
 from diagmem.kernels.tracing import KernelDidNotFinishError
@@ -187,8 +187,6 @@ class _Question:
         """The union over the inputs, whether they differ, and what to say of that."""
         figures = [pair.min_displacement_bytes for pair in self.overlaps]
         notes = list(dict.fromkeys(note for pair in self.overlaps for note in pair.notes))
-        # Here they are run.
-        notes = [note for note in notes if note != ONLY_IN_PLACE]
         if len(set(figures)) > 1:
             listed = ", ".join(
                 f"{d} with seed {s}" for s, d in zip(self.seeds, figures, strict=True)
