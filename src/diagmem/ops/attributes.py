@@ -195,6 +195,12 @@ def dtype(*names: str, default: str = "float32", name: str = "dtype") -> Attribu
     return Attribute(name, "word", default, names or tuple(ELEMENT_BYTES))
 
 
+TYPES = ("float32", "int8", "int16")
+"""Of elements that the operators here know."""
+TYPE = dtype(*TYPES)
+INPUT = Attribute("input", "shape")
+
+
 def check_size(operator: str, what: str, shape: Sequence[int], element_bytes: int) -> None:
     """Refuse a tensor that no address can reach."""
     if len(shape) > MAX_RANK:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import Attribute
+from diagmem.ops.attributes import INPUT, TYPE, TYPES, Attribute
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
-from diagmem.ops.moving import INPUT, TYPE, TYPES
-from diagmem.ops.nest import Nest, loops, read, walk, write
+from diagmem.ops.nest import Nest, loops, over_output, read, walk, write
 from diagmem.ops.operator import Given, Operator, need_rank, one_to_one
 
 
@@ -70,13 +69,8 @@ def space_to_depth(layer: Layer) -> Nest:
 def depth_to_space(layer: Layer) -> Nest:
     """Over the output: read, write."""
     flat, deep = _in_blocks(layer, layer.outputs[0].shape)
-    return (
-        loops(
-            flat,
-            read("input", *walk(list(deep.values()), *deep)),
-            write("output", *walk(list(flat.values()), *flat)),
-        ),
-    )
+    picture = read("input", *walk(list(deep.values()), *deep))
+    return over_output(list(flat.values()), list(flat), picture)
 
 
 def _draw_deepen(draw: Draw) -> dict[str, Value]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import Attribute, dtype, show
+from diagmem.ops.attributes import INPUT, TYPE, TYPES, Attribute, dtype, show
 from diagmem.ops.broadcast import broadcast, spread
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Tensor, Value
-from diagmem.ops.nest import Nest, axis, loop, loops, read, walk, write
+from diagmem.ops.nest import Nest, axis, over_output, read
 from diagmem.ops.operator import Given, Operator, one_to_one
 
-TYPES = ("float32", "int8", "int16")
 UNARY = "RELU RELU6 LOGISTIC TANH HARD_SWISH LEAKY_RELU ABS NEG SQRT RSQRT EXP".split()
 BINARY = "ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE PRELU".split()
 CONVERSIONS = {
@@ -29,14 +28,7 @@ def _same(_: str, given: Given) -> tuple[int, ...]:
 def unary(layer: Layer) -> Nest:
     """Element by element: read, write."""
     elements = layer.inputs[0].elements
-    return (
-        loop(
-            "i",
-            elements,
-            read("input", axis(elements, "i")),
-            write("output", axis(elements, "i")),
-        ),
-    )
+    return over_output((elements,), "i", read("input", axis(elements, "i")))
 
 
 def _two(name: str, given: Given) -> tuple[list[Tensor], list[Tensor]]:
@@ -56,8 +48,7 @@ def binary(layer: Layer) -> Nest:
     shape = layer.outputs[0].shape
     names = [f"d{number}" for number in range(len(shape))]
     reads = [read(tensor.name, *spread(tensor.shape, names)) for tensor in layer.inputs]
-    body = (*reads, write("output", *walk(shape, *names)))
-    return (loops(dict(zip(names, shape, strict=True)), *body),) if names else body
+    return over_output(shape, names, *reads)
 
 
 def _draw_unary(draw: Draw) -> dict[str, Value]:
@@ -97,7 +88,7 @@ def _conversion(name: str) -> Operator:
         (
             dtype(*here, default=here[0]),
             dtype(*there, default=there[0], name="output_dtype"),
-            Attribute("input", "shape"),
+            INPUT,
         ),
         one_to_one(_same),
         unary,
@@ -110,7 +101,7 @@ OPERATORS = (
         Operator(
             name,
             "input=1x6x5x4 dtype=int8",
-            (dtype(*TYPES), Attribute("input", "shape")),
+            (TYPE, INPUT),
             one_to_one(_same),
             unary,
             _draw_unary,
@@ -122,7 +113,7 @@ OPERATORS = (
         Operator(
             name,
             "input1=1x6x5x4 input2=1x1x5x4 dtype=int8",
-            (dtype(*TYPES), Attribute("input1", "shape"), Attribute("input2", "shape")),
+            (TYPE, Attribute("input1", "shape"), Attribute("input2", "shape")),
             _two,
             binary,
             _draw_binary if name == "PRELU" else _draw_either,

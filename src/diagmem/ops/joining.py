@@ -9,14 +9,12 @@ from __future__ import annotations
 from math import prod
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import Attribute, dtype, show
+from diagmem.ops.attributes import INPUT, TYPE, TYPES, Attribute, show
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Tensor, Value
-from diagmem.ops.nest import Nest, Node, axis, loop, loops, read, walk, write
+from diagmem.ops.nest import Nest, Node, axis, loop, loops, over_output, read, walk, write
 from diagmem.ops.operator import Given, Operator, need_axis, one_to_one
 
-TYPES = ("float32", "int8", "int16")
-_TYPE = dtype(*TYPES)
 _AXIS = Attribute("axis", "count", 0)
 
 
@@ -59,8 +57,7 @@ def reshape(layer: Layer) -> Nest:
 def expand_by_element(layer: Layer) -> Nest:
     """TFLM's EXPAND_DIMS copies element by element, without the library."""
     elements = layer.inputs[0].elements
-    copy = read("input", axis(elements, "i")), write("output", axis(elements, "i"))
-    return (loop("i", elements, *copy),)
+    return over_output((elements,), "i", read("input", axis(elements, "i")))
 
 
 # ---- concatenation ----
@@ -228,13 +225,11 @@ def _draw_parts(draw: Draw) -> dict[str, Value]:
     return {"dtype": draw.one_of(TYPES), "input": shape, "count": count, "axis": at}
 
 
-_INPUT = Attribute("input", "shape")
-
 OPERATORS = (
     Operator(
         "RESHAPE",
         "input=1x6x5x4 shape=1x120 dtype=int8",
-        (_TYPE, _INPUT, Attribute("shape", "shape")),
+        (TYPE, INPUT, Attribute("shape", "shape")),
         one_to_one(_reshaped),
         reshape,
         _draw_reshape,
@@ -243,7 +238,7 @@ OPERATORS = (
         Operator(
             name,
             "input=1x6x5x4 dtype=int8",
-            (_TYPE, _INPUT),
+            (TYPE, INPUT),
             one_to_one(_reshaped),
             reshape,
             _draw_ones,
@@ -254,7 +249,7 @@ OPERATORS = (
     Operator(
         "CONCATENATION",
         "inputs=1x6x5x4,1x6x5x3 axis=3 dtype=int8",
-        (_TYPE, Attribute("inputs", "shapes"), _AXIS),
+        (TYPE, Attribute("inputs", "shapes"), _AXIS),
         _joined,
         concatenation,
         _draw_joined,
@@ -262,7 +257,7 @@ OPERATORS = (
     Operator(
         "PACK",
         "input=6x5x4 count=3 axis=0 dtype=int8",
-        (_TYPE, _INPUT, Attribute("count", "count"), _AXIS),
+        (TYPE, INPUT, Attribute("count", "count"), _AXIS),
         _packed,
         pack,
         _draw_packed,
@@ -270,7 +265,7 @@ OPERATORS = (
     Operator(
         "UNPACK",
         "input=3x6x5 axis=0 dtype=int8",
-        (_TYPE, _INPUT, _AXIS),
+        (TYPE, INPUT, _AXIS),
         _unpacked,
         unpack,
         _draw_unpacked,
@@ -278,7 +273,7 @@ OPERATORS = (
     Operator(
         "SPLIT",
         "input=1x6x5x4 count=2 axis=3 dtype=int8",
-        (_TYPE, _INPUT, Attribute("count", "count"), _AXIS),
+        (TYPE, INPUT, Attribute("count", "count"), _AXIS),
         _parts,
         split,
         _draw_parts,

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import Attribute, dtype
+from diagmem.ops.attributes import INPUT, TYPE, TYPES, Attribute
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
-from diagmem.ops.nest import Axis, Nest, Piece, axis, axis_in_pieces, loop, loops, read, walk, write
+from diagmem.ops.nest import (
+    Axis,
+    Nest,
+    Piece,
+    axis,
+    axis_in_pieces,
+    loop,
+    loops,
+    over_output,
+    read,
+    walk,
+    write,
+)
 from diagmem.ops.operator import Given, Operator, one_to_one
 
-TYPES = ("float32", "int8", "int16")
 MAX_RANK = 5
 
 
@@ -35,7 +46,7 @@ def _as_many(name: str, given: Given, *keys: str, each: int = 1) -> int:
     return rank
 
 
-def _over_output(layer: Layer, place: Callable[[int, str], Axis]) -> Nest:
+def _fetched(layer: Layer, place: Callable[[int, str], Axis]) -> Nest:
     """Over the output: read the element that belongs there, if any; write.
 
     ``place`` gives an input axis from its number and the loop over the output axis.
@@ -43,8 +54,7 @@ def _over_output(layer: Layer, place: Callable[[int, str], Axis]) -> Nest:
     shape = layer.outputs[0].shape
     names = [f"d{number}" for number in range(len(shape))]
     axes = [place(number, name) for number, name in enumerate(names)]
-    body = (read("input", *axes), write("output", *walk(shape, *names)))
-    return (loops(dict(zip(names, shape, strict=True)), *body),) if names else body
+    return over_output(shape, names, read("input", *axes))
 
 
 # ---- pad ----
@@ -76,7 +86,7 @@ def pad(layer: Layer) -> Nest:
         inside = Piece(before[number], before[number] + extent, 0, 1)
         return axis_in_pieces(extent, name, [inside])
 
-    return _over_output(layer, place)
+    return _fetched(layer, place)
 
 
 def mirror_pad(layer: Layer) -> Nest:
@@ -95,7 +105,7 @@ def mirror_pad(layer: Layer) -> Nest:
         ]
         return axis_in_pieces(extent, name, pieces)
 
-    return _over_output(layer, place)
+    return _fetched(layer, place)
 
 
 # ---- slice ----
@@ -117,7 +127,7 @@ def _sliced(name: str, given: Given) -> tuple[int, ...]:
 def slice_(layer: Layer) -> Nest:
     """Over the output: read, write."""
     begin = _numbers(layer, "begin")
-    return _over_output(
+    return _fetched(
         layer, lambda i, name: axis(layer.inputs[0].shape[i], start=begin[i], **{name: 1})
     )
 
@@ -148,7 +158,7 @@ def strided_slice(layer: Layer) -> Nest:
         return axis(layer.inputs[0].shape[number], start=elements.start, **{name: elements.step})
 
     if not copies_rows(layer):
-        return _over_output(layer, place)
+        return _fetched(layer, place)
     shape = layer.outputs[0].shape
     last = len(shape) - 1
     names = [f"d{number}" for number in range(last)]
@@ -184,7 +194,7 @@ def _turned(name: str, given: Given) -> tuple[int, ...]:
 def transpose(layer: Layer) -> Nest:
     """Over the output: read, write."""
     perm = _numbers(layer, "perm")
-    return _over_output(layer, lambda i, _: axis(layer.inputs[0].shape[i], f"d{perm.index(i)}"))
+    return _fetched(layer, lambda i, _: axis(layer.inputs[0].shape[i], f"d{perm.index(i)}"))
 
 
 # ---- draws ----
@@ -242,8 +252,6 @@ def _draw_transpose(draw: Draw) -> dict[str, Value]:
     return {"dtype": draw.one_of(TYPES), "input": shape, "perm": tuple(perm)}
 
 
-TYPE = dtype(*TYPES)
-INPUT = Attribute("input", "shape")
 _PADDINGS = Attribute("paddings", "numbers")
 
 OPERATORS = (

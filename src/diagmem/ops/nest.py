@@ -121,6 +121,13 @@ def write(tensor: str, *axes: Axis) -> Access:
     return Access(tensor, True, axes)
 
 
+def over_output(shape: Sequence[int], names: Sequence[str], *body: Node) -> Nest:
+    """Loops over the output, one for each axis of its ``shape``: the body, then the write
+    of that element."""
+    each = (*body, write("output", *walk(shape, *names)))
+    return (loops(dict(zip(names, shape, strict=True)), *each),) if names else each
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """An access in its nest.

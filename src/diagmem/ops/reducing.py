@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import Attribute, dtype
+from diagmem.ops.attributes import INPUT, TYPE, TYPES, Attribute
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
-from diagmem.ops.nest import Nest, axis, loop, loops, read, walk, write
+from diagmem.ops.nest import Nest, axis, loop, loops, over_output, read, walk, write
 from diagmem.ops.operator import Given, Operator, one_to_one
-
-TYPES = ("float32", "int8", "int16")
 
 
 def _reduced(name: str, given: Given) -> tuple[int, ...]:
@@ -61,13 +59,8 @@ def mean(layer: Layer) -> Nest:
     if not takes_pictures(layer):
         return accumulate(layer)
     batches, height, width, channels = shape
-    return (
-        loops(
-            {"b": batches, "c": channels},
-            loops({"h": height, "w": width}, read("input", *walk(shape, "b", "h", "w", "c"))),
-            write("output", *walk((batches, channels), "b", "c")),
-        ),
-    )
+    picture = loops({"h": height, "w": width}, read("input", *walk(shape, "b", "h", "w", "c")))
+    return over_output((batches, channels), "bc", picture)
 
 
 def _draw(draw: Draw) -> dict[str, Value]:
@@ -93,8 +86,8 @@ OPERATORS = tuple(
         name,
         "input=1x6x5x4 axes=1,2 keep_dims=false dtype=int8",
         (
-            dtype(*TYPES),
-            Attribute("input", "shape"),
+            TYPE,
+            INPUT,
             Attribute("axes", "numbers"),
             Attribute("keep_dims", "switch", False),
         ),

@@ -9,13 +9,23 @@ from __future__ import annotations
 import numpy as np
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import MAX_EXTENT, Attribute, dtype
+from diagmem.ops.attributes import INPUT, MAX_EXTENT, TYPE, TYPES, Attribute
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
-from diagmem.ops.nest import Int64Array, Nest, axis, axis_by_table, loop, loops, read, walk, write
+from diagmem.ops.nest import (
+    Int64Array,
+    Nest,
+    axis,
+    axis_by_table,
+    loop,
+    loops,
+    over_output,
+    read,
+    walk,
+    write,
+)
 from diagmem.ops.operator import Given, Operator, need_rank, one_to_one
 
-TYPES = ("float32", "int8", "int16")
 ONE = 1 << 10
 """What integer kernels take steps in."""
 MAX_ROWS = 1 << 20
@@ -114,19 +124,14 @@ def resize_bilinear(layer: Layer) -> Nest:
     batches, source_h, source_w, channels = layer.inputs[0].shape
     shape = layer.outputs[0].shape
     rows, columns = between(layer, 0), between(layer, 1)
-    return (
-        loops(
-            dict(zip(("b", "y", "x", "c"), shape, strict=True)),
-            read(
-                "input",
-                axis(batches, "b"),
-                axis_by_table(source_h, "y", rows),
-                axis_by_table(source_w, "x", columns),
-                axis(channels, "c"),
-            ),
-            write("output", *walk(shape, "b", "y", "x", "c")),
-        ),
+    four = read(
+        "input",
+        axis(batches, "b"),
+        axis_by_table(source_h, "y", rows),
+        axis_by_table(source_w, "x", columns),
+        axis(channels, "c"),
     )
+    return over_output(shape, "byxc", four)
 
 
 def _draw(draw: Draw) -> dict[str, Value]:
@@ -146,8 +151,8 @@ OPERATORS = tuple(
         name,
         "input=1x6x5x4 size=12x7 half_pixel_centers=true dtype=int8",
         (
-            dtype(*TYPES),
-            Attribute("input", "shape"),
+            TYPE,
+            INPUT,
             Attribute("size", "pair"),
             Attribute("align_corners", "switch", False),
             Attribute("half_pixel_centers", "switch", False),

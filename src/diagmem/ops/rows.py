@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from math import prod
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import Attribute, dtype, show
+from diagmem.ops.attributes import INPUT, TYPE, TYPES, Attribute, show
 from diagmem.ops.broadcast import broadcast, spread
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Tensor, Value
-from diagmem.ops.nest import Nest, Node, loop, loops, read, walk, write
+from diagmem.ops.nest import Nest, loop, over_output, read, walk, write
 from diagmem.ops.operator import Given, Operator, one_to_one
-
-TYPES = ("float32", "int8", "int16")
-
 
 # ---- products ----
 
@@ -30,13 +27,8 @@ def fully_connected(layer: Layer) -> Nest:
     """row, output channel; then the depth."""
     *rows, depth = layer.inputs[0].shape
     channels = layer.outputs[0].shape[-1]
-    return (
-        loops(
-            {"b": prod(rows), "o": channels},
-            loop("d", depth, read("input", *walk((prod(rows), depth), "b", "d"))),
-            write("output", *walk((prod(rows), channels), "b", "o")),
-        ),
-    )
+    row = loop("d", depth, read("input", *walk((prod(rows), depth), "b", "d")))
+    return over_output((prod(rows), channels), "bo", row)
 
 
 def _matrices(name: str, given: Given) -> tuple[list[Tensor], list[Tensor]]:
@@ -62,7 +54,7 @@ def _matrices(name: str, given: Given) -> tuple[list[Tensor], list[Tensor]]:
 
 def batch_matmul(layer: Layer) -> Nest:
     """batches, row, column; then the sum."""
-    return (_products(layer, copied=()),)
+    return _products(layer, copied=())
 
 
 def batch_matmul_tflm(layer: Layer) -> Nest:
@@ -83,14 +75,14 @@ def batch_matmul_tflm(layer: Layer) -> Nest:
         )
         for tensor in copied
     ]
-    return (*copies, _products(layer, copied=[tensor.name for tensor in copied]))
+    return (*copies, *_products(layer, copied=[tensor.name for tensor in copied]))
 
 
-def _products(layer: Layer, copied: Sequence[str]) -> Node:
+def _products(layer: Layer, copied: Sequence[str]) -> Nest:
     left, right = layer.inputs[0].shape, layer.inputs[1].shape
-    *batches, rows, columns = layer.outputs[0].shape
+    shape = layer.outputs[0].shape
     turned = layer.attributes["adj_x"], layer.attributes["adj_y"]
-    names = [f"b{number}" for number in range(len(batches))]
+    names = [f"b{number}" for number in range(len(shape) - 2)]
     inner = left[-2] if turned[0] else left[-1]
     first = ("k", "i") if turned[0] else ("i", "k")
     second = ("j", "k") if turned[1] else ("k", "j")
@@ -98,11 +90,8 @@ def _products(layer: Layer, copied: Sequence[str]) -> Node:
         read("input1", *spread(left[:-2], names), *walk(left[-2:], *first)),
         read("input2", *spread(right[:-2], names), *walk(right[-2:], *second)),
     ]
-    return loops(
-        {**dict(zip(names, batches, strict=True)), "i": rows, "j": columns},
-        loop("k", inner, *(access for access in reads if access.tensor not in copied)),
-        write("output", *walk(layer.outputs[0].shape, *names, "i", "j")),
-    )
+    terms = loop("k", inner, *(access for access in reads if access.tensor not in copied))
+    return over_output(shape, [*names, "i", "j"], terms)
 
 
 # ---- rows ----
@@ -177,7 +166,7 @@ def _draw_rows(draw: Draw) -> dict[str, Value]:
     return {"dtype": draw.one_of(TYPES), "input": draw.shape(draw.one_of((2, 2, 1, 3, 4)))}
 
 
-_ROWS = (dtype(*TYPES), Attribute("input", "shape"))
+_ROWS = (TYPE, INPUT)
 
 OPERATORS = (
     Operator(
@@ -192,7 +181,7 @@ OPERATORS = (
         "BATCH_MATMUL",
         "input1=2x5x7 input2=2x7x3 adj_x=false adj_y=false dtype=float32",
         (
-            dtype(*TYPES),
+            TYPE,
             Attribute("input1", "shape"),
             Attribute("input2", "shape"),
             Attribute("adj_x", "switch", False),

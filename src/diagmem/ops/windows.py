@@ -8,7 +8,7 @@ what lies outside is skipped.
 from __future__ import annotations
 
 from diagmem.base.errors import DiagmemError
-from diagmem.ops.attributes import Attribute, dtype
+from diagmem.ops.attributes import INPUT, TYPE, TYPES, Attribute
 from diagmem.ops.draw import Draw
 from diagmem.ops.layer import Layer, Value
 from diagmem.ops.nest import (
@@ -20,17 +20,15 @@ from diagmem.ops.nest import (
     axis_in_pieces,
     loop,
     loops,
+    over_output,
     read,
-    walk,
     write,
 )
 from diagmem.ops.operator import Given, Operator, need_rank, one_to_one
 
-TYPES = ("float32", "int8", "int16")
-
 _PICTURE = (
-    dtype(*TYPES),
-    Attribute("input", "shape"),
+    TYPE,
+    INPUT,
     Attribute("filter", "pair"),
     Attribute("stride", "pair", (1, 1)),
     Attribute("padding", "padding", "SAME"),
@@ -112,13 +110,8 @@ def conv_2d(layer: Layer) -> Nest:
     """b, y, x, output channel; then filter row, filter column, input channel."""
     shape = layer.outputs[0].shape
     depth = layer.inputs[0].shape[3]
-    return (
-        loops(
-            dict(zip(("b", "y", "x", "o"), shape, strict=True)),
-            loops({**_taps(layer), "c": depth}, _read_window(layer, "c", x=1)),
-            write("output", *walk(shape, "b", "y", "x", "o")),
-        ),
-    )
+    window = loops({**_taps(layer), "c": depth}, _read_window(layer, "c", x=1))
+    return over_output(shape, "byxo", window)
 
 
 def conv_2d_two_columns(layer: Layer) -> Nest:
@@ -162,27 +155,13 @@ def depthwise_conv_2d(layer: Layer) -> Nest:
     multiplier = layer.attributes["depth_multiplier"]
     assert isinstance(multiplier, int)
     shape = (batches, height, width, depth, multiplier)
-    names = ("b", "y", "x", "c", "m")
-    return (
-        loops(
-            dict(zip(names, shape, strict=True)),
-            loops(_taps(layer), _read_window(layer, "c", x=1)),
-            write("output", *walk(shape, *names)),
-        ),
-    )
+    return over_output(shape, "byxcm", loops(_taps(layer), _read_window(layer, "c", x=1)))
 
 
 def pool_2d(layer: Layer) -> Nest:
     """b, y, x, channel; then the filter."""
     shape = layer.outputs[0].shape
-    names = ("b", "y", "x", "c")
-    return (
-        loops(
-            dict(zip(names, shape, strict=True)),
-            loops(_taps(layer), _read_window(layer, "c", x=1)),
-            write("output", *walk(shape, *names)),
-        ),
-    )
+    return over_output(shape, "byxc", loops(_taps(layer), _read_window(layer, "c", x=1)))
 
 
 # ---- transposed ----
@@ -234,7 +213,7 @@ def transpose_conv(layer: Layer) -> Nest:
 # ---- draws ----
 
 
-def _draw(draw: Draw, types: tuple[str, ...] = TYPES) -> dict[str, Value]:
+def _draw(draw: Draw) -> dict[str, Value]:
     picture = draw.picture()
     filters = draw.pair(5)
     stride = draw.pair(4) if draw.chance(0.5) else (1, 1)
@@ -251,7 +230,7 @@ def _draw(draw: Draw, types: tuple[str, ...] = TYPES) -> dict[str, Value]:
         )
         padding = padding if 0 not in picture else "SAME"
     return {
-        "dtype": draw.one_of(types),
+        "dtype": draw.one_of(TYPES),
         "input": picture,
         "filter": filters,
         "stride": stride,
