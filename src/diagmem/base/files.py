@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from diagmem.base.errors import DiagmemError
 
+JsonObject = dict[str, Any]
+"""As a JSON file, or a result printed as JSON, has it."""
 STDOUT = Path("-")
 """As an output: standard output."""
 _NAME_CHARACTERS = 40

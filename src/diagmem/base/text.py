@@ -18,6 +18,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line.replace("\t", " ")) for line in text.split("\n"))
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 window``, ``2,000 windows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def cell(text: str) -> str:
     """For CSV: a spreadsheet takes a cell that begins with one of these for a formula."""
     text = printable(text)

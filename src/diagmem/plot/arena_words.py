@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from diagmem.base.text import counted
 from diagmem.networks.planning import NO_OVERLAPS
 from diagmem.plot.arena_labels import tag
 from diagmem.plot.arena_shapes import Arena, Source
 from diagmem.plot.sheet import DPI, wrapped
-from diagmem.plot.units import bytes_both, bytes_exact, counted
+from diagmem.plot.units import bytes_both, bytes_exact
 
 PEAK_BLOCKS = 5
 CONFLICTS_NAMED = 5

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.text import counted
 from diagmem.plot import words
 from diagmem.plot.bins import Extent
 from diagmem.plot.heatmap import (
@@ -34,9 +35,9 @@ from diagmem.plot.layout import (
 from diagmem.plot.legend import Shown, draw_legend
 from diagmem.plot.paint import share_a_cell
 from diagmem.plot.panels import Heading, Panel
-from diagmem.plot.scene import Scene, Seen, count, panels_of, places, scene_of, span_bytes
+from diagmem.plot.scene import PanelCounts, Scene, count, panels_of, places, scene_of, span_bytes
 from diagmem.plot.sheet import DPI, Rect, Sheet, check_extension, fixed_style, wrapped
-from diagmem.plot.units import bytes_exact, counted
+from diagmem.plot.units import bytes_exact
 
 if TYPE_CHECKING:
     from diagmem.analysis.trace import Trace
@@ -246,7 +247,7 @@ def _texts(letter: str, trace: Trace, scene: Scene, width_pt: float) -> list[str
     return lines
 
 
-def _notes(column: _Column, counts: Seen) -> list[str]:
+def _notes(column: _Column, counts: PanelCounts) -> list[str]:
     shared = any(share_a_cell(of_panel).any() for of_panel in counts.grids)
     return words.notes_on(column.trace, column.scene, shared=shared)
 
@@ -274,7 +275,7 @@ def _heading(scene: Scene, panel: Panel) -> Heading:
 
 def _draw(
     columns: Sequence[_Column],
-    counts: Sequence[Seen],
+    counts: Sequence[PanelCounts],
     notes: Sequence[str],
     title: str | None,
     width_px: int,
@@ -306,7 +307,7 @@ def _draw(
     return sheet
 
 
-def _draw_column(sheet: Sheet, column: _Column, counts: Seen, shown: Shown) -> None:
+def _draw_column(sheet: Sheet, column: _Column, counts: PanelCounts, shown: Shown) -> None:
     pair = column.scene.choice.pair
     width = column.panels[0].rect[2] + sheet.px(RULER_PT - GAP_PT)
     for number, text in enumerate(column.texts):

@@ -20,9 +20,9 @@ from diagmem.plot.pair import draw_limit, draw_ruler, ring
 from diagmem.plot.panels import Drawn, Heading, Panel, draw_panel, line_in
 from diagmem.plot.scene import (
     PLACEMENT_PT,
-    Counted,
+    AccessCounts,
+    PanelCounts,
     Scene,
-    Seen,
     count,
     needs_close_up,
     panels_of,
@@ -108,7 +108,7 @@ def draw(
 def picture_of(
     trace: Trace,
     scene: Scene,
-    counts: Seen,
+    counts: PanelCounts,
     notes: Sequence[str],
     path: str,
     width_px: int,
@@ -151,7 +151,7 @@ def cell_px(dpi: int) -> int:
 
 def _draw_scene(
     trace: Trace, scene: Scene, title: str | None, width_px: int, dpi: int
-) -> tuple[Sheet, Seen, list[str]]:
+) -> tuple[Sheet, PanelCounts, list[str]]:
     placement_px = round(PLACEMENT_PT * dpi / 72)
     close_up = needs_close_up(scene, panel_width_px(width_px, dpi), placement_px, dpi)
     stack = places(scene, close_up=close_up)
@@ -227,7 +227,7 @@ def draw_one(
     return drawn
 
 
-def _heading(scene: Scene, panel: Panel, counted: dict[str, Counted]) -> Heading:
+def _heading(scene: Scene, panel: Panel, counted: dict[str, AccessCounts]) -> Heading:
     pair = scene.choice.pair
     if panel.kind == "buffer" or pair is None:
         live = panel.parts[0].live

@@ -24,7 +24,7 @@ from diagmem.analysis.liveness import BufferLiveness
 from diagmem.analysis.overlap import IN_PLACE
 from diagmem.analysis.trace import Trace
 from diagmem.base.errors import DiagmemError
-from diagmem.base.files import STDOUT, replacing
+from diagmem.base.files import STDOUT, JsonObject, replacing
 from diagmem.plot.shading import CellLives, lives_of
 from diagmem.trace.window import Buffer, Int64Array, Role, Window
 
@@ -36,7 +36,7 @@ SAMPLES_AT_LEAST, SAMPLES_AT_MOST = 4, 500
 TENSORS = (Role.INPUT, Role.OUTPUT, Role.INOUT)
 NOT_COUNTED = (Role.WEIGHTS, Role.ARENA)
 
-Event = dict[str, Any]
+Event = JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def trace_events(trace: Trace, windows: Sequence[int]) -> Iterator[Event]:
     lives = lives_on(placed)
     yield _event("M", "process_name", 0, args={"name": Path(trace.path).name})
     yield _event("M", "thread_name", 0, args={"name": "windows"})
-    timed = [_window_event(trace, one) for one in placed]
+    timed = [_window_event(trace, window) for window in placed]
     timed += _life_events(lives)
     timed += _live_counter(lives)
     timed += _needed_counter(placed, lives)
@@ -145,7 +145,7 @@ def _on_a_line(trace: Trace, windows: Sequence[int]) -> Iterator[_Placed]:
 
 def _window_event(trace: Trace, placed: _Placed) -> Event:
     window = placed.window
-    args: dict[str, Any] = {
+    args: JsonObject = {
         "window": window.index,
         "events": placed.ticks,
         "loads": window.loads,
@@ -178,9 +178,9 @@ def lives_on(placed: Sequence[_Placed]) -> list[Life]:
     """
     lives: list[Life] = []
     latest: dict[tuple[str, int, int], int] = {}
-    for one in placed:
-        for buffer, live in one.buffers:
-            life = _life_in(one, buffer, live)
+    for window in placed:
+        for buffer, live in window.buffers:
+            life = _life_in(window, buffer, live)
             if life is None:
                 continue
             key = (buffer.name, buffer.address, buffer.size_bytes)
@@ -276,14 +276,14 @@ def _needed_counter(placed: Sequence[_Placed], lives: Sequence[Life]) -> Iterato
     budget = SAMPLES // max(len(placed), 1)
     samples = min(max(budget, SAMPLES_AT_LEAST), SAMPLES_AT_MOST)
     before = -1
-    busy = [one for one in placed if one.ticks]
-    spans = ((one.start, one.end) for one in busy)
-    for one, alive in zip(busy, _alive_in(lives, spans), strict=True):
-        edges = np.unique(np.linspace(0, one.ticks, samples + 1).astype(np.int64))
-        most = needed_in(one, alive, edges)
+    busy = [window for window in placed if window.ticks]
+    spans = ((window.start, window.end) for window in busy)
+    for window, alive in zip(busy, _alive_in(lives, spans), strict=True):
+        edges = np.unique(np.linspace(0, window.ticks, samples + 1).astype(np.int64))
+        most = needed_in(window, alive, edges)
         for edge, needed in zip(edges[:-1].tolist(), most.tolist(), strict=True):
             if needed != before:
-                yield _event("C", "needed bytes", one.start + edge, args={"bytes": needed})
+                yield _event("C", "needed bytes", window.start + edge, args={"bytes": needed})
             before = needed
     if placed and before > 0:
         yield _event("C", "needed bytes", placed[-1].end, args={"bytes": 0})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -173,7 +173,7 @@ def _around(middle: int, half: int, end: int) -> tuple[int, int]:
 
 
 @dataclass(slots=True)
-class Counted:
+class AccessCounts:
     """How many accesses a buffer saw; -1 in a summary, which does not tell."""
 
     loads: int = 0
@@ -181,7 +181,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PanelCounts:
     """What one pass over a trace found for some panels.
 
     ``grids``: of every part of every panel; ``counted``: by buffer; ``limit``: the
@@ -189,11 +189,11 @@ class Seen:
     """
 
     grids: list[list[Grid]]
-    counted: dict[str, Counted]
+    counted: dict[str, AccessCounts]
     limit: tuple[LimitingAccess, ...]
 
 
-def count(trace: Trace, scene: Scene, panels: Sequence[Panel]) -> Seen:
+def count(trace: Trace, scene: Scene, panels: Sequence[Panel]) -> PanelCounts:
     """Look at every access to the buffers drawn, in pieces."""
     folds = [
         [GridFold(p.ticks, p.bytes, part.live.size_bytes, part.shift) for part in p.parts]
@@ -204,10 +204,10 @@ def count(trace: Trace, scene: Scene, panels: Sequence[Panel]) -> Seen:
         for part, fold in zip(panel.parts, of_panel, strict=True):
             fed.setdefault(part.live.name, []).append(fold)
     summary = trace.mode == "summary"
-    counted = {name: Counted(-1, -1) if summary else Counted() for name in fed}
+    counted = {name: AccessCounts(-1, -1) if summary else AccessCounts() for name in fed}
     limit = LimitFinder(trace.sites, scene.choice.pair)
     if not summary:
-        for name, piece in _in_step({n: trace.accesses(scene.window.index, n) for n in fed}):
+        for name, piece in in_turns(trace, scene.window.index, fed):
             stores = int(np.count_nonzero(piece.store))
             counted[name].stores += stores
             counted[name].loads += len(piece) - stores
@@ -221,13 +221,13 @@ def count(trace: Trace, scene: Scene, panels: Sequence[Panel]) -> Seen:
         ]
         for panel, of_panel in zip(panels, folds, strict=True)
     ]
-    return Seen(grids, counted, limit.result())
+    return PanelCounts(grids, counted, limit.result())
 
 
-def _in_step(streams: dict[str, Iterator[Accesses]]) -> Iterable[tuple[str, Accesses]]:
-    """The pieces of several buffers in turns, so that the reader, which keeps
-    the last block, decodes each block once for all of them."""
-    for pieces in zip_longest(*streams.values()):
-        for name, piece in zip(streams, pieces, strict=True):
-            if piece is not None:
+def in_turns(trace: Trace, window: int, buffers: Collection[str]) -> Iterator[tuple[str, Accesses]]:
+    """The accesses to several buffers, piece by piece in turns, so that the reader, which
+    keeps the last block, decodes each block once for all of them."""
+    for pieces in zip_longest(*(trace.accesses(window, name) for name in buffers)):
+        for name, piece in zip(buffers, pieces, strict=True):
+            if piece is not None and len(piece):
                 yield name, piece

@@ -28,10 +28,6 @@ def bytes_both(count: int) -> str:
     return f"{count:,} B ({count / unit:.4g} {name})"
 
 
-def counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 Scale = tuple[list[float], list[str]]
 """Places along an axis, and their labels."""
 

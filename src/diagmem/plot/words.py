@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from diagmem.analysis.liveness import BufferLiveness
 from diagmem.analysis.overlap import IN_PLACE, Overlap
-from diagmem.plot.scene import Counted, Scene, span_bytes
+from diagmem.base.text import counted
+from diagmem.plot.scene import AccessCounts, Scene, span_bytes
 from diagmem.plot.shading import is_rewritten
-from diagmem.plot.units import bytes_both, bytes_exact, counted
+from diagmem.plot.units import bytes_both, bytes_exact
 from diagmem.trace.window import Role
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def buffer_title(live: BufferLiveness) -> str:
     return live.name if live.name == live.role else f"{live.name} ({live.role})"
 
 
-def buffer_facts(live: BufferLiveness, counts: Counted) -> str:
+def buffer_facts(live: BufferLiveness, counts: AccessCounts) -> str:
     facts = [bytes_both(live.size_bytes)]
     if counts.loads >= 0:
         facts += [counted(counts.loads, "load"), counted(counts.stores, "store")]

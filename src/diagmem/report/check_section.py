@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.check.results import COLUMNS
 from diagmem.report.tables import Cell, PageTable
 
@@ -18,7 +19,7 @@ MAX_CHECKED = 20_000
 _COUNTED = ("cases", "closed form equal", "claims too much", "refused", "overlapped equal", "tight")
 
 
-def results_section(path: Path) -> dict[str, Any]:
+def results_section(path: Path) -> JsonObject:
     """A file of `diagmem check -o`, or the results of the networks, as JSON.
 
     Raises
@@ -105,14 +106,14 @@ def _counted(cases: list[dict[str, Cell]]) -> PageTable:
     groups: dict[tuple[Cell, Cell], list[int]] = {}
     for case in cases:
         counts = groups.setdefault((case["operator"], case["kernels"]), [0] * len(_COUNTED))
-        outcome = _told(case)
+        outcome = _outcome(case)
         for number, name in enumerate(_COUNTED):
             counts[number] += outcome[name]
     rows = [[*key, *counts] for key, counts in groups.items()]
     return PageTable("Operators", ["operator", "kernels", *_COUNTED], rows)
 
 
-def _told(case: Mapping[str, Cell]) -> dict[str, bool]:
+def _outcome(case: Mapping[str, Cell]) -> dict[str, bool]:
     """What one row says, each a reason to be counted under that name."""
     claims = [case[name] for name in ("exact", "algorithmic", "paper")]
     claimed = [claim for claim in claims if isinstance(claim, int)]

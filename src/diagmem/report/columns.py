@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from diagmem.plot.scene import in_turns
 from diagmem.report.planes import PlaneFold, PlaneLevel, Planes
 from diagmem.report.sources import SourcePlaces
 from diagmem.trace.window import Accesses, Int64Array
@@ -24,13 +24,13 @@ Range = tuple[int, int]
 class Columns:
     """Accesses to one buffer in a range of ticks, int64, in program order.
 
-    ``offset`` is negative where an access begins before the buffer; ``what`` says the
-    rest, as `what_of` writes it.
+    ``offset`` is negative where an access begins before the buffer; ``kind`` says the
+    rest, as `kinds_of` writes it.
     """
 
     tick: Int64Array
     offset: Int64Array
-    what: Int64Array
+    kind: Int64Array
 
 
 @dataclass(slots=True)
@@ -46,17 +46,17 @@ class Gathered:
 _SIZE_BITS = 40
 
 
-def what_of(accesses: Accesses, places: SourcePlaces) -> Int64Array:
-    """Place, size and kind of each access in one number."""
+def kinds_of(accesses: Accesses, places: SourcePlaces) -> Int64Array:
+    """Place, size and direction of each access in one number."""
     place = places.of_site[accesses.site]
-    codes: Int64Array = (place << _SIZE_BITS | accesses.size) << 1 | accesses.store
-    return codes
+    kinds: Int64Array = (place << _SIZE_BITS | accesses.size) << 1 | accesses.store
+    return kinds
 
 
-def told(what: int) -> tuple[int, int, int]:
-    """Of a number that `what_of` made: 1 for a store, the size in bytes, the place."""
-    size_bytes = what >> 1 & (1 << _SIZE_BITS) - 1
-    return what & 1, size_bytes, what >> 1 >> _SIZE_BITS
+def parts_of(kind: int) -> tuple[int, int, int]:
+    """Of a number that `kinds_of` made: 1 for a store, the size in bytes, the place."""
+    size_bytes = kind >> 1 & (1 << _SIZE_BITS) - 1
+    return kind & 1, size_bytes, kind >> 1 >> _SIZE_BITS
 
 
 def gather(
@@ -79,7 +79,7 @@ def gather(
     folds = {name: PlaneFold(level, places.of_site) for name, level in levels.items() if planes}
     kept: dict[str, list[list[Columns]]] = {name: [[] for _ in ranges] for name in levels}
     gathered = {name: Gathered() for name in levels}
-    for name, piece in _in_turns({name: trace.accesses(window, name) for name in levels}):
+    for name, piece in in_turns(trace, window, levels):
         stores = int(np.count_nonzero(piece.store))
         gathered[name].stores += stores
         gathered[name].loads += len(piece) - stores
@@ -89,26 +89,18 @@ def gather(
             first, last = np.searchsorted(piece.tick, range_)
             if first < last:
                 parts.append(_columns(piece, slice(first, last), places))
-    for name, one in gathered.items():
-        one.planes = folds[name].result() if planes else None
-        one.pieces = [_joined(parts) for parts in kept[name]]
+    for name, buffer in gathered.items():
+        buffer.planes = folds[name].result() if planes else None
+        buffer.pieces = [_joined(parts) for parts in kept[name]]
     return gathered
-
-
-def _in_turns(streams: Mapping[str, Iterator[Accesses]]) -> Iterator[tuple[str, Accesses]]:
-    """The pieces of several buffers in turns, so that each block is decoded once."""
-    for pieces in zip_longest(*streams.values()):
-        for name, piece in zip(streams, pieces, strict=True):
-            if piece is not None and len(piece):
-                yield name, piece
 
 
 def _columns(piece: Accesses, part: slice, places: SourcePlaces) -> Columns:
     cut = Accesses(*(getattr(piece, c)[part] for c in ("tick", "offset", "size", "store", "site")))
-    return Columns(cut.tick.astype(np.int64), cut.offset.astype(np.int64), what_of(cut, places))
+    return Columns(cut.tick.astype(np.int64), cut.offset.astype(np.int64), kinds_of(cut, places))
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
     empty = np.empty(0, np.int64)
-    columns = ([getattr(part, name) for part in parts] for name in ("tick", "offset", "what"))
+    columns = ([getattr(part, name) for part in parts] for name in ("tick", "offset", "kind"))
     return Columns(*(np.concatenate([empty, *column]) for column in columns))

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from math import isqrt
 from pathlib import PurePath
 from shlex import join
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diagmem.analysis.overlap import Overlap
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.plot.choice import Choice, choose
 from diagmem.plot.pair import limit_texts
 from diagmem.plot.scene import Scene, limit_point, scene_of, span_bytes
 from diagmem.plot.words import notes_on, subtitles, title_of
-from diagmem.report.columns import Columns, Gathered, Range, gather, told
+from diagmem.report.columns import Columns, Gathered, Range, gather, parts_of
 from diagmem.report.packed import characters, pack
 from diagmem.report.planes import PlaneLevel, Planes
 from diagmem.report.shapes import shapes_of
@@ -43,7 +44,7 @@ EVENTS_SHARE = 0.6
 
 def kernel_section(
     trace: Trace, *, windows: Sequence[int] = (), characters_at_most: int
-) -> dict[str, Any]:
+) -> JsonObject:
     """A trace, some of its windows drawn.
 
     Parameters
@@ -108,7 +109,7 @@ def _window_table(trace: Trace, drawn: Sequence[int]) -> PageTable:
 # ---- one window ----
 
 
-def _picture(trace: Trace, window: Window, places: SourcePlaces, budget: int) -> dict[str, Any]:
+def _picture(trace: Trace, window: Window, places: SourcePlaces, budget: int) -> JsonObject:
     if not window.buffers:
         return {"index": window.index, "function": window.function, "buffers": [], "pairs": []}
     scene = _scene(trace, window)
@@ -181,7 +182,7 @@ def _notes(trace: Trace, scene: Scene, whole: bool) -> list[str]:
 def _ranges(pairs: Sequence[Overlap], ticks: int) -> list[Range]:
     """Around what limits each pair, and both ends; apart and in order."""
     limits = [pair.limit for pair in pairs if pair.limit is not None]
-    middles = {0, ticks, *(tick for one in limits for tick in (one.input_tick, one.output_tick))}
+    middles = {0, ticks, *(tick for at in limits for tick in (at.input_tick, at.output_tick))}
     ranges: list[Range] = []
     for middle in sorted(middles):
         start, end = max(middle - CLOSE_TICKS, 0), min(middle + CLOSE_TICKS, ticks)
@@ -205,37 +206,37 @@ def _gathered(
     return gather(trace, scene.window.index, places, ranges, levels, planes=planes)
 
 
-def _events(gathered: dict[str, Gathered], ranges: Sequence[Range]) -> dict[str, Any]:
+def _events(gathered: dict[str, Gathered], ranges: Sequence[Range]) -> JsonObject:
     """Packed columns of each buffer's pieces, their kinds, sizes and places as classes."""
-    every = [piece.what for one in gathered.values() for piece in one.pieces]
+    every = [piece.kind for buffer in gathered.values() for piece in buffer.pieces]
     known = np.unique(np.concatenate(every)) if every else np.empty(0, np.int64)
     return {
-        "classes": [told(what) for what in known.tolist()],
+        "classes": [parts_of(kind) for kind in known.tolist()],
         "pieces": {
             name: [
                 _packed_piece(piece, range_, known)
-                for piece, range_ in zip(one.pieces, ranges, strict=True)
+                for piece, range_ in zip(buffer.pieces, ranges, strict=True)
             ]
-            for name, one in gathered.items()
+            for name, buffer in gathered.items()
         },
     }
 
 
-def _packed_piece(piece: Columns, range_: Range, known: Int64Array) -> dict[str, Any]:
+def _packed_piece(piece: Columns, range_: Range, known: Int64Array) -> JsonObject:
     return {
         "start": range_[0],
         "end": range_[1],
         "tick": pack(piece.tick - range_[0], delta=True),
         "offset": pack(piece.offset, delta=True),
-        "class": pack(np.searchsorted(known, piece.what)),
+        "class": pack(np.searchsorted(known, piece.kind)),
     }
 
 
-def _planes(gathered: dict[str, Gathered], budget: int) -> dict[str, dict[str, Any]]:
+def _planes(gathered: dict[str, Gathered], budget: int) -> dict[str, JsonObject]:
     """The finest planes that fit."""
     packed = {}
-    for name, one in gathered.items():
-        planes = one.planes
+    for name, buffer in gathered.items():
+        planes = buffer.planes
         while planes is not None:
             packed[name] = _packed_planes(planes)
             if characters(packed[name]) <= budget // len(gathered) or planes.loads.size == 1:
@@ -244,7 +245,7 @@ def _planes(gathered: dict[str, Gathered], budget: int) -> dict[str, dict[str, A
     return packed
 
 
-def _packed_planes(planes: Planes) -> dict[str, Any]:
+def _packed_planes(planes: Planes) -> JsonObject:
     level = planes.level
     return {
         "columns": level.columns,
@@ -261,7 +262,7 @@ def _packed_planes(planes: Planes) -> dict[str, Any]:
 
 def _pair(
     pair: Overlap, ranges: Sequence[Range], gathered: dict[str, Gathered], places: SourcePlaces
-) -> dict[str, Any]:
+) -> JsonObject:
     limit = limit_texts(pair)
     if pair.limit is not None and gathered:
         for name, role, tick in (
@@ -285,23 +286,13 @@ def _place_at(gathered: Gathered | None, tick: int, places: SourcePlaces) -> str
     for piece in gathered.pieces if gathered else ():
         at = int(np.searchsorted(piece.tick, tick))
         if at < len(piece.tick) and piece.tick[at] == tick:
-            return places.known[told(int(piece.what[at]))[2]].text
+            return places.known[parts_of(int(piece.kind[at]))[2]].text
     return ""
 
 
 def _pair_table(pairs: Sequence[Overlap]) -> PageTable:
-    names = (
-        "input",
-        "output",
-        "D (B)",
-        "O_s (B)",
-        "input (B)",
-        "output (B)",
-        "mirror D (B)",
-        "exact",
-        "other safe displacements (B)",
-        "notes",
-    )
+    names = ["input", "output", "D (B)", "O_s (B)", "input (B)", "output (B)"]
+    names += ["mirror D (B)", "exact", "other safe displacements (B)", "notes"]
     rows: list[list[Cell]] = [
         [
             pair.input,
@@ -321,15 +312,8 @@ def _pair_table(pairs: Sequence[Overlap]) -> PageTable:
 
 
 def _buffer_table(scene: Scene, gathered: dict[str, Gathered]) -> PageTable:
-    names = (
-        "buffer",
-        "role",
-        "size (B)",
-        "loads",
-        "stores",
-        "never loaded (B)",
-        "never stored (B)",
-    )
+    names = ["buffer", "role", "size (B)", "loads", "stores"]
+    names += ["never loaded (B)", "never stored (B)"]
     rows: list[list[Cell]] = []
     for live in scene.live:
         columns = gathered.get(live.name)

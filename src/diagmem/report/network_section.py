@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 
 from diagmem.arena import Block, Problem
-from diagmem.networks.measured import Measured, MeasuredPair
+from diagmem.base.files import JsonObject
+from diagmem.networks.measured import Measured
 from diagmem.networks.planning import NO_OVERLAPS, NetworkPlan, plan_network
 from diagmem.plot.arena_shapes import Arena, Band, arena_of
+from diagmem.plot.profile_bytes import live_bytes
 from diagmem.report.tables import Cell, PageTable
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
 from diagmem.tflite.write import read_provenance
 
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """One way to lay out the arena: offsets in bytes by tensor number."""
-
-    name: str
-    offsets: Mapping[int, int]
-    arena_bytes: int
+Layouts = Mapping[str, Mapping[int, int]]
+"""Ways to lay out the arena, by name: offsets in bytes by tensor number."""
 
 
 def network_section(
     model: Model, measured: Measured | None = None, *, board_bytes: int | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """A network planned without overlap and with it.
 
     Parameters
@@ -44,8 +38,13 @@ def network_section(
     """
     apart = plan_network(model, NO_OVERLAPS)
     plan = plan_network(model, measured or "exact")
-    arenas = arena_of(apart), arena_of(plan, measured)
+    arenas = (
+        arena_of(apart, name="without overlap"),
+        arena_of(plan, measured, f"with overlap ({plan.overlaps})"),
+    )
     layouts = _layouts(model, apart, plan)
+    tops = {name: _tops(plan.problem, offsets) for name, offsets in layouts.items()}
+    lines = {"live tensors": live_bytes(plan.problem).tolist(), **tops}
     return {
         "kind": "network",
         "title": PurePath(model.path).name,
@@ -54,15 +53,12 @@ def network_section(
         "cards": _cards(apart, plan),
         "board_bytes": board_bytes,
         "operators": [step.name for step in plan.problem.steps],
-        "arenas": [
-            _arena_json("without overlap", arenas[0]),
-            _arena_json(f"with overlap ({plan.overlaps})", arenas[1]),
-        ],
-        "profile": _profile(plan.problem, layouts),
+        "arenas": [_arena_json(arena) for arena in arenas],
+        "profile": [{"name": name, "bytes": line} for name, line in lines.items()],
         "tables": [
             t.as_json()
             for t in (
-                _operator_table(plan.problem, layouts, measured),
+                _operator_table(plan.problem, lines, measured),
                 _pair_table(plan, measured),
                 _tensor_table(plan.problem, layouts),
             )
@@ -115,7 +111,7 @@ def _notes(model: Model, plan: NetworkPlan, arena: Arena) -> list[str]:
 
 def _cards(apart: NetworkPlan, plan: NetworkPlan) -> list[list[str]]:
     placed = plan.plan
-    shared = sum(one.shared_bytes for one in plan.shared)
+    shared = sum(pair.shared_bytes for pair in plan.shared)
     saved = plan.saving_percent("tflm-greedy")
     best = apart.plan.arena_bytes
     against_best = 100 * (1 - placed.arena_bytes / best) if best else 0.0
@@ -131,57 +127,40 @@ def _cards(apart: NetworkPlan, plan: NetworkPlan) -> list[list[str]]:
 # ---- pictures ----
 
 
-def _layouts(model: Model, apart: NetworkPlan, plan: NetworkPlan) -> list[Placed]:
+def _layouts(model: Model, apart: NetworkPlan, plan: NetworkPlan) -> Layouts:
     """The plans to compare, the one with overlap first."""
-    plans = {
-        "with overlap": plan.plan,
-        "without overlap": apart.plan,
-        "TFLM's planner": plan.baseline_plans["tflm-greedy"],
-        "first fit": plan.baseline_plans["first-fit"],
+    layouts: dict[str, Mapping[int, int]] = {
+        "with overlap": plan.plan.offsets,
+        "without overlap": apart.plan.offsets,
+        "TFLM's planner": plan.baseline_plans["tflm-greedy"].offsets,
+        "first fit": plan.baseline_plans["first-fit"].offsets,
     }
-    layouts = [Placed(name, plan.offsets, plan.arena_bytes) for name, plan in plans.items()]
     if model.plan is not None:
-        sizes = {block.tensor: block.size_bytes for block in plan.problem.blocks}
-        offsets = {
-            t: model.plan[t]
-            for t in sizes
-            if t < len(model.plan) and model.plan[t] != PLANNED_ONLINE
+        offsets = dict(enumerate(model.plan))
+        layouts["plan in the file"] = {
+            block.tensor: offsets[block.tensor]
+            for block in plan.problem.blocks
+            if offsets.get(block.tensor, PLANNED_ONLINE) != PLANNED_ONLINE
         }
-        top = max((offset + sizes[t] for t, offset in offsets.items()), default=0)
-        layouts.append(Placed("plan in the file", offsets, top))
     return layouts
 
 
-def _live(problem: Problem) -> list[int]:
-    """The sum of the blocks alive in each operator, in bytes."""
-    change = np.zeros(problem.operators + 1, np.int64)
-    for block in problem.blocks:
-        change[block.first] += block.size_bytes
-        change[block.end] -= block.size_bytes
-    return [int(total) for total in np.cumsum(change)[:-1]]
-
-
-def _tops(problem: Problem, placed: Placed) -> list[int]:
+def _tops(problem: Problem, offsets: Mapping[int, int]) -> list[int]:
     """The end of the highest block alive in each operator, in bytes."""
-    tops = np.zeros(problem.operators, np.int64)
+    tops = [0] * problem.operators
     for block in problem.blocks:
-        if block.tensor in placed.offsets and block.size_bytes:
-            part = tops[block.first : block.end]
-            np.maximum(part, placed.offsets[block.tensor] + block.size_bytes, out=part)
-    return [int(top) for top in tops]
+        if block.tensor in offsets and block.size_bytes:
+            end = offsets[block.tensor] + block.size_bytes
+            for k in range(block.first, block.end):
+                tops[k] = max(tops[k], end)
+    return tops
 
 
-def _profile(problem: Problem, layouts: Sequence[Placed]) -> list[dict[str, Any]]:
-    lines = [{"name": "live tensors", "bytes": _live(problem)}]
-    lines += [{"name": placed.name, "bytes": _tops(problem, placed)} for placed in layouts]
-    return lines
-
-
-def _arena_json(name: str, arena: Arena) -> dict[str, Any]:
+def _arena_json(arena: Arena) -> JsonObject:
     plan, peak = arena.plan, arena.peak
     return {
-        "name": name,
-        "arena_bytes": plan.plan.arena_bytes,
+        "name": arena.name,
+        "arena_bytes": arena.size_bytes,
         "peak": {
             "operator": peak.operator,
             "tensors": [block.tensor for block in peak.blocks],
@@ -191,17 +170,17 @@ def _arena_json(name: str, arena: Arena) -> dict[str, Any]:
         "blocks": [_block_json(plan, block, band) for block, band in arena.shapes],
         "shared": [
             {
-                "operator": one.permission.operator,
-                "input": one.permission.input,
-                "output": one.permission.output,
-                "bytes": one.shared_bytes,
+                "operator": pair.permission.operator,
+                "input": pair.permission.input,
+                "output": pair.permission.output,
+                "bytes": pair.shared_bytes,
             }
-            for one in plan.shared
+            for pair in plan.shared
         ],
     }
 
 
-def _block_json(plan: NetworkPlan, block: Block, band: Band) -> dict[str, Any]:
+def _block_json(plan: NetworkPlan, block: Block, band: Band) -> JsonObject:
     """``time``, ``low``, ``high``: the outline, operators and bytes."""
     time, low, high = _thinned(band)
     return {
@@ -244,23 +223,23 @@ def _thinned(band: Band) -> tuple[list[float], list[int], list[int]]:
 
 
 def _operator_table(
-    problem: Problem, layouts: Sequence[Placed], measured: Measured | None
+    problem: Problem, lines: Mapping[str, Sequence[int]], measured: Measured | None
 ) -> PageTable:
+    live, *tops = lines.values()
     names = ["operator", "name", "reads (B)", "writes (B)", "live (B)"]
-    names += [f"top, {placed.name} (B)" for placed in layouts]
+    names += [f"top, {name} (B)" for name in [*lines][1:]]
     if measured:
         names += ["scratch (B)", "weights read (B)", "needed at once (B)", "events", "seconds"]
     sizes = {block.tensor: block.size_bytes for block in problem.blocks}
-    live, tops = _live(problem), [_tops(problem, placed) for placed in layouts]
     rows: list[list[Cell]] = []
     for k, step in enumerate(problem.steps):
         reads = sum(sizes[tensor] for tensor in set(step.reads))
         writes = sum(sizes[tensor] for tensor in step.writes)
         row: list[Cell] = [k, step.name, reads, writes, live[k], *(top[k] for top in tops)]
         if measured:
-            one = measured.operators[k]
-            row += [one.scratch_bytes, one.weights_read_bytes, one.needed_bytes]
-            row += [one.events, one.seconds]
+            operator = measured.operators[k]
+            row += [operator.scratch_bytes, operator.weights_read_bytes, operator.needed_bytes]
+            row += [operator.events, operator.seconds]
         rows.append(row)
     return PageTable("Operators", names, rows)
 
@@ -273,38 +252,33 @@ def _pair_table(plan: NetworkPlan, measured: Measured | None) -> PageTable:
         names += ["formula D (B)", "formula says"]
     tensors = {block.tensor: block.name for block in plan.problem.blocks}
     shared = {(s.permission.input, s.permission.output): s for s in plan.shared}
-    known = _measured_pairs(measured)
+    known = {
+        (operator.index, pair.input, pair.output): pair
+        for operator in (measured.operators if measured else ())
+        for pair in operator.pairs
+    }
     rows: list[list[Cell]] = []
-    for one in plan.problem.permissions:
-        used = shared.get((one.input, one.output))
-        row: list[Cell] = [one.operator, plan.problem.steps[one.operator].name]
-        row += [tensors[one.input], tensors[one.output], one.min_displacement_bytes]
-        row += [one.mirror_displacement_bytes, one.in_place]
+    for allowed in plan.problem.permissions:
+        used = shared.get((allowed.input, allowed.output))
+        row: list[Cell] = [allowed.operator, plan.problem.steps[allowed.operator].name]
+        row += [tensors[allowed.input], tensors[allowed.output], allowed.min_displacement_bytes]
+        row += [allowed.mirror_displacement_bytes, allowed.in_place]
         row += [used.displacement_bytes, used.shared_bytes] if used else [None, 0]
-        row.append(one.source)
+        row.append(allowed.source)
         if measured:
-            pair = known.get((one.operator, one.input, one.output))
+            pair = known.get((allowed.operator, allowed.input, allowed.output))
             row += [pair.formula_displacement_bytes, pair.formula_says] if pair else [None, None]
         rows.append(row)
     return PageTable("Pairs that may overlap", names, rows)
 
 
-def _measured_pairs(measured: Measured | None) -> dict[tuple[int, int, int], MeasuredPair]:
-    operators = measured.operators if measured else ()
-    return {
-        (operator.index, pair.input, pair.output): pair
-        for operator in operators
-        for pair in operator.pairs
-    }
-
-
-def _tensor_table(problem: Problem, layouts: Sequence[Placed]) -> PageTable:
+def _tensor_table(problem: Problem, layouts: Layouts) -> PageTable:
     names = ["tensor", "name", "role", "size (B)", "first operator", "last operator"]
-    names += [f"offset, {placed.name} (B)" for placed in layouts]
+    names += [f"offset, {name} (B)" for name in layouts]
     rows: list[list[Cell]] = []
     for block in problem.blocks:
         row: list[Cell] = [block.tensor, block.name, block.role, block.size_bytes]
         row += [block.first, block.end - 1]
-        row += [placed.offsets.get(block.tensor) for placed in layouts]
+        row += [offsets.get(block.tensor) for offsets in layouts.values()]
         rows.append(row)
     return PageTable("Tensors", names, rows)

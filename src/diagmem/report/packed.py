@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64decode, b64encode
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from diagmem.base.files import JsonObject
 from diagmem.trace.window import Int64Array
 
-Packed = dict[str, Any]
+Packed = JsonObject
 """``data``, ``type`` (see `TYPES`), ``count``, and ``delta``: the differences are stored."""
 
 TYPES = {"u1": "<u1", "u2": "<u2", "i4": "<i4", "f8": "<f8"}

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from diagmem import __version__
-from diagmem.base.files import replacing
+from diagmem.base.files import JsonObject, replacing
 
 SCRIPTS = ("base.js", "table.js", "chart.js", "heatmap.js", "kernel.js", "network.js", "main.js")
 """In this order they are one module."""
 
 
-def page(title: str, command: str, sections: Sequence[dict[str, Any]]) -> str:
+def page(title: str, command: str, sections: Sequence[JsonObject]) -> str:
     """The page as text.
 
     Parameters

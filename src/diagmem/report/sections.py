@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.report.check_section import results_section
 from diagmem.report.kernel_section import kernel_section
@@ -48,7 +49,7 @@ def sections_of(
     overlaps: Sequence[Path] = (),
     windows: Sequence[int] = (),
     board_bytes: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One section for each file, in their order.
 
     Parameters
@@ -95,7 +96,7 @@ def _graph_of(data: Entries) -> str:
     return str(model.get("graph_sha256")) if isinstance(model, dict) else ""
 
 
-def _trace(path: Path, windows: Sequence[int], characters: int) -> dict[str, Any]:
+def _trace(path: Path, windows: Sequence[int], characters: int) -> JsonObject:
     from diagmem.analysis.trace import open_trace
     from diagmem.base.progress import Progress
 
@@ -109,7 +110,7 @@ def _trace(path: Path, windows: Sequence[int], characters: int) -> dict[str, Any
 
 def _model(
     path: Path, by_graph: Mapping[str, tuple[Path, Entries]], board_bytes: int | None
-) -> tuple[dict[str, Any], str]:
+) -> tuple[JsonObject, str]:
     from diagmem.networks.measured import identity, overlaps_of
     from diagmem.tflite.graph import read_model
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from diagmem.base.files import JsonObject
 from diagmem.plot.scene import Scene
 from diagmem.plot.shading import NO_STEPS, CellLives, Steps, lives_of
 from diagmem.report.packed import Packed, characters, pack
@@ -15,7 +14,7 @@ LIVES_DRAWN = 1 << 22
 """Of a buffer: what a browser draws without a pause."""
 
 
-def shapes_of(scene: Scene, budget: int) -> dict[str, dict[str, Any]]:
+def shapes_of(scene: Scene, budget: int) -> dict[str, JsonObject]:
     """Each buffer's lives and frontier, as fine as fits."""
     names = scene.choice.large
     each = budget // len(names) // 2
@@ -28,7 +27,7 @@ def shapes_of(scene: Scene, budget: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _packed_lives(lives: CellLives, budget: int) -> dict[str, Any]:
+def _packed_lives(lives: CellLives, budget: int) -> JsonObject:
     """A start and an end for each cell, or for each 2, 4, 8 ... of them."""
     alive = lives.end > lives.start
     start, end = np.where(alive, lives.start, 0), np.where(alive, lives.end, 0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from diagmem.base.files import JsonObject
 from diagmem.report.planes import MAX_PLACES
 from diagmem.trace.window import Int64Array, Site
 
@@ -39,7 +39,7 @@ class SourcePlaces:
     of_site: Int64Array
     known: tuple[SourcePlace, ...]
 
-    def as_json(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[JsonObject]:
         return [
             {"function": place.function, "where": place.where, "text": place.text}
             for place in self.known

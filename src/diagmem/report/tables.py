@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from diagmem.base.files import JsonObject
 
 Cell = str | int | float | bool | None
 
@@ -21,7 +22,7 @@ class PageTable:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {
             "title": self.title,
             "columns": list(self.columns),
