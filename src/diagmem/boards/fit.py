@@ -167,8 +167,8 @@ def _apart(overlaps: str | Measured) -> str | Measured:
     return replace(
         overlaps,
         operators=tuple(
-            replace(one, pairs=tuple(pair for pair in one.pairs if pair.in_place_only))
-            for one in overlaps.operators
+            replace(operator, pairs=tuple(pair for pair in operator.pairs if pair.in_place_only))
+            for operator in overlaps.operators
         ),
     )
 

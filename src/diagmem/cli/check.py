@@ -182,11 +182,11 @@ def _in_full(finding: Finding) -> list[str]:
 def _table(counts: list[Count]) -> list[str]:
     heads = ["operator", "kernels", "cases", "equal", "looser", "unsafe", "overlapped", "tight"]
     rows = [[*heads, "gap (mean, largest)", "not checked"]]
-    for one in counts:
-        gap = f"{one.mean_gap_bytes:,.0f} B, {one.largest_gap_bytes:,} B" if one.looser else ""
-        numbers = (one.cases, one.equal, one.looser, one.unsafe, one.overlapped_equal, one.tight)
-        refused = f"{one.refused}" if one.refused else ""
-        rows.append([one.operator, one.kernels, *(f"{n:,}" for n in numbers), gap, refused])
+    for c in counts:
+        gap = f"{c.mean_gap_bytes:,.0f} B, {c.largest_gap_bytes:,} B" if c.looser else ""
+        numbers = (c.cases, c.equal, c.looser, c.unsafe, c.overlapped_equal, c.tight)
+        refused = f"{c.refused}" if c.refused else ""
+        rows.append([c.operator, c.kernels, *(f"{n:,}" for n in numbers), gap, refused])
     return aligned(rows, right=range(2, 8))
 
 
@@ -195,11 +195,11 @@ def _targets(findings: list[Finding]) -> list[str]:
     from diagmem.check.results import against_others
 
     lines = []
-    for one in against_others(findings):
-        differ = ", ".join(f"{operator} {n:,}" for operator, n in one.differ.items())
+    for change in against_others(findings):
+        differ = ", ".join(f"{operator} {n:,}" for operator, n in change.differ.items())
         lines.append(
-            f"{one.kernels}: traced D as on this machine for"
-            f" {one.pairs - sum(one.differ.values()):,} of {one.pairs:,} pairs"
+            f"{change.kernels}: traced D as on this machine for"
+            f" {change.pairs - sum(change.differ.values()):,} of {change.pairs:,} pairs"
             + (f"; another for {differ}" if differ else "")
         )
     return lines

@@ -16,7 +16,9 @@ from diagmem.base.shell import command
 from diagmem.base.text import printable_lines
 
 if TYPE_CHECKING:
+    from diagmem.networks.measured import Measured
     from diagmem.record.places import BufferPlace
+    from diagmem.tflite.graph import Model
 
 
 KNOWN_ENDINGS = frozenset(
@@ -30,10 +32,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
-def add_output(parser: argparse.ArgumentParser, what: str, *, required: bool = False) -> None:
-    parser.add_argument(
-        "-o", dest="output", type=Path, metavar="FILE", required=required, help=what
-    )
+def add_output(parser: argparse.ArgumentParser, use: str, *, required: bool = False) -> None:
+    parser.add_argument("-o", dest="output", type=Path, metavar="FILE", required=required, help=use)
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
 
 
@@ -120,6 +120,16 @@ def print_json(data: Any) -> None:
 def hint(*words: object, note: str = "") -> None:
     """The next useful command, on stderr so that stdout stays data; it can be pasted."""
     say(f"next: {command(*words)}" + (f"   # {note}" if note else ""))
+
+
+def overlaps_of(words: str, model: Model) -> str | Measured:
+    """``--overlaps``: the name of a formula, none, or what a file has of the model."""
+    from diagmem.networks.measured import read_overlaps
+    from diagmem.networks.permissions import FORMULAS
+    from diagmem.networks.planning import NO_OVERLAPS
+
+    by_name = words in (*FORMULAS, NO_OVERLAPS)
+    return words if by_name else read_overlaps(Path(words), model)
 
 
 def not_negative(text: str) -> int:

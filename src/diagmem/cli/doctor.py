@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from diagmem.cli import installed
 from diagmem.cli.common import add_json, hint, print_json, say
@@ -19,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
     checks = installed.examine()
     well = installed.is_well(checks)
     if args.json:
-        print_json({"ok": well, "checks": [_as_json(check) for check in checks]})
+        listed = [{**asdict(check), "fix": check.fix or None} for check in checks]
+        print_json({"ok": well, "checks": listed})
     else:
         print(_table(checks))
     if well:
@@ -28,17 +30,6 @@ def run(args: argparse.Namespace) -> int:
     ailing = [check.name for check in checks if check.required and check.status != "ok"]
     say(f"required and not working: {', '.join(ailing)}")
     return 1
-
-
-def _as_json(check: installed.Check) -> dict[str, str | bool | None]:
-    return {
-        "name": check.name,
-        "status": check.status,
-        "found": check.found,
-        "needed_for": check.needed_for,
-        "required": check.required,
-        "fix": check.fix or None,
-    }
 
 
 def _table(checks: Sequence[installed.Check]) -> str:

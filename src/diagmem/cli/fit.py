@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diagmem.base.errors import DiagmemError
-from diagmem.cli.common import add_json, hint, not_negative, print_json
+from diagmem.base.files import JsonObject
+from diagmem.cli.common import add_json, hint, not_negative, overlaps_of, print_json
 from diagmem.cli.table import aligned
 
 if TYPE_CHECKING:
@@ -86,17 +88,13 @@ def _check_call(args: argparse.Namespace) -> None:
 
 def _all_needs(args: argparse.Namespace) -> list[Needs]:
     from diagmem.boards.fit import CODE_BYTES, STACK_BYTES, needs_of
-    from diagmem.networks.measured import read_overlaps
-    from diagmem.networks.permissions import FORMULAS
-    from diagmem.networks.planning import NO_OVERLAPS
     from diagmem.tflite.graph import read_model
 
-    by_name = args.overlaps in (None, NO_OVERLAPS, *FORMULAS)
     models = [read_model(path) for path in args.models]
     return [
         needs_of(
             model,
-            args.overlaps if by_name else read_overlaps(Path(args.overlaps), model),
+            None if args.overlaps is None else overlaps_of(args.overlaps, model),
             stack_bytes=STACK_BYTES if args.stack is None else args.stack,
             code_bytes=CODE_BYTES if args.code is None else args.code,
             runtime_bytes=args.runtime,
@@ -111,21 +109,9 @@ def _judged(needs: Needs, boards: tuple[Board, ...]) -> list[Fit]:
     return [judge(needs, board) for board in boards]
 
 
-def as_json(needs: Needs, fits: list[Fit]) -> dict[str, Any]:
+def as_json(needs: Needs, fits: list[Fit]) -> JsonObject:
     return {
-        "model": needs.model,
-        "arena_bytes": needs.arena_bytes,
-        "arena_without_overlap_bytes": needs.arena_without_overlap_bytes,
-        "arena_unplanned_bytes": needs.arena_unplanned_bytes,
-        "persistent_bytes": needs.persistent_bytes,
-        "stack_bytes": needs.stack_bytes,
-        "weights_bytes": needs.weights_bytes,
-        "code_bytes": needs.code_bytes,
-        "overlaps": needs.overlaps,
-        "provenance": needs.provenance,
-        "kernels": dict(needs.kernels),
-        "proven": needs.proven,
-        "limits": list(needs.limits),
+        **asdict(needs),
         "boards": [
             {
                 "name": fit.board.name,
@@ -178,13 +164,8 @@ def _sum_line(name: str, overlapped: int, apart: int) -> str:
 
 def _memory(board: Board) -> list[str]:
     flash = "external" if board.flash_bytes is None else f"{board.flash_bytes:,}"
-    return [
-        board.name,
-        board.core,
-        f"{board.sram_bytes:,}",
-        f"{board.largest_block_bytes:,}",
-        flash,
-    ]
+    blocks = f"{board.sram_bytes:,}", f"{board.largest_block_bytes:,}"
+    return [board.name, board.core, *blocks, flash]
 
 
 def _verdict(needs: Needs, fit: Fit) -> str:
@@ -208,10 +189,8 @@ def _has_room(fit: Fit) -> bool:
 
 
 def _list(boards: tuple[Board, ...], as_data: bool) -> None:
-    import dataclasses
-
     if as_data:
-        print_json({"boards": [dataclasses.asdict(board) for board in boards]})
+        print_json({"boards": [asdict(board) for board in boards]})
         return
     rows = [["board", "core", "SRAM", "one block", "flash", "vendor", "source", "note"]]
     rows += [[*_memory(board), board.vendor, board.source, board.note] for board in boards]

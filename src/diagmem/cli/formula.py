@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.cli.common import add_json, add_output, check_output, hint, print_json
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _describe(name: str, args: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(answer: Answer, words: dict[str, str]) -> dict[str, Any]:
+def _as_json(answer: Answer, words: dict[str, str]) -> JsonObject:
     return {
         "operator": answer.layer.operator,
         "attributes": words,
@@ -135,18 +136,18 @@ def _as_json(answer: Answer, words: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _tensors_as_json(tensors: Any) -> list[dict[str, Any]]:
+def _tensors_as_json(tensors: Any) -> list[JsonObject]:
     return [
         {"name": t.name, "shape": list(t.shape), "dtype": t.dtype, "bytes": t.size_bytes}
         for t in tensors
     ]
 
 
-def _pair_as_json(pair: Figure) -> dict[str, Any]:
+def _pair_as_json(pair: Figure) -> JsonObject:
     from diagmem.analysis.overlap import Overlap
     from diagmem.ops.analytical import Exact
 
-    data: dict[str, Any] = pair.as_json()
+    data: JsonObject = pair.as_json()
     if isinstance(pair, Exact):
         limit = pair.conflict
         data["limit"] = limit and {

@@ -10,6 +10,7 @@ from diagmem.base.errors import DiagmemError
 from diagmem.base.files import replacing
 from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.base.progress import Progress
+from diagmem.base.text import counted
 from diagmem.cli.common import (
     add_buffers,
     add_json,
@@ -209,10 +210,9 @@ def _report(args: argparse.Namespace, log: LackeyLog, windows: _Windows, cut: st
             }
         )
     else:
-        count = "1 window" if windows.count == 1 else f"{windows.count:,} windows"
         print(
-            f"{args.output}: {count}, {windows.events:,} events, {size:,} bytes,"
-            f" from {log.lines:,} lines ({log.passed_over:,} of other text)"
+            f"{args.output}: {counted(windows.count, 'window')}, {windows.events:,} events,"
+            f" {size:,} bytes, from {log.lines:,} lines ({log.passed_over:,} of other text)"
         )
     hint("diagmem", "overlap", args.output)
     return 1 if cut else 0

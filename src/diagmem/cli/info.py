@@ -6,10 +6,12 @@ import argparse
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from diagmem.base.text import printable
+from diagmem.base.files import JsonObject
+from diagmem.base.text import counted, printable
 from diagmem.cli.common import add_json, hint, print_json
 from diagmem.cli.table import aligned
 
@@ -43,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _total(trace: TraceFile, what: str) -> int:
-    return sum(getattr(record.window, what) for record in trace.windows)
+def _total(trace: TraceFile, count: str) -> int:
+    return sum(getattr(record.window, count) for record in trace.windows)
 
 
 def _bytes_per_event(trace: TraceFile) -> float | None:
@@ -52,7 +54,7 @@ def _bytes_per_event(trace: TraceFile) -> float | None:
     return trace.size_bytes / events if events else None
 
 
-def _as_json(trace: TraceFile) -> dict[str, Any]:
+def _as_json(trace: TraceFile) -> JsonObject:
     return {
         "path": str(trace.path),
         "version": trace.version,
@@ -72,7 +74,7 @@ def _as_json(trace: TraceFile) -> dict[str, Any]:
     }
 
 
-def _window_json(record: WindowRecord) -> dict[str, Any]:
+def _window_json(record: WindowRecord) -> JsonObject:
     window = record.window
     return {
         "index": window.index,
@@ -84,20 +86,12 @@ def _window_json(record: WindowRecord) -> dict[str, Any]:
         "stores": window.stores,
         "end": window.end,
         "complete": window.complete,
-        "buffers": [
-            {
-                "name": b.name,
-                "role": str(b.role),
-                "address": b.address,
-                "size_bytes": b.size_bytes,
-            }
-            for b in window.buffers
-        ],
+        "buffers": [asdict(buffer) for buffer in window.buffers],
         "missing": [{"name": name, "reason": reason} for name, reason in record.missing],
     }
 
 
-def _buffers(records: Sequence[WindowRecord]) -> list[dict[str, Any]]:
+def _buffers(records: Sequence[WindowRecord]) -> list[JsonObject]:
     """Each different name, role and size, and in how many windows it was."""
     counts = Counter((b.name, str(b.role), b.size_bytes) for r in records for b in r.window.buffers)
     return [
@@ -129,7 +123,7 @@ def _lines(trace: TraceFile) -> list[str]:
     lines += _table(*_buffer_table(trace.windows))
     missing = Counter(pair for record in trace.windows for pair in record.missing)
     for (name, reason), times in missing.items():
-        lines.append(f"buffer {name!r} was missing in {_plural(times, 'window')}: {reason}")
+        lines.append(f"buffer {name!r} was missing in {counted(times, 'window')}: {reason}")
     return lines
 
 
@@ -141,17 +135,13 @@ def _short(value: object) -> str:
     return str(value)
 
 
-def _plural(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
-
-
 def _size(trace: TraceFile) -> str:
     each = _bytes_per_event(trace)
     return f"{trace.size_bytes:,} bytes" + (f", {each:.2g} per event" if each is not None else "")
 
 
 def _counts(trace: TraceFile) -> str:
-    events, loads, stores = (_total(trace, what) for what in ("events", "loads", "stores"))
+    events, loads, stores = (_total(trace, count) for count in ("events", "loads", "stores"))
     return f"{events:,}: {loads:,} loads, {stores:,} stores"
 
 
@@ -191,13 +181,13 @@ def _buffer_table(records: Sequence[WindowRecord]) -> tuple[str, list[list[str]]
     return "buffers", rows, max(0, len(buffers) - ROWS)
 
 
-def _table(what: str, rows: list[list[str]], hidden: int) -> list[str]:
+def _table(name: str, rows: list[list[str]], hidden: int) -> list[str]:
     """Aligned columns, numbers to the right; what is not shown is counted."""
     if len(rows) == 1:
-        return ["", f"no {what}"]
+        return ["", f"no {name}"]
     numeric = [i for i, cell in enumerate(rows[1]) if cell.replace(",", "").isdigit()]
     lines = ["", *aligned(rows, right=numeric)]
     if hidden:
-        middle = 1 + ROWS // 2 if what == "windows" else len(rows)
-        lines.insert(1 + middle, f"... and {hidden:,} more {what} (all: --json)")
+        middle = 1 + ROWS // 2 if name == "windows" else len(rows)
+        lines.insert(1 + middle, f"... and {hidden:,} more {name} (all: --json)")
     return lines

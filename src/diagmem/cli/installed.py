@@ -144,20 +144,26 @@ def check_library(library: Package, requirement: str) -> Check:
 
 
 def check_compiler() -> Check:
-    """A C compiler that links a program, which takes the C library's headers too."""
-    needed_for = "the kernels that come with diagmem"
     compiler = next(filter(None, map(shutil.which, COMPILER_NAMES)), None)
-    fix = apt_command("gcc", "libc6-dev")
+    status, found = _built_with(compiler)
+    if compiler and status == "wrong":
+        found = f"{compiler} {found}"
+    fix = apt_command("gcc", "libc6-dev") if status != "ok" else ""
+    return Check("C compiler", status, found, "the kernels that come with diagmem", True, fix)
+
+
+def _built_with(compiler: str | None, *options: str) -> tuple[Status, str]:
+    """Whether it links a program, which takes the C library and its headers too, and its
+    version or what is wrong."""
     if compiler is None:
-        return Check("C compiler", "missing", "not on PATH", needed_for, True, fix)
+        return "missing", "not on PATH"
     program = '#include <string.h>\nint main(void) { return (int)strlen(""); }\n'
-    command = [compiler, "-x", "c", "-", "-o", "/dev/null"]
+    command = [compiler, *options, "-x", "c", "-", "-o", "/dev/null"]
     done = subprocess.run(command, input=program, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        found = f"{compiler} cannot build a program: {_first_line(done.stderr)}"
-        return Check("C compiler", "wrong", found, needed_for, True, fix)
+        return "wrong", f"cannot build a program: {_first_line(done.stderr)}"
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    return Check("C compiler", "ok", _first_line(version.stdout), needed_for, True)
+    return "ok", _first_line(version.stdout)
 
 
 def check_launcher() -> Check:
@@ -189,20 +195,12 @@ def check_header() -> Check:
 
 def check_cross_compiler() -> Check:
     """A compiler for Cortex-M, with the library that images are linked with."""
-    name, needed_for = "arm-none-eabi-gcc", "kernels on a Cortex-M"
-    fix = apt_command("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
-    if shutil.which(name) is None:
-        return Check(name, "missing", "not on PATH", needed_for, False, fix)
-    command = [name, "-mcpu=cortex-m4", "-mthumb", "--specs=rdimon.specs", "-x", "c", "-"]
-    program = '#include <string.h>\nint main(void) { return (int)strlen(""); }\n'
-    done = subprocess.run(
-        [*command, "-o", "/dev/null"], input=program, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        found = f"cannot build a program: {_first_line(done.stderr)}"
-        return Check(name, "wrong", found, needed_for, False, fix)
-    version = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
-    return Check(name, "ok", _first_line(version.stdout), needed_for, False)
+    name = "arm-none-eabi-gcc"
+    options = ("-mcpu=cortex-m4", "-mthumb", "--specs=rdimon.specs")
+    status, found = _built_with(shutil.which(name) and name, *options)
+    packages = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
+    fix = apt_command(*packages) if status != "ok" else ""
+    return Check(name, status, found, "kernels on a Cortex-M", False, fix)
 
 
 def check_emulator(target: str, needed_for: str) -> Check:
@@ -228,7 +226,7 @@ def check_plugin() -> Check:
 
 def check_start(tool: Tool) -> Check:
     """Run the smallest program under the tool: Valgrind may still be kept from starting."""
-    complaint = ""
+    needed_for, complaint = "recording traces", ""
     command = [*tool.command, "-q", shutil.which("true") or "/bin/true"]
     try:
         with links_directory() as links:
@@ -247,9 +245,9 @@ def check_start(tool: Tool) -> Check:
             complaint = f"exit code {done.returncode}: {_first_line(done.stderr)}"
     if complaint:
         found = f"{shlex.join(command)}: {complaint}"
-        return Check("diagmem tool", "wrong", found, "recording traces", True, rebuild_command())
+        return Check("diagmem tool", "wrong", found, needed_for, True, rebuild_command())
     found = f"for Valgrind {tool.valgrind_version} at {tool.libexec}"
-    return Check("diagmem tool", "ok", found, "recording traces", True)
+    return Check("diagmem tool", "ok", found, needed_for, True)
 
 
 def _tool_problem(name: str, error: ToolError, needed_for: str) -> Check:

@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diagmem.analysis.overlap import IN_PLACE
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.base.progress import Progress
+from diagmem.base.text import counted
 from diagmem.cli.common import add_json, hint, print_json, say
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _TracedWindow:
     """A window of one of the traces."""
 
     source: Source
@@ -81,7 +83,7 @@ class _Seen:
     missing: tuple[tuple[str, str], ...]
 
 
-def _all_windows(paths: list[Path], window: int | None) -> list[_Seen]:
+def _all_windows(paths: list[Path], window: int | None) -> list[_TracedWindow]:
     from diagmem.analysis.trace import open_trace
     from diagmem.analysis.union import Source
 
@@ -101,7 +103,7 @@ def _all_windows(paths: list[Path], window: int | None) -> list[_Seen]:
                 say(f"warning: {path} is cut: {trace.cut}")
             _tell_apart(made, path, trace)
             windows += [
-                _Seen(Source(str(path), each.index), each, trace.missing(each.index))
+                _TracedWindow(Source(str(path), each.index), each, trace.missing(each.index))
                 for each in answers
             ]
     progress.done()
@@ -137,8 +139,8 @@ def _why_no_pair(trace: Trace) -> str:
 
 
 def _as_json(
-    windows: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace
-) -> dict[str, Any]:
+    windows: list[_TracedWindow], unions: tuple[Union, ...], args: argparse.Namespace
+) -> JsonObject:
     return {
         "windows": [
             {
@@ -154,7 +156,7 @@ def _as_json(
     }
 
 
-def _figures_as_json(pair: Overlap | Union, align: int) -> dict[str, Any]:
+def _figures_as_json(pair: Overlap | Union, align: int) -> JsonObject:
     return {
         **pair.as_json(),
         "exact": pair.exact,
@@ -169,7 +171,7 @@ def _figures_as_json(pair: Overlap | Union, align: int) -> dict[str, Any]:
     }
 
 
-def _union_as_json(union: Union, align: int) -> dict[str, Any]:
+def _union_as_json(union: Union, align: int) -> JsonObject:
     return {
         "function": union.function,
         **_figures_as_json(union, align),
@@ -184,7 +186,7 @@ def _union_as_json(union: Union, align: int) -> dict[str, Any]:
     }
 
 
-def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
+def _pair_as_json(pair: Overlap, align: int) -> JsonObject:
     return {
         **_figures_as_json(pair, align),
         "limit": pair.limit and pair.limit.as_json(),
@@ -192,7 +194,9 @@ def _pair_as_json(pair: Overlap, align: int) -> dict[str, Any]:
     }
 
 
-def _lines(windows: list[_Seen], unions: tuple[Union, ...], args: argparse.Namespace) -> list[str]:
+def _lines(
+    windows: list[_TracedWindow], unions: tuple[Union, ...], args: argparse.Namespace
+) -> list[str]:
     lines = []
     for alike in _alike(windows):
         first = alike[0].overlaps
@@ -211,9 +215,9 @@ def _lines(windows: list[_Seen], unions: tuple[Union, ...], args: argparse.Names
     return lines
 
 
-def _alike(windows: list[_Seen]) -> list[list[_Seen]]:
+def _alike(windows: list[_TracedWindow]) -> list[list[_TracedWindow]]:
     """Windows that say the same, so that thousands of them are not a thousand blocks."""
-    groups: dict[object, list[_Seen]] = {}
+    groups: dict[object, list[_TracedWindow]] = {}
     for window in windows:
         pairs = tuple(replace(pair, limit=None, notes=()) for pair in window.overlaps.pairs)
         groups.setdefault((window.overlaps.function, pairs, window.missing), []).append(window)
@@ -246,12 +250,12 @@ def _runs(numbers: list[int]) -> str:
     return ", ".join(shown[:NAMED] + more)
 
 
-def _events(alike: list[_Seen]) -> str:
+def _events(alike: list[_TracedWindow]) -> str:
     counts = [window.overlaps.events for window in alike]
     low, high = min(counts), max(counts)
     if low != high:
         return f"{low:,} to {high:,} events"
-    return "1 event" if low == 1 else f"{low:,} events"
+    return counted(low, "event")
 
 
 def _union_lines(union: Union, args: argparse.Namespace) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from diagmem.base.files import JsonObject
 from diagmem.base.shell import command
 from diagmem.cli.common import (
     add_json,
@@ -13,6 +14,7 @@ from diagmem.cli.common import (
     check_output,
     hint,
     not_negative,
+    overlaps_of,
     positive,
     print_json,
     say,
@@ -99,10 +101,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from diagmem.arena import Options
     from diagmem.base.progress import Progress
-    from diagmem.networks.measured import read_overlaps
-    from diagmem.networks.permissions import FORMULAS
     from diagmem.networks.placement_proof import proven_plan
-    from diagmem.networks.planning import NO_OVERLAPS, write_plan
+    from diagmem.networks.planning import write_plan
     from diagmem.tflite.graph import read_model
 
     if args.output is not None:
@@ -115,8 +115,7 @@ def run(args: argparse.Namespace) -> int:
             check_extension(picture)
             check_output(picture, args.force, args.model, Path(args.overlaps))
     model = read_model(args.model)
-    by_formula = args.overlaps in (*FORMULAS, NO_OVERLAPS)
-    overlaps = args.overlaps if by_formula else read_overlaps(Path(args.overlaps), model)
+    overlaps = overlaps_of(args.overlaps, model)
     progress = Progress("running operators where the plan puts them")
     plan = proven_plan(
         model,
@@ -130,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     progress.done()
     if args.output is not None:
         write_plan(plan, args.output)
-    _draw(args, plan, None if by_formula else overlaps)
+    _draw(args, plan, None if isinstance(overlaps, str) else overlaps)
     if args.json:
         print_json(as_json(plan, args.arena))
     else:
@@ -158,9 +157,9 @@ def _draw(args: argparse.Namespace, plan: NetworkPlan, measured: Measured | None
         draw_profile(plans, args.profile, measured=measured, board_bytes=args.arena)
 
 
-def as_json(network_plan: NetworkPlan, limit: int | None = None) -> dict[str, Any]:
+def as_json(network_plan: NetworkPlan, limit: int | None = None) -> JsonObject:
     plan = network_plan.plan
-    data: dict[str, Any] = {
+    data: JsonObject = {
         "model": network_plan.model.path,
         "arena_bytes": plan.arena_bytes,
         "lower_bound_bytes": plan.lower_bound_bytes,
@@ -203,17 +202,17 @@ def as_json(network_plan: NetworkPlan, limit: int | None = None) -> dict[str, An
         data["fits"] = not crowded
         data["in_the_way"] = [
             {
-                "operator": one.operator,
-                "name": one.name,
-                "top_bytes": one.top_bytes,
-                "tensors": [block.tensor for block in one.blocks],
+                "operator": step.operator,
+                "name": step.name,
+                "top_bytes": step.top_bytes,
+                "tensors": [block.tensor for block in step.blocks],
             }
-            for one in crowded
+            for step in crowded
         ]
     return data
 
 
-def _placement_as_json(plan: NetworkPlan) -> dict[str, Any] | None:
+def _placement_as_json(plan: NetworkPlan) -> JsonObject | None:
     proof = plan.placement
     if proof is None:
         return None
@@ -229,7 +228,7 @@ def _placement_as_json(plan: NetworkPlan) -> dict[str, Any] | None:
 def _lines(network_plan: NetworkPlan, limit: int | None) -> list[str]:
     plan = network_plan.plan
     state = "proven optimal" if plan.optimal else _gap(network_plan)
-    shared = sum(one.shared_bytes for one in network_plan.shared)
+    shared = sum(pair.shared_bytes for pair in network_plan.shared)
     lines = [
         f"{network_plan.model.path}: {len(network_plan.model.operators)} operators,"
         f" {len(network_plan.problem.blocks)} tensors to place",
@@ -309,12 +308,12 @@ def _fits(plan: NetworkPlan, limit: int) -> list[str]:
         f"  does not fit an arena of {limit:,} B: {plan.plan.arena_bytes - limit:,} B too much,"
         f" at {len(crowded)} operators"
     ]
-    for one in crowded[:SHOWN]:
-        lines.append(f"    operator {one.operator} {one.name} reaches {one.top_bytes:,} B:")
+    for step in crowded[:SHOWN]:
+        lines.append(f"    operator {step.operator} {step.name} reaches {step.top_bytes:,} B:")
         lines += [
             f"      {block.size_bytes:>12,} B at {plan.plan.offsets[block.tensor]:>12,}"
             f"  {block.name[:60]}"
-            for block in one.blocks[:SHOWN]
+            for block in step.blocks[:SHOWN]
         ]
     if len(crowded) > SHOWN:
         lines.append(f"    ... and {len(crowded) - SHOWN} more operators; --json has all")

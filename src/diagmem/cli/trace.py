@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.text import counted
 from diagmem.cli.common import (
     BUFFER_OPTIONS,
     add_buffers,
@@ -164,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        windows = "1 window" if recorded.windows == 1 else f"{recorded.windows:,} windows"
+        windows = counted(recorded.windows, "window")
         print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
     hint("diagmem", "overlap", recorded.path)
     agrees = mirrored is None or not mirrored.mismatches

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.text import counted
 from diagmem.cli.common import add_json, hint, print_json, say
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print_json(INVARIANTS)
         else:
-            print("\n".join(f"{name}: {what}" for name, what in INVARIANTS.items()))
+            print("\n".join(f"{name}: {text}" for name, text in INVARIANTS.items()))
         return 0
     if args.trace is None:
         raise DiagmemError("expected a trace file, or --list")
@@ -95,7 +96,7 @@ def _lines(report: Report) -> list[str]:
     from diagmem.trace.invariants import INVARIANTS
 
     counts = {"block": report.blocks, "window": report.windows, "event": report.events}
-    held = ", ".join(f"{n:,} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
+    held = ", ".join(counted(number, noun) for noun, number in counts.items())
     verdict = "valid" if report.valid else "NOT valid"
     if report.cut:
         verdict += f", but cut: {report.cut}" if report.valid else f", and cut: {report.cut}"

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from diagmem.cli.common import add_json, hint, not_negative, positive, print_json, say
+from diagmem.base.files import JsonObject
+from diagmem.cli.common import (
+    add_json,
+    hint,
+    not_negative,
+    overlaps_of,
+    positive,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from diagmem.networks.structure import Structure
@@ -64,9 +73,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.networks.measured import read_overlaps
-    from diagmem.networks.permissions import FORMULAS
-    from diagmem.networks.planning import NO_OVERLAPS
     from diagmem.networks.probes import probe_inputs
     from diagmem.networks.verify import record_proof, verify_network
     from diagmem.tflite.graph import read_model
@@ -77,9 +83,7 @@ def run(args: argparse.Namespace) -> int:
         inputs = probe_inputs(model, args.runs, args.seed)
     else:
         inputs = [read_inputs(model, Path(args.inputs)) for _ in range(args.runs)]
-    overlaps = args.overlaps
-    if overlaps is not None and overlaps not in (*FORMULAS, NO_OVERLAPS):
-        overlaps = read_overlaps(Path(overlaps), model)
+    overlaps = None if args.overlaps is None else overlaps_of(args.overlaps, model)
     verdict = verify_network(model, planned, inputs, overlaps)
     if args.record and verdict.identical:
         record_proof(planned, verdict)
@@ -114,7 +118,7 @@ def _say(args: argparse.Namespace, planned: Model, verdict: Verdict) -> None:
     hint("diagmem", "measure", args.model, "-o", "overlaps.json", note=allow)
 
 
-def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
+def _as_json(args: argparse.Namespace, verdict: Verdict) -> JsonObject:
     arenas = (verdict.arena, verdict.planned_arena)
     return {
         "model": str(args.model),
@@ -131,15 +135,15 @@ def _as_json(args: argparse.Namespace, verdict: Verdict) -> dict[str, Any]:
         "operators": verdict.all_operators,
         "operators_compared": verdict.operators,
         "operators_not_compared": verdict.not_compared,
-        "unwritten_bytes": sum(one.masked_bytes for one in verdict.unwritten),
+        "unwritten_bytes": sum(output.masked_bytes for output in verdict.unwritten),
         "unwritten": [
             {
-                "operator": one.operator,
-                "tensor": one.tensor,
-                "bytes": one.masked_bytes,
-                "computed_bytes": one.computed_bytes,
+                "operator": output.operator,
+                "tensor": output.tensor,
+                "bytes": output.masked_bytes,
+                "computed_bytes": output.computed_bytes,
             }
-            for one in verdict.unwritten
+            for output in verdict.unwritten
         ],
         "weak": list(verdict.weak),
         "arena_head_bytes": [arena and arena.head_bytes for arena in arenas],
@@ -211,9 +215,10 @@ def _inside(verdict: Verdict) -> str:
 def _unwritten(verdict: Verdict) -> list[str]:
     if not verdict.unwritten:
         return []
-    operators = [f"{one.label} {one.masked_bytes:,}" for one in verdict.unwritten[:SHOWN]]
+    shown = verdict.unwritten[:SHOWN]
+    operators = [f"{output.label} {output.masked_bytes:,}" for output in shown]
     more = len(verdict.unwritten) - SHOWN
-    total = sum(one.masked_bytes for one in verdict.unwritten)
+    total = sum(output.masked_bytes for output in verdict.unwritten)
     return [
         f"  not compared: {total:,} B of outputs that no kernel writes, and copies of them:"
         f" {', '.join(operators)}{f', and {more} more' if more > 0 else ''}"
@@ -222,10 +227,10 @@ def _unwritten(verdict: Verdict) -> list[str]:
 
 def _computed(verdict: Verdict) -> list[str]:
     return [
-        f"{one.label} computes with bytes that no kernel wrote: {one.computed_bytes:,} B of what"
-        " it puts out are whatever lay in the arena"
-        for one in verdict.unwritten
-        if one.computed_bytes
+        f"{output.label} computes with bytes that no kernel wrote: {output.computed_bytes:,} B of"
+        " what it puts out are whatever lay in the arena"
+        for output in verdict.unwritten
+        if output.computed_bytes
     ][:SHOWN]
 
 
