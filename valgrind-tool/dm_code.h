@@ -50,16 +50,27 @@ static IRExpr* load_word(Block* b, const void* from)
 
 static IRExpr* imm8(UChar n) { return IRExpr_Const(IRConst_U8(n)); }
 
-/* 0 or sizeof(DmRecord), as a word: may the access at `addr` touch a buffer? */
-static IRExpr* gate(Block* b, IRExpr* addr)
+/* 0 or sizeof(DmRecord), as a word: is there a buffer in the part of the map that holds
+ * `addr`? */
+static IRExpr* gate(Block* b, IRExpr* addr, UChar shift, Addr n, const UChar* map)
 {
-   IRExpr* page = word_op(b, Iop_Shr64, Iop_Shr32, addr, imm8(DM_PAGE_SHIFT));
+   IRExpr* part = word_op(b, Iop_Shr64, Iop_Shr32, addr, imm8(shift));
    IRExpr* entry;
-   page = word_op(b, Iop_And64, Iop_And32, page, word_const(b, DM_PAGES - 1));
-   entry = word_op(b, Iop_Add64, Iop_Add32, page, word_const(b, (Addr)dm_page_map));
+   part = word_op(b, Iop_And64, Iop_And32, part, word_const(b, n - 1));
+   entry = word_op(b, Iop_Add64, Iop_Add32, part, word_const(b, (Addr)map));
    entry = assign(b, Ity_I8, IRExpr_Load(Iend_LE, Ity_I8, entry));
    return assign(b, b->word,
                  IRExpr_Unop(b->word == Ity_I64 ? Iop_8Uto64 : Iop_8Uto32, entry));
+}
+
+static IRExpr* on_line(Block* b, IRExpr* addr)
+{
+   return gate(b, addr, DM_LINE_SHIFT, DM_LINES, dm_line_map);
+}
+
+static IRExpr* on_page(Block* b, IRExpr* addr)
+{
+   return gate(b, addr, DM_PAGE_SHIFT, DM_PAGES, dm_page_map);
 }
 
 static void append_record(Block* b, DmKind kind, IRExpr* addr, UInt size, IRExpr* guard)
@@ -77,11 +88,11 @@ static void append_record(Block* b, DmKind kind, IRExpr* addr, UInt size, IRExpr
    rec = assign(b, Ity_I64, IRExpr_Binop(Iop_Or64, rec, IRExpr_Const(IRConst_U64(site))));
    add(b, IRStmt_Store(Iend_LE, cursor, rec));
 
-   step = gate(b, addr);
+   step = on_line(b, addr);
    if (size > DM_REACH) {
-      /* Long enough to begin well before a buffer: ask its last page too. */
+      /* Long enough to begin well before a buffer: ask its last line too. */
       IRExpr* last = word_op(b, Iop_Add64, Iop_Add32, addr, word_const(b, size - 1));
-      step = word_op(b, Iop_Or64, Iop_Or32, step, gate(b, last));
+      step = word_op(b, Iop_Or64, Iop_Or32, step, on_line(b, last));
    }
    if (guard) step = assign(b, b->word, IRExpr_ITE(guard, step, word_const(b, 0)));
    cursor = word_op(b, Iop_Add64, Iop_Add32, cursor, step);

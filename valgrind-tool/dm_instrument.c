@@ -6,7 +6,7 @@
  * After each access, in place and without a branch or a call:
  *
  *   *cursor = addr << SITE_BITS | site
- *   cursor += page_map[addr >> PAGE_SHIFT & (PAGES - 1)]     0 or 8
+ *   cursor += line_map[addr >> LINE_SHIFT & (LINES - 1)]     0 or 8
  *   dm_cursor = cursor
  *
  * The record is always written and stays only if the cursor moved past it.
@@ -178,11 +178,11 @@ static void ask_for_groups(Block* b, const VexGuestLayout* layout, const DmSkips
       root = assign(b, b->word, IRExpr_Get(g->root, b->word));
       from = word_op(b, Iop_Add64, Iop_Add32, root, word_const(b, (Addr)g->from));
       to = word_op(b, Iop_Add64, Iop_Add32, root, word_const(b, (Addr)g->to));
-      near = gate(b, from);
+      near = on_page(b, from);
       /* Pages are marked from DM_REACH before a buffer on. */
       if (g->to - g->from > DM_REACH) {
          IRExpr* last = word_op(b, Iop_Sub64, Iop_Sub32, to, word_const(b, 1));
-         near = word_op(b, Iop_Or64, Iop_Or32, near, gate(b, last));
+         near = word_op(b, Iop_Or64, Iop_Or32, near, on_page(b, last));
       }
       guarded_call(b, below(b, word_const(b, 0), near), "dm_skip_near_buffer",
                    &dm_skip_near_buffer, mkIRExprVec_3(from, to, word_const(b, start)), 3);
@@ -298,7 +298,7 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
 {
    Block b = { deepCopyIRSBExceptStmts(in), guest_word, IRTemp_INVALID, 0, 0, 0 };
    DmSkips skips;
-   Int i = 0, first;
+   Int i = 0, first, room, room_end;
    Addr start;
    if (guest_word != host_word) VG_(tool_panic)("diagmem: host and guest words differ");
    if (!dm_recording) return unrecorded(in);
@@ -306,7 +306,9 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
    /* What precedes the first instruction is Valgrind's own preamble. */
    while (i < in->stmts_used && in->stmts[i]->tag != Ist_IMark) add(&b, in->stmts[i++]);
    if (!dm_armed) return unarmed(&b, in, layout, i);
+   room = b.out->stmts_used;
    empty_if_nearly_full(&b);
+   room_end = b.out->stmts_used;
    start = address_of(in->stmts[i]);
    dm_skip_find(in, i, start, &skips);
    for (first = i; i < in->stmts_used; i++) {
@@ -321,5 +323,8 @@ IRSB* dm_instrument(VgCallbackClosure* closure, IRSB* in, const VexGuestLayout* 
    }
    check_exit(&b, layout);
    dm_skip_done(&skips);
+   /* A superblock that records nothing needs no room for it. */
+   if (b.n_accesses == 0)
+      for (i = room; i < room_end; i++) b.out->stmts[i] = IRStmt_NoOp();
    return b.out;
 }

@@ -87,6 +87,7 @@ void dm_window_cut(const HChar* why)
 void dm_window_forked(void)
 {
    VG_(memset)(dm_page_map, 0, DM_PAGES);
+   VG_(memset)(dm_line_map, 0, DM_LINES);
    dm_window.open = False;
    dm_copying = False;
    picking.by = NULL;

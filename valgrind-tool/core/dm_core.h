@@ -47,10 +47,16 @@ typedef ULong DmRecord;
 #define DM_PAGE_SHIFT 12
 #define DM_PAGES 65536
 
-/* Accesses up to this size may begin on the page before a buffer's first. */
+/* The same in steps of 256 bytes, for single accesses: what lies beside a buffer
+ * (weights, spills, parameters) is on its pages but seldom on its lines. */
+#define DM_LINE_SHIFT 8
+#define DM_LINES (1 << 20)
+
+/* Accesses up to this size may begin on the page or line before a buffer's first. */
 #define DM_REACH 64
 
 extern UChar dm_page_map[DM_PAGES];
+extern UChar dm_line_map[DM_LINES];
 extern DmRecord dm_records[DM_RECORDS + DM_RECORDS_SLACK];
 extern DmRecord* dm_cursor;
 
@@ -95,8 +101,7 @@ typedef struct {
    Bool store;
    UInt last_span;   /* the class of this span ... */
    UInt last_class;  /* ... is this one */
-   UInt last_buffer; /* the buffer it touched ... */
-   UInt only_in;     /* ... which in window `only_in` - 1 no other overlaps */
+   UInt last_buffer; /* the buffer it touched */
    UInt told_in;     /* a copy that window `told_in` - 1 of a summary made */
    DmClass* classes;
 } DmSite;
@@ -207,6 +212,13 @@ static inline Long dm_span_step(DmSpan* span, Addr addr, SizeT size)
 }
 
 /* ---- draining the records ---- */
+
+/* What nearly every record is: in the buffer that its site touched before, which no
+ * record's slow path tells better.  `record - key` is its distance from the start of that
+ * range, shifted as in a record.  Each mode keeps a table of these by site, with what it
+ * needs besides, and forgets all whenever one could go stale: where a window opens, and
+ * where cells change. */
+static inline ULong dm_key(UInt site, Addr start) { return (ULong)start << DM_SITE_BITS | site; }
 
 extern ThreadId dm_records_tid;
 

@@ -47,6 +47,54 @@ static UInt n_columns;
 static ULong* sizes;
 static UInt n_sizes, sizes_room;
 
+/* Accesses in one range of the first or second of at most two narrow spans.  A record's
+ * distance (dm_key) from the range's start lies below `limit`; 0: nothing is known of the
+ * site. */
+typedef struct {
+   ULong key;
+   ULong limit;
+   UInt bias; /* from the span's start to the range's */
+   UInt class;
+   UShort step[2]; /* by how much the two columns grow: 1 and 0, or 0 and 1 */
+   UChar size[2];  /* the same times the access's size */
+   UShort store;
+} Known;
+
+static Known known[DM_SITE_MASK + 1];
+static UInt known_sites[DM_SITE_MASK + 1];
+static UInt n_known;
+static Bool two_narrow; /* the open window's spans, or it has one */
+
+static void forget(void)
+{
+   while (n_known > 0) known[known_sites[--n_known]].limit = 0;
+}
+
+/* The site's next accesses are likely in the same buffer. */
+static void remember(UInt site, const DmSite* s, const DmSpan* span, Addr addr)
+{
+   Known* k = &known[site];
+   UInt index = (UInt)(span - dm_window.spans);
+   Addr start = span->start, end = span->end;
+   if (span->gaps) {
+      const DmBuffer* b = dm_buffer_of(span, addr, s->size);
+      if (!b) return;
+      start = b->start;
+      end = b->end;
+   }
+   if (end - start < s->size) return;
+   if (!k->limit) known_sites[n_known++] = site;
+   k->key = dm_key(site, start);
+   k->limit = (ULong)(end - start - s->size + 1) << DM_SITE_BITS;
+   k->bias = (UInt)(start - span->start);
+   k->class = s->last_class;
+   k->step[index] = 1;
+   k->step[!index] = 0;
+   k->size[index] = (UChar)s->size;
+   k->size[!index] = 0;
+   k->store = s->store;
+}
+
 void dm_events_init(void)
 {
    classes = dm_alloc("dm.classes", BLOCK_EVENTS * sizeof *classes);
@@ -57,9 +105,12 @@ void dm_events_window_opened(void)
 {
    UInt i;
    Bool fits = True;
+   forget();
+   two_narrow = dm_window.n_spans == 1 || dm_window.n_spans == 2;
    for (i = 0; i < dm_window.n_spans; i++) {
       DmSpan* s = &dm_window.spans[i];
       s->wide = s->end - s->start >= (1u << 30);
+      if (s->wide) two_narrow = False;
       if (i < n_columns && columns[i].delta_bytes != (s->wide ? 8 : 4)) fits = False;
    }
    /* A column has one width throughout a block. */
@@ -141,7 +192,8 @@ void dm_events_flush(void)
    n_events = n_segments = n_sizes = 0;
 }
 
-/* Room for `n` more events in every column, and the spans set to write there. */
+/* Room for `n` more events in every column and one behind them, and the spans set to write
+ * there. */
 static Segment* begin_batch(UInt n)
 {
    Segment* seg;
@@ -151,8 +203,9 @@ static Segment* begin_batch(UInt n)
    for (i = 0; i < dm_window.n_spans; i++) {
       Column* c = &columns[i];
       DmSpan* s = &dm_window.spans[i];
-      if (c->room - c->used < (SizeT)n * c->delta_bytes) {
-         c->room = 2 * c->room + (SizeT)n * c->delta_bytes;
+      SizeT more = ((SizeT)n + 1) * c->delta_bytes;
+      if (c->room - c->used < more) {
+         c->room = 2 * c->room + more;
          c->data = dm_resize("dm.column", c->data, c->room);
       }
       s->at = c->data + c->used;
@@ -210,10 +263,78 @@ static const DmRecord* consume_batch(const DmRecord* from, const DmRecord* to)
    return r;
 }
 
+/* Distances from the span's start, put at its column's end up to `end`, into differences. */
+static void finish_column(DmSpan* span, const UInt* end, UInt sizes_of_all)
+{
+   UInt* at = (UInt*)span->at;
+   UInt all = sizes_of_all, i, before, n = (UInt)(end - at);
+   if (n == 0) return;
+   before = (UInt)(span->last - span->start);
+   span->last = span->start + at[n - 1];
+   for (i = 0; i < n; i++) all |= at[i];
+   for (i = n - 1; i > 0; i--) at[i] -= at[i - 1];
+   at[0] -= before;
+   span->alignment |= all;
+   span->at += n * sizeof *at;
+}
+
+/* The same for a window of one or two narrow spans.  A known access goes into both columns
+ * and moves one of them on: no branch depends on which.  Distances become differences in a
+ * second pass, which the compiler does several at a time. */
+static const DmRecord* consume_narrow(const DmRecord* from, const DmRecord* to)
+{
+   static UInt nowhere[DM_RECORDS + DM_RECORDS_SLACK + 1];
+   const DmRecord* r = from;
+   Segment* seg = begin_batch((UInt)(to - from));
+   UInt before = n_events;
+   UInt* class = classes + n_events;
+   ULong stores = 0;
+   DmSpan* const first = &dm_window.spans[0];
+   DmSpan* const second = dm_window.n_spans > 1 ? first + 1 : NULL;
+   while (r < to) {
+      UInt* first_at = (UInt*)first->at;
+      UInt* second_at = second ? (UInt*)second->at : nowhere;
+      UInt first_sizes = 0, second_sizes = 0;
+      DmSpan* span = NULL;
+      for (; r < to; r++) {
+         UInt site = (UInt)*r & DM_SITE_MASK;
+         const Known* k = &known[site];
+         ULong distance = *r - k->key;
+         if (UNLIKELY(distance >= k->limit)) {
+            DmSite* s = &dm_sites[site];
+            if (UNLIKELY(s->size > DM_REACH)) break;
+            span = dm_span_of_site(s, (Addr)(*r >> DM_SITE_BITS));
+            if (span) break;
+            continue;
+         }
+         *class++ = k->class;
+         *first_at = *second_at = (UInt)(distance >> DM_SITE_BITS) + k->bias;
+         first_at += k->step[0];
+         second_at += k->step[1];
+         first_sizes |= k->size[0];
+         second_sizes |= k->size[1];
+         stores += k->store;
+      }
+      finish_column(first, first_at, first_sizes);
+      if (second) finish_column(second, second_at, second_sizes);
+      if (!span) break;
+      UInt site = (UInt)*r & DM_SITE_MASK;
+      DmSite* s = &dm_sites[site];
+      Addr addr = (Addr)(*r++ >> DM_SITE_BITS);
+      append(class++, site, s, span, addr, s->size);
+      stores += s->store;
+      remember(site, s, span, addr);
+   }
+   n_events = (UInt)(class - classes);
+   dm_window.stores += stores;
+   end_batch(seg, before);
+   return r;
+}
+
 void dm_events_consume(const DmRecord* from, const DmRecord* to)
 {
    while (from < to) {
-      from = consume_batch(from, to);
+      from = two_narrow ? consume_narrow(from, to) : consume_batch(from, to);
       if (from < to) dm_bulk_record(*from++);
    }
 }

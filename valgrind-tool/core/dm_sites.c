@@ -65,7 +65,6 @@ UInt dm_site(Addr pc, DmKind kind, UInt size)
               || kind == DM_MEMMOVE_STORE || kind == DM_MEMSET_STORE;
    s->last_span = NONE;
    s->last_buffer = NONE;
-   s->only_in = 0;
    bucket_next[site] = bucket_head[bucket];
    bucket_head[bucket] = site + 1;
    return site;

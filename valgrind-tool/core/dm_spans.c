@@ -11,27 +11,34 @@
 
 DmWindow dm_window;
 UChar dm_page_map[DM_PAGES];
+UChar dm_line_map[DM_LINES];
 
 static UInt n_windows;
 
 UInt dm_window_total(void) { return n_windows; }
 
-static void map_span(const DmSpan* s, UChar value)
+/* The `n` parts of a map, each of `1 << shift` bytes, onto which addresses are folded. */
+static void map_span(UChar* map, Addr n, UInt shift, const DmSpan* s, UChar value)
 {
-   Addr first = (s->start < DM_REACH ? 0 : s->start - DM_REACH) >> DM_PAGE_SHIFT;
-   Addr last = (s->end - 1) >> DM_PAGE_SHIFT;
-   Addr page;
-   if (last - first >= DM_PAGES) {
-      dm_memset(dm_page_map, value, DM_PAGES);
-      return;
+   Addr first = (s->start < DM_REACH ? 0 : s->start - DM_REACH) >> shift;
+   Addr last = (s->end - 1) >> shift;
+   if (last - first >= n) {
+      dm_memset(map, value, n);
+   } else if (first % n <= last % n) {
+      dm_memset(map + first % n, value, last - first + 1);
+   } else {
+      dm_memset(map + first % n, value, n - first % n);
+      dm_memset(map, value, last % n + 1);
    }
-   for (page = first; page <= last; page++) dm_page_map[page % DM_PAGES] = value;
 }
 
 static void map_window(UChar value)
 {
    UInt i;
-   for (i = 0; i < dm_window.n_spans; i++) map_span(&dm_window.spans[i], value);
+   for (i = 0; i < dm_window.n_spans; i++) {
+      map_span(dm_page_map, DM_PAGES, DM_PAGE_SHIFT, &dm_window.spans[i], value);
+      map_span(dm_line_map, DM_LINES, DM_LINE_SHIFT, &dm_window.spans[i], value);
+   }
 }
 
 static void make_spans(void)

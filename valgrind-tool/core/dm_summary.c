@@ -27,6 +27,50 @@
 /* Are the open window's cells wide? */
 static Bool wide;
 
+/* Whole narrow cells of a buffer that shares no byte with another.  A record's distance
+ * (dm_key), turned right by `turn` bits, is the number of its first cell if that is less
+ * than `count`: what lies before the buffer, behind it or across cells comes out as a
+ * number far above.  A count of 0: nothing is known of the site. */
+typedef struct {
+   ULong key;
+   ULong count;
+   DmNarrowCell* cells;
+   UChar turn;
+   UChar store;
+   UShort more; /* cells of an access but one */
+   UInt zero;
+} Known;
+
+static Known known[DM_SITE_MASK + 1];
+static UInt known_sites[DM_SITE_MASK + 1];
+static UInt n_known;
+
+/* For each buffer of the window: does no other hold any of its bytes? */
+static Bool* alone;
+static UInt alone_room;
+
+static void forget(void)
+{
+   while (n_known > 0) known[known_sites[--n_known]].count = 0;
+}
+
+/* The site's next accesses are likely in the same buffer. */
+static void remember(UInt site, const DmSite* s, const DmBuffer* b)
+{
+   Known* k = &known[site];
+   SizeT cell = (SizeT)1 << b->cell_shift, bytes = b->end - b->start;
+   if (wide || s->size % cell || bytes < s->size || !b->cells[s->store]) return;
+   if (!k->count) known_sites[n_known++] = site;
+   k->key = dm_key(site, b->start);
+   k->count = ((bytes - s->size) >> b->cell_shift) + 1;
+   k->cells = b->cells[s->store];
+   k->turn = (UChar)(DM_SITE_BITS + b->cell_shift);
+   k->store = s->store;
+   k->more = (UShort)((s->size >> b->cell_shift) - 1);
+}
+
+static inline ULong turned(ULong x, UInt by) { return x >> by | x << (64 - by); }
+
 static SizeT cell_size(void) { return wide ? sizeof(DmWideCell) : sizeof(DmNarrowCell); }
 
 static void* new_cells(SizeT n)
@@ -51,10 +95,15 @@ static UInt shift_of(SizeT bits)
 
 void dm_summary_window_opened(void)
 {
-   UInt i;
+   UInt i, n = dm_window.n_buffers;
+   Addr end = 0; /* of the buffers so far */
    wide = False;
-   for (i = 0; i < dm_window.n_buffers; i++) {
+   forget();
+   if (n > alone_room) alone = dm_resize("dm.alone", alone, alone_room = n);
+   for (i = 0; i < n; i++) {
       DmBuffer* b = &dm_window.buffer[i];
+      alone[i] = b->start >= end && (i + 1 == n || b[1].start >= b->end);
+      if (b->end > end) end = b->end;
       b->cell_shift = shift_of(b->end - b->start);
       b->n_cells = (b->end - b->start) >> b->cell_shift;
    }
@@ -83,6 +132,7 @@ static void* split(void* cells, SizeT n, SizeT each)
 static __attribute__((noinline)) void refine(DmBuffer* b, SizeT bits)
 {
    UInt shift = shift_of(bits);
+   forget();
    SizeT each = (SizeT)1 << (b->cell_shift - shift);
    b->cells[0] = split(b->cells[0], b->n_cells, each);
    b->cells[1] = split(b->cells[1], b->n_cells, each);
@@ -96,6 +146,7 @@ static __attribute__((noinline)) void widen(void)
    UInt i, k;
    SizeT j;
    wide = True;
+   forget();
    for (i = 0; i < dm_window.n_buffers; i++) {
       DmBuffer* b = &dm_window.buffer[i];
       for (k = 0; k < 2; k++) {
@@ -146,24 +197,6 @@ static inline void touch_all(const DmSpan* span, Addr addr, SizeT size, Bool sto
       touch(&dm_window.buffer[span->first_buffer + i], addr, size, store, stamp);
 }
 
-/* What nearly every access is: narrow, whole cells, in the one buffer that its
- * site touched before.  False: it is something else. */
-static inline Bool touch_again(const DmSite* s, Addr addr, UInt stamp)
-{
-   const DmBuffer* b = &dm_window.buffer[s->last_buffer];
-   SizeT offset = addr - b->start, i, end;
-   DmNarrowCell* cells = b->cells[s->store];
-   if (UNLIKELY(offset >= b->end - b->start || b->end - addr < s->size || !cells)) return False;
-   if (UNLIKELY((offset | s->size) & (((SizeT)1 << b->cell_shift) - 1))) return False;
-   i = offset >> b->cell_shift;
-   end = i + (s->size >> b->cell_shift);
-   do {
-      if (!cells[i].first) cells[i].first = stamp;
-      cells[i].last = stamp;
-   } while (UNLIKELY(++i < end));
-   return True;
-}
-
 /* Room for as many more ticks? */
 static void expect(ULong events)
 {
@@ -175,29 +208,35 @@ static const DmRecord* consume_batch(const DmRecord* from, const DmRecord* to)
 {
    const DmRecord* r;
    ULong events = dm_window.events, stores = dm_window.stores;
-   UInt here;
    expect((ULong)(to - from));
-   /* No site remembers a buffer in a window of that number. */
-   here = wide ? 0xffffffffu : dm_window.index + 1;
    for (r = from; r < to; r++) {
-      DmSite* s = &dm_sites[*r & DM_SITE_MASK];
-      Addr addr = (Addr)(*r >> DM_SITE_BITS);
-      const DmSpan* span;
-      if (LIKELY(s->only_in == here) && touch_again(s, addr, (UInt)events + 1)) {
+      UInt site = (UInt)*r & DM_SITE_MASK;
+      const Known* k = &known[site];
+      ULong i = turned(*r - k->key, k->turn);
+      if (LIKELY(i < k->count)) {
+         DmNarrowCell* cell = k->cells + i;
+         const DmNarrowCell* last = cell + k->more;
+         UInt stamp = (UInt)++events;
+         stores += k->store;
+         do {
+            if (UNLIKELY(!cell->first)) cell->first = stamp;
+            cell->last = stamp;
+         } while (UNLIKELY(++cell <= last));
+      } else {
+         DmSite* s = &dm_sites[site];
+         Addr addr = (Addr)(*r >> DM_SITE_BITS);
+         const DmSpan* span;
+         const DmBuffer* b;
+         if (UNLIKELY(s->size > DM_REACH)) break;
+         span = dm_span_of_site(s, addr);
+         if (!span) continue;
+         s->last_span = (UInt)(span - dm_window.spans);
          events++;
          stores += s->store;
-         continue;
+         touch_all(span, addr, s->size, s->store, events);
+         b = dm_buffer_of(span, addr, s->size);
+         if (b && alone[b - dm_window.buffer]) remember(site, s, b);
       }
-      if (UNLIKELY(s->size > DM_REACH)) break;
-      span = dm_span_of_site(s, addr);
-      if (!span) continue;
-      s->last_span = (UInt)(span - dm_window.spans);
-      events++;
-      stores += s->store;
-      touch_all(span, addr, s->size, s->store, events);
-      /* Else `last_buffer` may be one of several that the access touches. */
-      s->only_in = span->n_buffers == 1 && !wide ? here : 0;
-      if (s->only_in) s->last_buffer = span->first_buffer;
    }
    dm_window.events = events;
    dm_window.stores = stores;
