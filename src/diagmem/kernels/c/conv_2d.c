@@ -30,12 +30,5 @@ void conv_2d_f32(const float *input, const float *filter, const float *bias, flo
     }
 }
 
-#define T int8_t
-#define OF(name) name##_int8
-#include "conv_2d_of.h"
-#undef T
-#undef OF
-
-#define T int16_t
-#define OF(name) name##_int16
-#include "conv_2d_of.h"
+#define TEMPLATE "conv_2d_of.h"
+#include "for_integers.h"

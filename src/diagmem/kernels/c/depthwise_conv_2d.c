@@ -31,12 +31,5 @@ void depthwise_conv_2d_f32(const float *input, const float *filter, const float 
     }
 }
 
-#define T int8_t
-#define OF(name) name##_int8
-#include "depthwise_conv_2d_of.h"
-#undef T
-#undef OF
-
-#define T int16_t
-#define OF(name) name##_int16
-#include "depthwise_conv_2d_of.h"
+#define TEMPLATE "depthwise_conv_2d_of.h"
+#include "for_integers.h"

@@ -54,30 +54,9 @@ static inline void strides_of(const int32_t extent[AXES], ptrdiff_t stride[AXES]
 #undef IS_FLOAT
 #undef LOWEST
 
-#define T int8_t
-#define OF(name) name##_int8
-#define REAL(x) ((float)(x) / 64.0f)
-#define STORE(v, s) ((int8_t)to_fixed((v) * (s), 64.0f, INT8_MIN, INT8_MAX))
+/* What an integer counts for 1. */
+#define UNIT (sizeof(T) == 1 ? 64.0f : 16384.0f)
+#define REAL(x) ((float)(x) / UNIT)
+#define STORE(v, s) ((T)to_fixed((v) * (s), UNIT, LOWEST, -(LOWEST + 1)))
 #define IS_FLOAT 0
-#define LOWEST INT8_MIN
-#include TEMPLATE
-#undef T
-#undef OF
-#undef REAL
-#undef STORE
-#undef IS_FLOAT
-#undef LOWEST
-
-#define T int16_t
-#define OF(name) name##_int16
-#define REAL(x) ((float)(x) / 16384.0f)
-#define STORE(v, s) ((int16_t)to_fixed((v) * (s), 16384.0f, INT16_MIN, INT16_MAX))
-#define IS_FLOAT 0
-#define LOWEST INT16_MIN
-#include TEMPLATE
-#undef T
-#undef OF
-#undef REAL
-#undef STORE
-#undef IS_FLOAT
-#undef LOWEST
+#include "for_integers.h"

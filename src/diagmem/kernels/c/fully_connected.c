@@ -28,12 +28,5 @@ struct fully_connected_scales {
     int32_t scale, shift;
 };
 
-#define T int8_t
-#define OF(name) name##_int8
-#include "fully_connected_of.h"
-#undef T
-#undef OF
-
-#define T int16_t
-#define OF(name) name##_int16
-#include "fully_connected_of.h"
+#define TEMPLATE "fully_connected_of.h"
+#include "for_integers.h"

@@ -10,56 +10,28 @@
 #include "geometry.h"
 #include "quantize.h"
 
-void max_pool_2d_f32(const float *input, float *output, const struct geometry *g,
-                     float low, float high)
+/* To the nearest integer, halves away from zero. */
+static inline int32_t rounded_quotient(int32_t sum, int32_t count)
 {
-    for (int32_t b = 0; b < g->batches; b++)
-    for (int32_t y = 0; y < g->out_h; y++)
-    for (int32_t x = 0; x < g->out_w; x++)
-    for (int32_t c = 0; c < g->in_c; c++) {
-        float most = -FLT_MAX;
-        for (int32_t fy = 0; fy < g->filter_h; fy++)
-        for (int32_t fx = 0; fx < g->filter_w; fx++) {
-            int32_t iy = y * g->stride_h - g->pad_h + fy;
-            int32_t ix = x * g->stride_w - g->pad_w + fx;
-            if (inside(g, iy, ix) && input[input_at(g, b, iy, ix, c)] > most)
-                most = input[input_at(g, b, iy, ix, c)];
-        }
-        output[output_at(g, b, y, x, c)] = clamp_float(most, low, high);
-    }
+    return (sum + (sum > 0 ? count / 2 : -(count / 2))) / count;
 }
 
-void average_pool_2d_f32(const float *input, float *output, const struct geometry *g,
-                         float low, float high)
-{
-    for (int32_t b = 0; b < g->batches; b++)
-    for (int32_t y = 0; y < g->out_h; y++)
-    for (int32_t x = 0; x < g->out_w; x++)
-    for (int32_t c = 0; c < g->in_c; c++) {
-        float sum = 0.0f;
-        int32_t count = 0;
-        for (int32_t fy = 0; fy < g->filter_h; fy++)
-        for (int32_t fx = 0; fx < g->filter_w; fx++) {
-            int32_t iy = y * g->stride_h - g->pad_h + fy;
-            int32_t ix = x * g->stride_w - g->pad_w + fx;
-            if (inside(g, iy, ix)) {
-                sum += input[input_at(g, b, iy, ix, c)];
-                count++;
-            }
-        }
-        output[output_at(g, b, y, x, c)] = clamp_float(count > 0 ? sum / (float)count : 0.0f, low, high);
-    }
-}
-
-#define T int8_t
-#define OF(name) name##_int8
-#define LOWEST INT8_MIN
+#define T float
+#define OF(name) name##_f32
+#define LOWEST (-FLT_MAX)
+#define WIDE float
+#define CLAMP clamp_float
+#define QUOTIENT(sum, count) ((sum) / (float)(count))
 #include "pool_2d_of.h"
 #undef T
 #undef OF
 #undef LOWEST
+#undef WIDE
+#undef CLAMP
+#undef QUOTIENT
 
-#define T int16_t
-#define OF(name) name##_int16
-#define LOWEST INT16_MIN
-#include "pool_2d_of.h"
+#define WIDE int32_t
+#define CLAMP clamp_int32
+#define QUOTIENT rounded_quotient
+#define TEMPLATE "pool_2d_of.h"
+#include "for_integers.h"

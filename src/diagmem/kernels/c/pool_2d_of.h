@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the diagmem authors
  *
- * pool_2d_of.h: the integer kernels, for elements of type T.
+ * pool_2d_of.h: for elements of type T, sums and limits of type WIDE.
  */
 void OF(max_pool_2d)(const T *input, T *output, const struct geometry *g,
-                      int32_t low, int32_t high)
+                      WIDE low, WIDE high)
 {
     for (int32_t b = 0; b < g->batches; b++)
     for (int32_t y = 0; y < g->out_h; y++)
@@ -18,19 +18,19 @@ void OF(max_pool_2d)(const T *input, T *output, const struct geometry *g,
             if (inside(g, iy, ix) && input[input_at(g, b, iy, ix, c)] > most)
                 most = input[input_at(g, b, iy, ix, c)];
         }
-        output[output_at(g, b, y, x, c)] = (T)clamp_int32(most, low, high);
+        output[output_at(g, b, y, x, c)] = (T)CLAMP(most, low, high);
     }
 }
 
-/* The average is rounded to the nearest integer, halves away from zero. */
 void OF(average_pool_2d)(const T *input, T *output, const struct geometry *g,
-                          int32_t low, int32_t high)
+                          WIDE low, WIDE high)
 {
     for (int32_t b = 0; b < g->batches; b++)
     for (int32_t y = 0; y < g->out_h; y++)
     for (int32_t x = 0; x < g->out_w; x++)
     for (int32_t c = 0; c < g->in_c; c++) {
-        int32_t sum = 0, count = 0;
+        WIDE sum = 0;
+        int32_t count = 0;
         for (int32_t fy = 0; fy < g->filter_h; fy++)
         for (int32_t fx = 0; fx < g->filter_w; fx++) {
             int32_t iy = y * g->stride_h - g->pad_h + fy;
@@ -41,7 +41,7 @@ void OF(average_pool_2d)(const T *input, T *output, const struct geometry *g,
             }
         }
         if (count > 0)
-            sum = (sum + (sum > 0 ? count / 2 : -(count / 2))) / count;
-        output[output_at(g, b, y, x, c)] = (T)clamp_int32(sum, low, high);
+            sum = QUOTIENT(sum, count);
+        output[output_at(g, b, y, x, c)] = (T)CLAMP(sum, low, high);
     }
 }

@@ -25,21 +25,5 @@ void softmax_f32(const float *input, float *output, int32_t rows, int32_t depth,
     }
 }
 
-#define T int8_t
-#define OF(name) name##_int8
-#define STEPS 256.0f
-#define ZERO (-128)
-#define LOW INT8_MIN
-#include "softmax_of.h"
-#undef T
-#undef OF
-#undef STEPS
-#undef ZERO
-#undef LOW
-
-#define T int16_t
-#define OF(name) name##_int16
-#define STEPS 32768.0f
-#define ZERO 0
-#define LOW INT16_MIN
-#include "softmax_of.h"
+#define TEMPLATE "softmax_of.h"
+#include "for_integers.h"
