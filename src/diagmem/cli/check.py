@@ -15,7 +15,6 @@ from diagmem.cli.common import (
     hint,
     not_negative,
     positive,
-    print_json,
     say,
     show,
 )
@@ -83,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from diagmem.check.results import as_json, count, write_csv
+    from diagmem.check.results import as_json, write_csv
 
     if args.output is not None:
         check_text_output(args, endings=(".csv",))
@@ -92,12 +91,7 @@ def run(args: argparse.Namespace) -> int:
     findings = _replayed(args.replay) if args.replay else _checked(args)
     if args.output is not None:
         write_csv(findings, args.output)
-    if args.json:
-        print_json(as_json(findings))
-    elif args.replay:
-        show(args, "\n".join(line for finding in findings for line in _in_full(finding)))
-    else:
-        show(args, "\n".join([*_table(count(findings)), *_targets(findings)]))
+    show(args, lambda: as_json(findings), lambda: _lines(args, findings))
     _say_next(args, findings)
     return 1 if any(finding.wrong for finding in findings) else 0
 
@@ -177,6 +171,14 @@ def _in_full(finding: Finding) -> list[str]:
         f" {below if finding.tight else 'one element less does no harm that shows'}",
         *(f"    note: {note}" for note in finding.notes.split("; ") if note),
     ]
+
+
+def _lines(args: argparse.Namespace, findings: list[Finding]) -> list[str]:
+    from diagmem.check.results import count
+
+    if args.replay:
+        return [line for finding in findings for line in _in_full(finding)]
+    return [*_table(count(findings)), *_targets(findings)]
 
 
 def _table(counts: list[Count]) -> list[str]:

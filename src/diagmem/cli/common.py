@@ -6,9 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diagmem.base.errors import DiagmemError
 from diagmem.base.files import STDOUT, expect_new
@@ -104,17 +104,18 @@ def check_text_output(args: argparse.Namespace, *sources: Path, endings: Sequenc
         raise DiagmemError("-o - and --json: both go to standard output; expected one of them")
 
 
-def show(args: argparse.Namespace, text: str) -> None:
-    """The result for people: on standard output, unless ``-o -`` has that."""
-    if args.output == STDOUT:
-        say(text)
+def show(
+    args: argparse.Namespace, data: Callable[[], object], lines: Callable[[], Iterable[str]]
+) -> None:
+    """The result on standard output: with ``--json`` its data, else lines for people, which
+    go to standard error where ``-o -`` has standard output."""
+    if args.json:
+        json.dump(data(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    elif getattr(args, "output", None) == STDOUT:
+        say("\n".join(lines()))
     else:
-        print(text)
-
-
-def print_json(data: Any) -> None:
-    json.dump(data, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+        print("\n".join(lines()))
 
 
 def hint(*words: object, note: str = "") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from diagmem.cli import installed
-from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.cli.common import add_json, hint, say, show
 from diagmem.cli.table import aligned
 
 
@@ -19,11 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     checks = installed.examine()
     well = installed.is_well(checks)
-    if args.json:
-        listed = [{**asdict(check), "fix": check.fix or None} for check in checks]
-        print_json({"ok": well, "checks": listed})
-    else:
-        print(_table(checks))
+    listed = [{**asdict(check), "fix": check.fix or None} for check in checks]
+    show(args, lambda: {"ok": well, "checks": listed}, lambda: _table(checks))
     if well:
         hint("diagmem", "trace", "depthwise_conv_2d_f32", "-o", "depthwise.dmt")
         return 0
@@ -32,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def _table(checks: Sequence[installed.Check]) -> str:
+def _table(checks: Sequence[installed.Check]) -> list[str]:
     """Aligned columns; what is wrong has the command that mends it on a line below."""
     rows = [("what", "status", "needed for", "found")]
     rows += [(c.name, _status(c), c.needed_for, c.found) for c in checks]
@@ -41,7 +38,7 @@ def _table(checks: Sequence[installed.Check]) -> str:
     table = [head]
     for check, line in zip(checks, lines, strict=True):
         table += [line, f"{indent}mend it with: {check.fix}"] if check.fix else [line]
-    return "\n".join(table)
+    return table
 
 
 def _status(check: installed.Check) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from diagmem.base.errors import DiagmemError
 from diagmem.base.files import JsonObject
-from diagmem.cli.common import add_json, hint, not_negative, overlaps_of, print_json
+from diagmem.cli.common import add_json, hint, not_negative, overlaps_of, show
 from diagmem.cli.table import aligned
 
 if TYPE_CHECKING:
@@ -67,13 +67,14 @@ def run(args: argparse.Namespace) -> int:
     _check_call(args)
     boards = shipped_boards() if args.boards is None else read_boards(args.boards)
     if args.list:
-        _list(boards, args.json)
+        show(args, lambda: {"boards": [asdict(b) for b in boards]}, lambda: _listed(boards))
         return 0
     judged = [(needs, _judged(needs, boards)) for needs in _all_needs(args)]
-    if args.json:
-        print_json({"models": [as_json(needs, fits) for needs, fits in judged]})
-    else:
-        print("\n\n".join("\n".join(_lines(needs, fits)) for needs, fits in judged))
+    show(
+        args,
+        lambda: {"models": [as_json(needs, fits) for needs, fits in judged]},
+        lambda: ["\n\n".join("\n".join(_lines(needs, fits)) for needs, fits in judged)],
+    )
     _say_next(args, judged)
     return 0 if all(any(_has_room(fit) for fit in fits) for _, fits in judged) else 1
 
@@ -188,13 +189,10 @@ def _has_room(fit: Fit) -> bool:
     return fit.verdict in ("fits", "only with overlap")
 
 
-def _list(boards: tuple[Board, ...], as_data: bool) -> None:
-    if as_data:
-        print_json({"boards": [asdict(board) for board in boards]})
-        return
+def _listed(boards: tuple[Board, ...]) -> list[str]:
     rows = [["board", "core", "SRAM", "one block", "flash", "vendor", "source", "note"]]
     rows += [[*_memory(board), board.vendor, board.source, board.note] for board in boards]
-    print("\n".join(aligned(rows, right=(2, 3, 4))))
+    return aligned(rows, right=(2, 3, 4))
 
 
 def _say_next(args: argparse.Namespace, fits: list[tuple[Needs, list[Fit]]]) -> None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from diagmem.base.errors import DiagmemError
 from diagmem.base.files import JsonObject
-from diagmem.cli.common import add_json, add_output, check_output, hint, print_json
+from diagmem.cli.common import add_json, add_output, check_output, hint, show
 
 if TYPE_CHECKING:
     from diagmem.ops.answer import Answer, Figure
-    from diagmem.ops.layer import Layer
 
 _EPILOG = """\
 methods:
@@ -66,10 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
         draw(layer, args.order, args.output)
     words = operator.words(layer)
-    if args.json:
-        print_json(_as_json(figures, words))
-    else:
-        print("\n".join(_lines(figures, words)))
+    show(args, lambda: _as_json(figures, words), lambda: _lines(figures, words))
     hint("diagmem", "check", "--op", operator.name, note="the formula against compiled kernels")
     return 0
 
@@ -83,42 +79,34 @@ def _check_picture(args: argparse.Namespace) -> None:
 
 
 def _list(names: list[str], args: argparse.Namespace) -> int:
-    if args.json:
-        print_json({"operators": names})
-    else:
-        print("\n".join(names))
+    show(args, lambda: {"operators": names}, lambda: names)
     hint("diagmem", "formula", "OPERATOR", note="its attributes and an example")
     return 0
 
 
 def _describe(name: str, args: argparse.Namespace) -> int:
     from diagmem.ops import OPERATORS
-    from diagmem.ops.attributes import show
+    from diagmem.ops.attributes import show as written
 
     operator = OPERATORS[name]
-    if args.json:
-        print_json(
-            {
-                "operator": name,
-                "attributes": {
-                    a.name: {
-                        "written": a.sample,
-                        "default": None if a.default is None else show(a.default),
-                    }
-                    for a in operator.attributes
-                },
-                "orders": ["reference", *operator.orders],
-                "example": operator.example,
-            }
-        )
-        return 0
-    print(f"{name}: {' '.join((operator.nest.__doc__ or '').split())}")
-    for attribute in operator.attributes:
-        default = "" if attribute.default is None else f" [{show(attribute.default)}]"
-        print(f"  {attribute.name:20} {attribute.sample}{default}")
+    defaults = {a: None if a.default is None else written(a.default) for a in operator.attributes}
+    data = {
+        "operator": name,
+        "attributes": {
+            a.name: {"written": a.sample, "default": default} for a, default in defaults.items()
+        },
+        "orders": ["reference", *operator.orders],
+        "example": operator.example,
+    }
+    lines = [f"{name}: {' '.join((operator.nest.__doc__ or '').split())}"]
+    for attribute, default in defaults.items():
+        shown = "" if default is None else f" [{default}]"
+        lines.append(f"  {attribute.name:20} {attribute.sample}{shown}")
     if operator.orders:
-        print(f"  --order              reference, {', '.join(operator.orders)}")
-    hint("diagmem", "formula", name, *operator.example.split())
+        lines.append(f"  --order              reference, {', '.join(operator.orders)}")
+    show(args, lambda: data, lambda: lines)
+    if not args.json:
+        hint("diagmem", "formula", name, *operator.example.split())
     return 0
 
 
@@ -179,19 +167,18 @@ def _lines(answer: Answer, words: dict[str, str]) -> list[str]:
             f"    minimum displacement  D   = {pair.min_displacement_bytes:,} B",
             f"    safe overlap          O_s = {pair.safe_overlap_bytes:,} B{share}",
         ]
-        limit = _limit(pair, layer)
-        if limit:
+        if limit := _limit(pair):
             lines.append(f"    limited by            {limit}")
     return lines
 
 
 def _named(tensor: Any) -> str:
-    from diagmem.ops.attributes import show
+    from diagmem.ops.attributes import show as written
 
-    return f"{tensor.name} {show(tensor.shape)} {tensor.dtype} ({tensor.size_bytes:,} B)"
+    return f"{tensor.name} {written(tensor.shape)} {tensor.dtype} ({tensor.size_bytes:,} B)"
 
 
-def _limit(pair: Figure, layer: Layer) -> str:
+def _limit(pair: Figure) -> str:
     from diagmem.analysis.overlap import Overlap
     from diagmem.ops.analytical import Exact
 

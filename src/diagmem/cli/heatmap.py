@@ -8,12 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagmem.base.files import JsonObject
 from diagmem.base.progress import Progress
-from diagmem.cli.common import add_json, check_output, hint, print_json
+from diagmem.cli.common import add_json, check_output, hint, show
 
 if TYPE_CHECKING:
+    from diagmem.analysis.trace import Trace
     from diagmem.plot.compare import Comparison
     from diagmem.plot.heatmap import Picture
+
+Result = tuple[JsonObject, list[str]]
+"""As data, and as lines."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,59 +75,47 @@ the output and the placement.
 
 
 def run(args: argparse.Namespace) -> int:
+    from diagmem.analysis.trace import open_trace
     from diagmem.plot.sheet import check_extension
 
     check_extension(args.file)
     check_output(args.file, args.force, *args.traces)
-    windows = args.windows or [0]
-    if len(args.traces) * len(windows) == 1:
-        _run_one(args, windows[0])
-    else:
-        _run_side_by_side(args, windows)
-    hint("diagmem", "prove", "KERNEL", note="runs the kernel truly overlapped")
-    return 0
-
-
-def _run_one(args: argparse.Namespace, window: int) -> None:
-    from diagmem.analysis.trace import open_trace
-    from diagmem.plot.heatmap import draw
-    from diagmem.plot.sheet import WIDTH_PX
-
-    with open_trace(args.traces[0]) as trace:
-        progress = Progress("reading")
-        trace.report_progress(progress.advance)
-        width_px = WIDTH_PX if args.width_px is None else args.width_px
-        picture = draw(trace, args.file, window=window, width_px=width_px, **_choices(args))
-        progress.done()
-    if args.json:
-        print_json(_as_json(picture))
-    else:
-        print("\n".join([f"{_size(picture)}, {_window(picture)}", *_lines(picture)]))
-
-
-def _run_side_by_side(args: argparse.Namespace, windows: list[int]) -> None:
-    from diagmem.analysis.trace import open_trace
-    from diagmem.plot.compare import draw_side_by_side
-
     with ExitStack() as stack:
         progress = Progress("reading")
         traces = [stack.enter_context(open_trace(path)) for path in args.traces]
         for trace in traces:
             trace.report_progress(progress.advance)
-        shown = [(trace, window) for trace in traces for window in windows]
-        comparison = draw_side_by_side(shown, args.file, width_px=args.width_px, **_choices(args))
+        shown = [(trace, window) for trace in traces for window in args.windows or [0]]
+        result = _picture(args, *shown[0]) if len(shown) == 1 else _comparison(args, shown)
         progress.done()
-    if args.json:
-        data = [
-            {"trace": t.path, **_as_json(p)}
-            for (t, _), p in zip(shown, comparison.pictures, strict=True)
-        ]
-        print_json({**asdict(comparison), "pictures": data})
-        return
+    data, lines = result
+    show(args, lambda: data, lambda: lines)
+    hint("diagmem", "prove", "KERNEL", note="runs the kernel truly overlapped")
+    return 0
+
+
+def _picture(args: argparse.Namespace, trace: Trace, window: int) -> Result:
+    from diagmem.plot.heatmap import draw
+    from diagmem.plot.sheet import WIDTH_PX
+
+    width_px = WIDTH_PX if args.width_px is None else args.width_px
+    picture = draw(trace, args.file, window=window, width_px=width_px, **_choices(args))
+    return _as_json(picture), [f"{_size(picture)}, {_window(picture)}", *_lines(picture)]
+
+
+def _comparison(args: argparse.Namespace, shown: list[tuple[Trace, int]]) -> Result:
+    """Several windows side by side."""
+    from diagmem.plot.compare import draw_side_by_side
+
+    comparison = draw_side_by_side(shown, args.file, width_px=args.width_px, **_choices(args))
+    pictures = [
+        {"trace": t.path, **_as_json(p)}
+        for (t, _), p in zip(shown, comparison.pictures, strict=True)
+    ]
     lines = [f"{_size(comparison)}, {len(shown)} windows, {comparison.ticks:,} ticks across"]
     for (trace, _), picture in zip(shown, comparison.pictures, strict=True):
         lines += [f"{trace.path}: {_window(picture)}", *_lines(picture)]
-    print("\n".join(lines))
+    return {**asdict(comparison), "pictures": pictures}, lines
 
 
 def _choices(args: argparse.Namespace) -> dict[str, Any]:
@@ -137,7 +130,7 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _as_json(picture: Picture) -> dict[str, object]:
+def _as_json(picture: Picture) -> JsonObject:
     data = asdict(picture)
     if picture.pair is not None:
         data["pair"]["safe_overlap_bytes"] = picture.pair.safe_overlap_bytes

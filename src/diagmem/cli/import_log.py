@@ -18,8 +18,8 @@ from diagmem.cli.common import (
     buffers_given,
     check_output,
     hint,
-    print_json,
     say,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -195,24 +195,21 @@ def _report(args: argparse.Namespace, log: LackeyLog, windows: _Windows, cut: st
     size = args.output.stat().st_size
     if cut:
         say(f"warning: {args.log} is cut: {cut}")
-    if args.json:
-        print_json(
-            {
-                "path": str(args.output),
-                "mode": args.mode,
-                "windows": windows.count,
-                "events": windows.events,
-                "lines": log.lines,
-                "lines_passed_over": log.passed_over,
-                "bytes_on_disk": size,
-                "complete": not cut,
-                "cut": cut,
-            }
-        )
-    else:
-        print(
-            f"{args.output}: {counted(windows.count, 'window')}, {windows.events:,} events,"
-            f" {size:,} bytes, from {log.lines:,} lines ({log.passed_over:,} of other text)"
-        )
+    data = {
+        "path": str(args.output),
+        "mode": args.mode,
+        "windows": windows.count,
+        "events": windows.events,
+        "lines": log.lines,
+        "lines_passed_over": log.passed_over,
+        "bytes_on_disk": size,
+        "complete": not cut,
+        "cut": cut,
+    }
+    line = (
+        f"{args.output}: {counted(windows.count, 'window')}, {windows.events:,} events,"
+        f" {size:,} bytes, from {log.lines:,} lines ({log.passed_over:,} of other text)"
+    )
+    show(args, lambda: data, lambda: [line])
     hint("diagmem", "overlap", args.output)
     return 1 if cut else 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from diagmem.base.files import JsonObject
 from diagmem.base.text import counted, printable
-from diagmem.cli.common import add_json, hint, print_json
+from diagmem.cli.common import add_json, hint, show
 from diagmem.cli.table import aligned
 
 if TYPE_CHECKING:
@@ -35,10 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     trace = TraceFile(args.trace)
     try:
-        if args.json:
-            print_json(_as_json(trace))
-        else:
-            print("\n".join(_lines(trace)))
+        show(args, lambda: _as_json(trace), lambda: _lines(trace))
         hint("diagmem", "overlap" if trace.complete else "validate", trace.path)
     finally:
         trace.close()

@@ -16,7 +16,6 @@ from diagmem.cli.common import (
     check_text_output,
     hint,
     not_negative,
-    print_json,
     say,
     show,
 )
@@ -109,10 +108,7 @@ def run(args: argparse.Namespace) -> int:
     measured = _on_described(args, model) if args.kernels is not None else _on_tflm(args, model)
     if args.output is not None:
         write_overlaps(measured, args.output)
-    if args.json:
-        print_json(measured.as_json())
-    else:
-        show(args, "\n".join(_lines(model, measured)))
+    show(args, measured.as_json, lambda: _lines(model, measured))
     _say_next(args, measured)
     return 0
 

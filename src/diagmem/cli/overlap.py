@@ -13,7 +13,7 @@ from diagmem.base.errors import DiagmemError
 from diagmem.base.files import JsonObject
 from diagmem.base.progress import Progress
 from diagmem.base.text import counted
-from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.cli.common import add_json, hint, say, show
 
 if TYPE_CHECKING:
     from diagmem.analysis.overlap import Overlap
@@ -61,10 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise DiagmemError("--window goes with one trace: each has windows of its own")
     windows = _all_windows(args.traces, args.window)
     unions = merge((window.source, window.overlaps) for window in windows)
-    if args.json:
-        print_json(_as_json(windows, unions, args))
-    else:
-        print("\n".join(_lines(windows, unions, args)))
+    show(args, lambda: _as_json(windows, unions, args), lambda: _lines(windows, unions, args))
     for window in windows:
         if window.overlaps.events == 0:
             which = _names([window.source], args.traces)

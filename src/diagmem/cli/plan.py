@@ -16,8 +16,8 @@ from diagmem.cli.common import (
     not_negative,
     overlaps_of,
     positive,
-    print_json,
     say,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -130,10 +130,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         write_plan(plan, args.output)
     _draw(args, plan, None if isinstance(overlaps, str) else overlaps)
-    if args.json:
-        print_json(as_json(plan, args.arena))
-    else:
-        print("\n".join(_lines(plan, args.arena)))
+    show(args, lambda: as_json(plan, args.arena), lambda: _lines(plan, args.arena))
     _say_next(args, plan)
     return 1 if args.arena is not None and plan.in_the_way(args.arena) else 0
 

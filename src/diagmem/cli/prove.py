@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from diagmem.analysis.overlap import IN_PLACE
-from diagmem.cli.common import add_json, hint, not_negative, print_json, say
+from diagmem.cli.common import add_json, hint, not_negative, say, show
 from diagmem.record.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
         inputs=args.inputs,
         seed=args.seed,
     )
-    if args.json:
-        print_json(_as_json(kernel, proofs))
-    else:
-        for proof in proofs:
-            print("\n".join(_lines(kernel, proof)))
+    show(
+        args,
+        lambda: _as_json(kernel, proofs),
+        lambda: [line for proof in proofs for line in _lines(kernel, proof)],
+    )
     _say_next(kernel, args, proofs)
     return 0 if all(proof.proven for proof in proofs) else 1
 

@@ -14,7 +14,6 @@ from diagmem.cli.common import (
     hint,
     not_negative,
     positive,
-    print_json,
     show,
 )
 
@@ -71,17 +70,14 @@ def run(args: argparse.Namespace) -> int:
     )
     title = args.title or ", ".join(dict.fromkeys(path.name for path in args.files))
     size_bytes = write_page(page(title, _command(args), sections), args.output)
-    if args.json:
-        kinds = [
-            {"path": str(path), "kind": section["kind"]}
-            for path, section in zip(args.files, sections, strict=True)
-        ]
-        print_json({"path": str(args.output), "bytes": size_bytes, "sections": kinds})
-    else:
-        lines = [f"{args.output}: {size_bytes:,} bytes"]
-        for path, section in zip(args.files, sections, strict=True):
-            lines.append(f"  {section['kind']:8} {path}")
-        show(args, "\n".join(lines))
+    kinds = [
+        {"path": str(path), "kind": section["kind"]}
+        for path, section in zip(args.files, sections, strict=True)
+    ]
+    data = {"path": str(args.output), "bytes": size_bytes, "sections": kinds}
+    lines = [f"{args.output}: {size_bytes:,} bytes"]
+    lines += [f"  {entry['kind']:8} {entry['path']}" for entry in kinds]
+    show(args, lambda: data, lambda: lines)
     if args.output != STDOUT:
         hint("xdg-open", args.output)
     return 0

@@ -20,8 +20,8 @@ from diagmem.cli.common import (
     hint,
     not_negative,
     positive,
-    print_json,
     say,
+    show,
 )
 from diagmem.record.targets import NAMES
 
@@ -149,24 +149,21 @@ def run(args: argparse.Namespace) -> int:
     if recorded.cut:
         say(f"warning: the recording was cut: {recorded.cut}")
     size = recorded.path.stat().st_size
-    if args.json:
-        print_json(
-            {
-                "path": str(recorded.path),
-                "mode": args.mode,
-                "windows": recorded.windows,
-                "events": recorded.events,
-                "bytes_on_disk": size,
-                "exit_code": recorded.exit_code,
-                "complete": not recorded.cut,
-                "cut": recorded.cut,
-                "warnings": list(recorded.warnings),
-                "mirror": asdict(mirrored) if mirrored else None,
-            }
-        )
-    else:
-        windows = counted(recorded.windows, "window")
-        print(f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes")
+    data = {
+        "path": str(recorded.path),
+        "mode": args.mode,
+        "windows": recorded.windows,
+        "events": recorded.events,
+        "bytes_on_disk": size,
+        "exit_code": recorded.exit_code,
+        "complete": not recorded.cut,
+        "cut": recorded.cut,
+        "warnings": list(recorded.warnings),
+        "mirror": asdict(mirrored) if mirrored else None,
+    }
+    windows = counted(recorded.windows, "window")
+    line = f"{recorded.path}: {windows}, {recorded.events:,} events, {size:,} bytes"
+    show(args, lambda: data, lambda: [line])
     hint("diagmem", "overlap", recorded.path)
     agrees = mirrored is None or not mirrored.mismatches
     return 0 if agrees and not recorded.cut else 1

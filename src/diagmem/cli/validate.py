@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from diagmem.base.errors import DiagmemError
 from diagmem.base.text import counted
-from diagmem.cli.common import add_json, hint, print_json, say
+from diagmem.cli.common import add_json, hint, say, show
 
 if TYPE_CHECKING:
     from diagmem.trace.validate import Report
@@ -38,10 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from diagmem.trace.invariants import INVARIANTS
 
     if args.list:
-        if args.json:
-            print_json(INVARIANTS)
-        else:
-            print("\n".join(f"{name}: {text}" for name, text in INVARIANTS.items()))
+        listed = [f"{name}: {text}" for name, text in INVARIANTS.items()]
+        show(args, lambda: INVARIANTS, lambda: listed)
         return 0
     if args.trace is None:
         raise DiagmemError("expected a trace file, or --list")
@@ -49,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
 
     report = validate(args.trace)
     wrong = _recounted(args.trace, args.against) if args.against and report.valid else []
-    if args.json:
-        print_json({**_as_json(report), "miscounts": wrong})
-    else:
-        print("\n".join([*_lines(report), *wrong]))
+    show(
+        args,
+        lambda: {**_as_json(report), "miscounts": wrong},
+        lambda: [*_lines(report), *wrong],
+    )
     if wrong:
         return 1
     if args.against and report.valid:

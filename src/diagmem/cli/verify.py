@@ -13,8 +13,8 @@ from diagmem.cli.common import (
     not_negative,
     overlaps_of,
     positive,
-    print_json,
     say,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -87,10 +87,7 @@ def run(args: argparse.Namespace) -> int:
     verdict = verify_network(model, planned, inputs, overlaps)
     if args.record and verdict.identical:
         record_proof(planned, verdict)
-    if args.json:
-        print_json(_as_json(args, verdict))
-    else:
-        print("\n".join(_lines(args, verdict)))
+    show(args, lambda: _as_json(args, verdict), lambda: _lines(args, verdict))
     _say(args, planned, verdict)
     return 0 if verdict.identical else 1
 

@@ -13,8 +13,8 @@ from diagmem.cli.common import (
     check_output,
     hint,
     not_negative,
-    print_json,
     say,
+    show,
 )
 
 _EPILOG = """\
@@ -71,16 +71,15 @@ def _list(args: argparse.Namespace) -> int:
                 "of_the_paper": name in PAPER,
             }
         )
-    if args.json:
-        print_json({"networks": rows})
-    else:
-        print(f"{'':29}{'operators':>9}  {'largest live sum':>16}")
-        for row in rows:
-            star = "*" if row["of_the_paper"] else " "
-            print(
-                f"{row['name']:27} {star}{row['operators']:9,}"
-                f"  {row['largest_live_sum_bytes']:14,} B  {row['architecture']}"
-            )
+    lines = [f"{'':29}{'operators':>9}  {'largest live sum':>16}"]
+    for row in rows:
+        star = "*" if row["of_the_paper"] else " "
+        lines.append(
+            f"{row['name']:27} {star}{row['operators']:9,}"
+            f"  {row['largest_live_sum_bytes']:14,} B  {row['architecture']}"
+        )
+    show(args, lambda: {"networks": rows}, lambda: lines)
+    if not args.json:
         say("* one of the eleven of arXiv 2010.01668")
     hint("diagmem", "zoo", "write", "NAME", "-o", "net.tflite")
     return 0
@@ -99,10 +98,8 @@ def _write(args: argparse.Namespace, output: Path) -> int:
     else:
         write_filled(args.name, output, args.seed or 0)
     size = output.stat().st_size
-    if args.json:
-        print_json({"name": args.name, "path": str(output), "bytes": size, "graph": args.graph})
-    else:
-        print(f"{output}: {size:,} bytes")
+    data = {"name": args.name, "path": str(output), "bytes": size, "graph": args.graph}
+    show(args, lambda: data, lambda: [f"{output}: {size:,} bytes"])
     verb = "plan" if args.graph else "measure"
     hint("diagmem", verb, output, *(() if args.graph else ("-o", "overlaps.json")))
     return 0

@@ -32,7 +32,7 @@ from diagmem.plot.layout import (
     TICK_LABELS_PT,
     text_width_pt,
 )
-from diagmem.plot.legend import Shown, draw_legend
+from diagmem.plot.legend import LIMIT, draw_legend, entries_of
 from diagmem.plot.paint import share_a_cell
 from diagmem.plot.panels import Heading, Panel
 from diagmem.plot.scene import PanelCounts, Scene, count, panels_of, places, scene_of, span_bytes
@@ -297,17 +297,18 @@ def _draw(
         bold=True,
         width_px=width_px - 2 * margin,
     )
-    shown = Shown()
+    entries: set[str] = set()
     for column, tally in zip(columns, counts, strict=True):
-        _draw_column(sheet, column, tally, shown)
-    draw_legend(sheet, columns[0].left, foot, shown, columns=-(-shown.count // LEGEND_ROWS))
+        entries |= _draw_column(sheet, column, tally)
+    draw_legend(sheet, columns[0].left, foot, entries, columns=-(-len(entries) // LEGEND_ROWS))
     for number, line in enumerate(lines, 1):
         y = foot + sheet.px(LEGEND_ROW_PT * LEGEND_ROWS + NOTE_LINE_PT * number)
         sheet.write(margin, y, line, width_px=width_px - 2 * margin)
     return sheet
 
 
-def _draw_column(sheet: Sheet, column: _Column, counts: PanelCounts, shown: Shown) -> None:
+def _draw_column(sheet: Sheet, column: _Column, counts: PanelCounts) -> set[str]:
+    """Draw it; what of it is in the legend."""
     pair = column.scene.choice.pair
     width = column.panels[0].rect[2] + sheet.px(RULER_PT - GAP_PT)
     for number, text in enumerate(column.texts):
@@ -319,7 +320,9 @@ def _draw_column(sheet: Sheet, column: _Column, counts: PanelCounts, shown: Show
             bold=number == 0 or (pair is not None and number == len(column.texts) - 1),
             width_px=width,
         )
+    entries = {LIMIT} if column.scene.is_limited else set()
     for panel, grids in zip(column.panels, counts.grids, strict=True):
         heading = _heading(column.scene, panel)
-        shown.take(draw_one(sheet, column.scene, panel, grids, heading, counts.limit))
-    shown.limit |= pair is not None and pair.limit is not None
+        drawn = draw_one(sheet, column.scene, panel, grids, heading, counts.limit)
+        entries |= entries_of(drawn)
+    return entries

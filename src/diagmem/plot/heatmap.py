@@ -13,7 +13,7 @@ from diagmem.base.errors import DiagmemError
 from diagmem.plot import words
 from diagmem.plot.bins import Grid
 from diagmem.plot.layout import MARGIN_PT, Layout, arrange, panel_width_px, text_width_pt
-from diagmem.plot.legend import Shown, draw_legend
+from diagmem.plot.legend import LIMIT, draw_legend, entries_of
 from diagmem.plot.limit import LimitingAccess
 from diagmem.plot.paint import share_a_cell
 from diagmem.plot.pair import draw_limit, draw_ruler, ring
@@ -168,13 +168,11 @@ def _draw_scene(
     layout = arrange(width_px, dpi, stack, subtitles=len(second), notes=len(lines))
     sheet = Sheet(width_px, layout.height_px, dpi)
     _write_texts(sheet, layout, [title or words.title_of(trace, scene), *second], lines)
-    shown = Shown()
+    entries = {LIMIT} if scene.is_limited else set()
     for panel, of_panel in zip(panels, counts.grids, strict=True):
         heading = _heading(scene, panel, counts.counted)
-        shown.take(draw_one(sheet, scene, panel, of_panel, heading, counts.limit))
-    pair = scene.choice.pair
-    shown.limit = pair is not None and pair.limit is not None
-    draw_legend(sheet, *layout.legend, shown)
+        entries |= entries_of(draw_one(sheet, scene, panel, of_panel, heading, counts.limit))
+    draw_legend(sheet, *layout.legend, entries)
     return sheet, counts, notes
 
 

@@ -40,6 +40,11 @@ class Scene:
     frontiers: dict[str, Steps]
     """Of the inputs and outputs drawn, by name; empty steps of other buffers."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Does anything keep the pair's D from being smaller?"""
+        return self.choice.pair is not None and self.choice.pair.limit is not None
+
     def part(self, name: str, shift: int = 0) -> Part:
         return Part(next(b for b in self.live if b.name == name), shift)
 
