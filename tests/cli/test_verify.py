@@ -18,7 +18,7 @@ from diagmem.networks.planning import plan_network, write_plan
 from diagmem.tflite.graph import Model, read_model
 from diagmem.tflite.write import read_provenance, write_planned
 from diagmem.tflm.compared import ComparedOutcome, run_compared
-from diagmem.tflm.network import run_network
+from diagmem.tflm.network import NetworkOutcome, run_network
 from tests.cli.conftest import Capture, json_of, wrong_call
 from tests.networks.by_formula import as_measured
 from tests.networks.odd_models import clip
@@ -212,7 +212,7 @@ def test_a_tflm_whose_calls_cannot_be_watched(
     """The outputs are compared all the same, and the reason is shown."""
 
     def unwatched(*_: Any, **__: Any) -> ComparedOutcome:
-        return ComparedOutcome(None, (), "its graph cannot be found")
+        return NetworkOutcome(None, (), "its graph cannot be found")
 
     monkeypatch.setattr(verifying, "run_compared", unwatched)
     assert main(["verify", str(small_net), str(planned), "--runs", "1"]) == 0
