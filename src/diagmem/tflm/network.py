@@ -64,7 +64,8 @@ _UNREADABLE = (
 Run = TypeVar("Run", NetworkRun, ComparedRun)
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, for which Python 3.11 could not call NetworkOutcome[...].
+@dataclass(frozen=True)
 class NetworkOutcome(Generic[Run]):
     """``refused`` says why there are not as many runs as inputs; empty if there are."""
 
