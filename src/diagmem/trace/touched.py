@@ -37,15 +37,15 @@ def spans_of_buffers(path: Path, record: WindowRecord, buffers: Sequence[Buffer]
     starts = [start for start, _ in record.spans]
     if any(a >= b for a, b in pairwise(starts)):
         raise TraceError(f"{path}: window {record.window.index}: its spans are not in order")
-    found = []
+    spans = []
     for buffer in buffers:
         number = bisect_right(starts, buffer.address) - 1
         if number < 0 or buffer.end > record.spans[number][1]:
             raise TraceError(
                 f"{path}: window {record.window.index}: buffer {buffer.name!r} lies in no span"
             )
-        found.append(number)
-    return found
+        spans.append(number)
+    return spans
 
 
 def held_in_spans(path: Path, record: WindowRecord, buffers: Sequence[Buffer]) -> dict[int, Held]:
@@ -107,12 +107,12 @@ def _held(path: Path, record: WindowRecord, span: int, members: list[tuple[int, 
     if len(placed) <= FEW_BUFFERS:
         return Held(tuple(placed), (), len(placed) == 1 and placed[0][1:] == (0, end - base))
     chains: list[list[tuple[int, int, int]]] = []
-    for one in sorted(placed, key=lambda p: (p[1], -p[2])):
-        fitting = next((chain for chain in chains if chain[-1][2] <= one[2]), None)
+    for extent in sorted(placed, key=lambda p: (p[1], -p[2])):
+        fitting = next((chain for chain in chains if chain[-1][2] <= extent[2]), None)
         if fitting is not None:
-            fitting.append(one)
+            fitting.append(extent)
         elif len(chains) < MAX_CHAINS:
-            chains.append([one])
+            chains.append([extent])
         else:
             raise TraceError(
                 f"{path}: window {record.window.index}: more than {MAX_CHAINS} buffers lie inside"

@@ -175,7 +175,7 @@ class _Validation:
             self._findings.add(replace(broken, found=found, expected="one of type end"))
             return
         self._end = records[0]
-        for what, there in (("blocks", self._blocks), ("events", self._state.events)):
-            if self._sound and self._end[what] != there:
-                found = f"{self._end[what]} {what}"
-                self._findings.add(replace(broken, found=found, expected=f"{there}"))
+        for unit, count in (("blocks", self._blocks), ("events", self._state.events)):
+            if self._sound and self._end[unit] != count:
+                found = f"{self._end[unit]} {unit}"
+                self._findings.add(replace(broken, found=found, expected=f"{count}"))
