@@ -11,10 +11,10 @@ import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from diagmem.base.children import bound
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.record.dwarf import inlined_into
 from diagmem.record.elf import Symbol, symbols
@@ -29,6 +29,7 @@ from diagmem.record.run import Run, exit_text
 from diagmem.record.stream import Entry, Received
 from diagmem.record.targets import LINUX, board
 from diagmem.record.uncalled import similar_functions
+from diagmem.trace.records import Record
 
 LINUX_ROOT = Path("/usr/arm-linux-gnueabihf")
 """Where Debian's cross compiler keeps the libraries of such programs."""
@@ -98,7 +99,7 @@ class InQemu:
         self.ring: Ring | None = None
 
     @property
-    def header(self) -> dict[str, Any]:
+    def header(self) -> JsonObject:
         return {"qemu": emulator_version(self._emulator), "platform": self._request.target}
 
     # ---- what to watch
@@ -267,7 +268,7 @@ class InQemu:
                 pass_fds=[ring.fd],
             )
 
-    def complete(self, record: dict[str, Any], received: Received) -> None:
+    def complete(self, record: Record, received: Received) -> None:
         """Names and lines of sites; words for a fault."""
         address = record.get("offset", -1)
         if record["type"] == "window" and record["function"] in self._entries:

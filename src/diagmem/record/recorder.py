@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from diagmem import __version__
-from diagmem.base.files import beside
+from diagmem.base.files import JsonObject, beside
 from diagmem.base.progress import Progress
 from diagmem.record.qemu import InQemu
 from diagmem.record.remarks import remarks
@@ -19,7 +19,7 @@ from diagmem.record.valgrind import UnderValgrind
 from diagmem.trace.writer import TraceWriter
 
 
-def _header(request: Request, recorder: Recorder) -> dict[str, Any]:
+def _header(request: Request, recorder: Recorder) -> JsonObject:
     return {
         "diagmem": __version__,
         **recorder.header,
@@ -37,7 +37,7 @@ class Recorder(Runner, Protocol):
     """A runner that also says what it is and what may be wrong with a request."""
 
     @property
-    def header(self) -> dict[str, Any]:
+    def header(self) -> JsonObject:
         """What ran the program, for the trace's header."""
         ...
 

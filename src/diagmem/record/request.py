@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.record.names import in_object
 from diagmem.record.places import BufferPlace
 from diagmem.trace.copies import names_copy
@@ -54,7 +55,7 @@ class Request:
     values: Path | None = None
     """Where the value of every access goes, for `diagmem.trace.mirror`; implies
     raw copies, and is slow."""
-    about: dict[str, Any] = field(default_factory=dict)
+    about: JsonObject = field(default_factory=dict)
     """Further facts for the trace's header."""
     target: str = ""
     """Run an image for that target (`diagmem.record.targets`) in QEMU; empty: a

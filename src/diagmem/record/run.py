@@ -12,11 +12,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from diagmem.base.progress import Progress
 from diagmem.record.ring import Ring
 from diagmem.record.stream import Received, StreamReader, receive
+from diagmem.trace.records import Record
 from diagmem.trace.writer import TraceWriter
 
 PIPE_BYTES = 1 << 20
@@ -37,7 +38,7 @@ class Runner(Protocol):
         """Start the program; frames go to ``fifo``, the runner's own words to ``log``."""
         ...
 
-    def complete(self, record: dict[str, Any], received: Received) -> None:
+    def complete(self, record: Record, received: Received) -> None:
         """Add to a record of the stream what only the program's file tells."""
         ...
 

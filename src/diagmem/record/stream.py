@@ -13,11 +13,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from diagmem.base.errors import DiagmemError
 from diagmem.base.progress import Progress
 from diagmem.record.ring import TOKENS_AT_ONCE, Ring
+from diagmem.trace.records import Record
 from diagmem.trace.writer import TraceWriter
 
 PROTOCOL = 1
@@ -54,7 +55,7 @@ class Entry:
 class Received:
     """What the stream told besides events."""
 
-    hello: dict[str, Any] = field(default_factory=dict)
+    hello: Record = field(default_factory=dict)
     windows: int = 0
     missing: dict[str, str] = field(default_factory=dict)
     """Buffers no window had so far, and the last reason given."""
@@ -130,7 +131,7 @@ def receive(
     writer: TraceWriter,
     progress: Progress | None,
     values: BinaryIO | None = None,
-    complete: Callable[[dict[str, Any], Received], None] = lambda record, received: None,
+    complete: Callable[[Record, Received], None] = lambda record, received: None,
 ) -> Received:
     """Take all frames from the tool into the trace, values into a file of their own.
 
@@ -172,7 +173,7 @@ def _is_summary(received: Received) -> bool:
     return received.hello.get("mode") == "summary"
 
 
-def _note(received: Received, record: dict[str, Any]) -> None:
+def _note(received: Received, record: Record) -> None:
     match record["type"]:
         case "hello":
             if record["protocol"] != PROTOCOL:
@@ -206,7 +207,7 @@ def _note(received: Received, record: dict[str, Any]) -> None:
             received.place = record.get("place", "")
 
 
-def _note_function(received: Received, record: dict[str, Any]) -> None:
+def _note_function(received: Received, record: Record) -> None:
     if record["type"] not in ("entry", "picked"):
         return
     file = os.path.basename(record["object"])
@@ -215,7 +216,7 @@ def _note_function(received: Received, record: dict[str, Any]) -> None:
     (received.entries if record["type"] == "entry" else received.picked).append(entry)
 
 
-def _without_paths(record: dict[str, Any]) -> dict[str, Any]:
+def _without_paths(record: Record) -> Record:
     """Where the files lie on this machine is nobody else's business."""
     record.pop("directory", None)
     for key in ("object", "file"):

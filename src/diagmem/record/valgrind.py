@@ -6,10 +6,10 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from diagmem.base.children import bound
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.base.filetypes import FileType, refuse_other
 from diagmem.base.shell import command
 from diagmem.record.elf import aliases, is_elf, platform_of, sanitizer
@@ -21,6 +21,7 @@ from diagmem.record.run import Run, exit_text
 from diagmem.record.stream import Received
 from diagmem.record.tool import find_tool
 from diagmem.record.uncalled import has_function, why_uncalled
+from diagmem.trace.records import Record
 
 
 def find_program(name: str) -> Path:
@@ -106,7 +107,7 @@ class UnderValgrind:
         self._options = _options(request, self._program)
 
     @property
-    def header(self) -> dict[str, Any]:
+    def header(self) -> JsonObject:
         return {"valgrind": self._tool.valgrind_version, "platform": self._tool.platform}
 
     def start(self, fifo: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -132,7 +133,7 @@ class UnderValgrind:
             bound(command), env=environment, stdout=2, cwd=self._request.directory
         )
 
-    def complete(self, record: dict[str, Any], received: Received) -> None:
+    def complete(self, record: Record, received: Received) -> None:
         """The tool says it all."""
 
     def why_stopped(self, received: Received, log: Path, *, late: bool) -> str:

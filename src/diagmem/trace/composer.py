@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import BinaryIO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from diagmem import __version__
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.trace.cells import BufferCells
 from diagmem.trace.format import MAX_EVENTS
 from diagmem.trace.site_table import EventBlocks, EventPiece, SiteTable
@@ -46,7 +47,7 @@ class Composer:
         sites: Sequence[Site] = (),
         everything: bool = False,
         block_events: int = BLOCK_EVENTS,
-        header: dict[str, Any] | None = None,
+        header: JsonObject | None = None,
     ) -> None:
         if everything and mode == "summary":
             raise DiagmemError(f"{path}: everything goes with events, not with a summary")

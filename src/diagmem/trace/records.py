@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from diagmem.base.files import JsonObject
 from diagmem.base.text import printable
 from diagmem.trace import format as fmt
 from diagmem.trace.window import Buffer, Role, Site
@@ -19,7 +20,7 @@ MAX_NUMBER = 1 << 62
 """Numbers lie below this, so that the sum of two fits 64 bits."""
 MAX_INDEX = 1 << 32
 
-Record = dict[str, Any]
+Record = JsonObject
 
 
 class RecordError(ValueError):

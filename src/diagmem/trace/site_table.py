@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from diagmem.base.errors import DiagmemError
 from diagmem.trace import format as fmt
 from diagmem.trace.frames import encode_events
+from diagmem.trace.records import Record
 from diagmem.trace.spans import WIDE_SPAN_BYTES
 from diagmem.trace.window import BoolArray, Int64Array, Site
 from diagmem.trace.writer import TraceWriter
@@ -124,7 +124,7 @@ class SiteTable:
         self.n_classes += 1
 
 
-def _site_record(number: int, site: Site) -> dict[str, Any]:
+def _site_record(number: int, site: Site) -> Record:
     """What is not known is left out, as the tool leaves it."""
     record = {
         "type": "site",

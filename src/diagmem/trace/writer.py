@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 import zstandard
 
 from diagmem.base.errors import DiagmemError
+from diagmem.base.files import JsonObject
 from diagmem.trace import format as fmt
+from diagmem.trace.records import Record
 
 _UNITS = {"address": "bytes", "offset": "bytes", "size": "bytes", "tick": "events"}
 
@@ -26,7 +28,7 @@ class TraceWriter:
     A file without the end mark was cut short and is read up to the cut.
     """
 
-    def __init__(self, file: BinaryIO, header: dict[str, Any]) -> None:
+    def __init__(self, file: BinaryIO, header: JsonObject) -> None:
         self._file = file
         self._compress = zstandard.ZstdCompressor(level=EVENTS_LEVEL).compress
         self._compress_meta = zstandard.ZstdCompressor(level=META_LEVEL).compress
@@ -37,7 +39,7 @@ class TraceWriter:
         self._file.write(fmt.FILE_HEADER.pack(fmt.MAGIC, fmt.VERSION, 0))
         self.add_meta({"type": "header", "units": _UNITS, **header})
 
-    def add_meta(self, record: dict[str, Any]) -> None:
+    def add_meta(self, record: Record) -> None:
         """Keep one JSON object; it is written before the next block of events.
 
         Raises
