@@ -28,7 +28,8 @@ class Trace:
     """An opened trace file.  Windows are numbered from 0.
 
     Works as a context manager.  ``header`` is what the recorder wrote about
-    the run; ``complete`` is False when the recording was cut, ``cut`` says why.
+    the run, ``about`` the same with types; ``complete`` is False when the recording was
+    cut, ``cut`` says why.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
