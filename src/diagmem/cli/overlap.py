@@ -25,6 +25,8 @@ NOT_PROVEN = "(traced, not proven)"
 """Beside every figure that only a trace stands for."""
 NAMED = 8
 """So many windows, traces or figures are listed one by one."""
+BUILD = ("kernel", "parameters", "flags", "compiler", "functions", "platform")
+"""What a trace's header says of the program that was traced."""
 
 _EPILOG = """\
 D, the minimum displacement, is how many bytes above the output's start the
@@ -109,15 +111,7 @@ def _all_windows(paths: list[Path], window: int | None) -> list[_TracedWindow]:
 
 def _tell_apart(made: dict[str, object], path: Path, trace: Trace) -> None:
     """Runs of another build are merged as asked, but not without a word."""
-    about = trace.about
-    mine = {
-        "kernel": about.kernel,
-        "parameters": about.parameters,
-        "flags": about.flags,
-        "compiler": about.compiler,
-        "functions": about.functions,
-        "platform": about.platform,
-    }
+    mine = {key: getattr(trace.about, key) for key in BUILD}
     others = [key for key, value in mine.items() if made.setdefault(key, value) != value]
     if others:
         say(f"warning: {path} was made with other {', '.join(others)} than the first")

@@ -130,12 +130,12 @@ def draw_side_by_side(
         notes = [_notes(*both) for both in zip(columns, counts, strict=True)]
         sheet = _draw(columns, counts, _listed(columns, notes), title, width_px, dpi)
         sheet.save(path)
-    size = (str(path), sheet.width_px, sheet.height_px)
     pictures = tuple(
-        picture_of(column.trace, column.scene, tally, lines, *size)
+        picture_of(column.trace, column.scene, tally, lines, path, sheet)
         for column, tally, lines in zip(columns, counts, notes, strict=True)
     )
-    return Comparison(*size, max(scene.ticks for scene in scenes), pictures)
+    ticks = max(scene.ticks for scene in scenes)
+    return Comparison(str(path), sheet.width_px, sheet.height_px, ticks, pictures)
 
 
 def _panel_px(width_px: int, dpi: int, columns: int) -> int:

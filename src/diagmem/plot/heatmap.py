@@ -102,7 +102,7 @@ def draw(
     with fixed_style():
         sheet, counts, notes = _draw_scene(trace, scene, title, width_px, dpi)
         sheet.save(path)
-    return picture_of(trace, scene, counts, notes, str(path), sheet.width_px, sheet.height_px)
+    return picture_of(trace, scene, counts, notes, path, sheet)
 
 
 def picture_of(
@@ -110,14 +110,13 @@ def picture_of(
     scene: Scene,
     counts: PanelCounts,
     notes: Sequence[str],
-    path: str,
-    width_px: int,
-    height_px: int,
+    path: Path,
+    sheet: Sheet,
 ) -> Picture:
     return Picture(
-        path=path,
-        width_px=width_px,
-        height_px=height_px,
+        path=str(path),
+        width_px=sheet.width_px,
+        height_px=sheet.height_px,
         window=scene.window.index,
         function=scene.window.function,
         events=scene.ticks,

@@ -115,8 +115,10 @@ def trace_events(trace: Trace, windows: Sequence[int]) -> Iterator[Event]:
     yield _event("M", "thread_name", 0, args={"name": "windows"})
     timed = [_window_event(trace, window) for window in placed]
     timed += _life_events(lives)
-    timed += _live_counter(lives)
-    timed += _needed_counter(placed, lives)
+    # Weights lie elsewhere, and an arena is what the tensors lie in.
+    counted = [life for life in lives if life.buffer.role not in NOT_COUNTED]
+    timed += _live_counter(counted)
+    timed += _needed_counter(placed, counted)
     # What ends makes room before what begins at the same time.
     yield from sorted(timed, key=lambda event: (event["ts"], event["ph"] != "e"))
 
@@ -235,10 +237,8 @@ def _life_events(lives: Sequence[Life]) -> Iterator[Event]:
 
 
 def _alive_in(lives: Iterable[Life], spans: Iterable[tuple[int, int]]) -> Iterator[list[Life]]:
-    """For each span of time, in order, the lives that reach into it and count: weights
-    lie elsewhere, and an arena is what the tensors lie in."""
-    counted = [life for life in lives if life.buffer.role not in NOT_COUNTED]
-    opening = sorted(counted, key=lambda life: life.start)
+    """For each span of time, in order, the lives that reach into it."""
+    opening = sorted(lives, key=lambda life: life.start)
     alive: list[Life] = []
     at = 0
     for start, end in spans:
@@ -251,15 +251,14 @@ def _alive_in(lives: Iterable[Life], spans: Iterable[tuple[int, int]]) -> Iterat
 
 def _live_counter(lives: Sequence[Life]) -> Iterator[Event]:
     """The bytes that lie in any living buffer, wherever that changes."""
-    counted = [life for life in lives if life.buffer.role not in NOT_COUNTED]
-    edges = np.unique([edge for life in counted for edge in (life.low, life.high)])
+    edges = np.unique([edge for life in lives for edge in (life.low, life.high)])
     width = np.diff(edges)
     held = np.zeros(len(width), np.int64)
-    places = np.searchsorted(edges, [(life.low, life.high) for life in counted]).tolist()
+    places = np.searchsorted(edges, [(life.low, life.high) for life in lives]).tolist()
     # What ends makes room before what begins at the same time.
     changes = sorted(
         (time, step, low, high)
-        for life, (low, high) in zip(counted, places, strict=True)
+        for life, (low, high) in zip(lives, places, strict=True)
         for time, step in ((life.start, 1), (life.end, -1))
     )
     covered = 0

@@ -112,10 +112,11 @@ def _window_table(trace: Trace, drawn: Sequence[int]) -> PageTable:
 def _picture(trace: Trace, window: Window, places: SourcePlaces, budget: int) -> JsonObject:
     if not window.buffers:
         return {"index": window.index, "function": window.function, "buffers": [], "pairs": []}
-    scene = _scene(trace, window)
+    # With all buffers chosen, or the first of them.
+    names = [buffer.name for buffer in window.buffers]
+    scene = scene_of(trace, window.index, buffers=names[:BUFFERS_DRAWN])
     pairs = [*filter(None, [scene.choice.pair]), *scene.choice.other_pairs]
     pairs = [pair for pair in pairs if pair.is_placed]
-    names = scene.choice.large
     whole = scene.ticks <= WHOLE_EVENTS
     ranges = [(0, scene.ticks)] if whole else _ranges(pairs, scene.ticks)
     gathered = _gathered(trace, scene, places, ranges, planes=not whole)
@@ -150,17 +151,11 @@ def _picture(trace: Trace, window: Window, places: SourcePlaces, budget: int) ->
                 "plane": planes.get(name),
                 **shapes[name],
             }
-            for name in names
+            for name in scene.choice.large
         ],
         "pairs": [_pair(pair, ranges, gathered, places) for pair in pairs],
         "tables": [t.as_json() for t in (_pair_table(pairs), _buffer_table(scene, gathered))],
     }
-
-
-def _scene(trace: Trace, window: Window) -> Scene:
-    """With all buffers chosen, or the first of them."""
-    names = [buffer.name for buffer in window.buffers]
-    return scene_of(trace, window.index, buffers=names[:BUFFERS_DRAWN])
 
 
 def _notes(trace: Trace, scene: Scene, whole: bool) -> list[str]:
