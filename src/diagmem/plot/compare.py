@@ -35,7 +35,7 @@ from diagmem.plot.layout import (
 from diagmem.plot.legend import LIMIT, draw_legend, entries_of
 from diagmem.plot.paint import share_a_cell
 from diagmem.plot.panels import Heading, Panel
-from diagmem.plot.scene import PanelCounts, Scene, count, panels_of, places, scene_of, span_bytes
+from diagmem.plot.scene import PanelCounts, Scene, count, panels_of, scene_of, span_bytes, views_of
 from diagmem.plot.sheet import DPI, Rect, Sheet, check_extension, fixed_style, wrapped
 from diagmem.plot.units import bytes_exact
 
@@ -177,15 +177,15 @@ def _columns(
     placement_row = max(len(scene.choice.large) for scene in scenes)
     columns = []
     for number, (trace, scene) in enumerate(zip(traces, scenes, strict=True)):
-        stack = places(scene, close_up=False)
+        views = views_of(scene, close_up=False)
         rows = list(range(len(scene.choice.large)))
         rows += [placement_row] * (scene.choice.pair is not None)
         left = px(LEFT_PT) + number * (panel_px + px(RULER_PT))
         rects: list[Rect] = []
-        for row, place in zip(rows, stack, strict=True):
-            above_pt = top_pt + HEADING_PT + row * (stack[0].height_pt + HEADING_PT)
-            rects.append((left, px(above_pt), panel_px, px(place.height_pt)))
-        panels = panels_of(scene, stack, rects, cell_px(dpi))
+        for row, view in zip(rows, views, strict=True):
+            above_pt = top_pt + HEADING_PT + row * (views[0].height_pt + HEADING_PT)
+            rects.append((left, px(above_pt), panel_px, px(view.height_pt)))
+        panels = panels_of(views, rects, cell_px(dpi))
         columns.append(
             _Column(
                 LETTERS[number],

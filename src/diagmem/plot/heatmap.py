@@ -26,8 +26,8 @@ from diagmem.plot.scene import (
     count,
     needs_close_up,
     panels_of,
-    places,
     scene_of,
+    views_of,
 )
 from diagmem.plot.sheet import DPI, WIDTH_PX, Sheet, check_extension, fixed_style, wrapped
 
@@ -153,18 +153,18 @@ def _draw_scene(
 ) -> tuple[Sheet, PanelCounts, list[str]]:
     placement_px = round(PLACEMENT_PT * dpi / 72)
     close_up = needs_close_up(scene, panel_width_px(width_px, dpi), placement_px, dpi)
-    stack = places(scene, close_up=close_up)
+    views = views_of(scene, close_up=close_up)
     width_pt = text_width_pt(width_px, dpi)
     second = subtitle_lines(words.subtitles(trace, scene), width_pt)
     # Panels first: what is counted in them may want a note, and notes lie below.
-    rects = arrange(width_px, dpi, stack, subtitles=len(second), notes=0).panels
-    panels = panels_of(scene, stack, rects, cell_px(dpi))
+    rects = arrange(width_px, dpi, views, subtitles=len(second), notes=0).panels
+    panels = panels_of(views, rects, cell_px(dpi))
     counts = count(trace, scene, panels)
     notes = words.notes_on(
         trace, scene, shared=any(share_a_cell(of_panel).any() for of_panel in counts.grids)
     )
     lines = _note_lines(notes, width_pt)
-    layout = arrange(width_px, dpi, stack, subtitles=len(second), notes=len(lines))
+    layout = arrange(width_px, dpi, views, subtitles=len(second), notes=len(lines))
     sheet = Sheet(width_px, layout.height_px, dpi)
     _write_texts(sheet, layout, [title or words.title_of(trace, scene), *second], lines)
     entries = {LIMIT} if scene.is_limited else set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -85,14 +85,35 @@ def scene_of(
     return Scene(chosen, live, choice, max(chosen.events, last + 1), lines)
 
 
-def places(scene: Scene, *, close_up: bool) -> list[Place]:
+@dataclass(frozen=True, slots=True)
+class PanelView(Place):
+    """What a panel shows of which buffers: ranges of ticks and bytes."""
+
+    kind: Kind
+    parts: tuple[Part, ...]
+    ticks: tuple[int, int]
+    bytes: tuple[int, int]
+
+
+def views_of(scene: Scene, *, close_up: bool) -> list[PanelView]:
     """The panels from top to bottom: buffers, placement, close-up."""
-    choice = scene.choice
-    heights = [LARGE_PT] * len(choice.large) + [SMALL_PT] * len(choice.small)
-    if choice.pair:
-        heights.append(PLACEMENT_PT)
-    rows = [Place(h, tick_labels=i == len(heights) - 1) for i, h in enumerate(heights)]
-    return [*rows, Place(CLOSE_UP_PT, tick_labels=True)] if close_up else rows
+    choice, everything = scene.choice, (0, scene.ticks)
+    views = [
+        PanelView(height_pt, False, "buffer", (part,), everything, (0, part.live.size_bytes))
+        for names, height_pt in ((choice.large, LARGE_PT), (choice.small, SMALL_PT))
+        for part in map(scene.part, names)
+    ]
+    pair = choice.pair
+    if pair is not None:
+        parts = (scene.part(pair.input, pair.min_displacement_bytes), scene.part(pair.output))
+        span = (0, span_bytes(pair))
+        views.append(PanelView(PLACEMENT_PT, False, "placement", parts, everything, span))
+    views[-1] = replace(views[-1], tick_labels=True)
+    if close_up and pair is not None and (point := limit_point(pair)):
+        ticks = _around(point[0], CLOSE_UP_TICKS // 2, scene.ticks)
+        bytes_ = _around(point[1], CLOSE_UP_CELLS * pair.cell_bytes // 2, span_bytes(pair))
+        views.append(PanelView(CLOSE_UP_PT, True, "close-up", views[-1].parts, ticks, bytes_))
+    return views
 
 
 def needs_close_up(scene: Scene, width_px: int, height_px: int, dpi: int) -> bool:
@@ -110,9 +131,7 @@ def span_bytes(pair: Overlap) -> int:
     return max(pair.output_bytes, pair.min_displacement_bytes + pair.input_bytes)
 
 
-def panels_of(
-    scene: Scene, places_: Sequence[Place], rects: Sequence[Rect], cell_px: int
-) -> list[Panel]:
+def panels_of(views: Sequence[PanelView], rects: Sequence[Rect], cell_px: int) -> list[Panel]:
     """The panels with their extents; no cell is smaller than ``cell_px`` pixels."""
     return [
         Panel(
@@ -121,39 +140,11 @@ def panels_of(
             Extent.of(*view.bytes, rect[3] // cell_px),
             view.parts,
             view.kind,
-            place.tick_labels,
+            view.tick_labels,
             (max(view.ticks[1], 1), max(view.bytes[1], 1)),
         )
-        # There is no place for a close-up where none is needed.
-        for view, place, rect in zip(_views(scene), places_, rects, strict=False)
+        for view, rect in zip(views, rects, strict=True)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What a panel shows of which buffers: ranges of ticks and bytes."""
-
-    kind: Kind
-    parts: tuple[Part, ...]
-    ticks: tuple[int, int]
-    bytes: tuple[int, int]
-
-
-def _views(scene: Scene) -> list[_View]:
-    everything = (0, scene.ticks)
-    buffers = [scene.part(name) for name in (*scene.choice.large, *scene.choice.small)]
-    views = [_View("buffer", (part,), everything, (0, part.live.size_bytes)) for part in buffers]
-    pair = scene.choice.pair
-    if pair is None:
-        return views
-    parts = (scene.part(pair.input, pair.min_displacement_bytes), scene.part(pair.output))
-    views.append(_View("placement", parts, everything, (0, span_bytes(pair))))
-    point = limit_point(pair)
-    if point is not None:
-        ticks = _around(point[0], CLOSE_UP_TICKS // 2, scene.ticks)
-        bytes_ = _around(point[1], CLOSE_UP_CELLS * pair.cell_bytes // 2, span_bytes(pair))
-        views.append(_View("close-up", parts, ticks, bytes_))
-    return views
 
 
 def limit_point(pair: Overlap) -> tuple[int, int] | None:
