@@ -85,8 +85,8 @@ def _buffer(table: TomlTable, names: Names) -> BufferSpec:
     dtype = names.dtype(table)
     shape = table.items.get("shape")
     if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_AXES:
-        found = show(shape) if table.has("shape") else "none"
-        raise table.error(f'"shape" is {found}, expected a list of 1 to {MAX_AXES} sizes')
+        shown = show(shape) if table.has("shape") else "none"
+        raise table.error(f'"shape" is {shown}, expected a list of 1 to {MAX_AXES} sizes')
     sizes = tuple(names.integer(table, "shape", s, 0, MAX_BUFFER_BYTES) for s in shape)
     size_bytes = prod(sizes) * dtype.size_bytes
     if not 0 < size_bytes <= MAX_BUFFER_BYTES:
@@ -138,34 +138,34 @@ def _fill(table: TomlTable, names: Names, role: Role, dtype: DType) -> Fill:
     fill.only("uniform", "constant", "iota", "values", "bytes")
     if len(fill.items) != 1:
         raise fill.error("expected one of uniform, constant, iota, values or bytes")
-    kind, found = next(iter(fill.items.items()))
+    kind, content = next(iter(fill.items.items()))
     if kind == "constant":
-        return Repeat((names.number(fill, kind, found, dtype),))
+        return Repeat((names.number(fill, kind, content, dtype),))
     if kind == "bytes":
         return Raw(_hex(fill, kind))
     return _listed_fill(fill, names, dtype, kind)
 
 
 def _listed_fill(fill: TomlTable, names: Names, dtype: DType, kind: str) -> Fill:
-    found = fill.items[kind]
+    content = fill.items[kind]
     if kind == "values":
-        if not isinstance(found, list) or not found:
+        if not isinstance(content, list) or not content:
             raise fill.wrong(kind, "a list of values")
-        return Repeat(tuple(names.number(fill, kind, v, dtype) for v in found))
-    match found:
+        return Repeat(tuple(names.number(fill, kind, v, dtype) for v in content))
+    match content:
         case [first, second] if kind == "iota":
             double = DTYPES["float64"]
             start = names.number(fill, kind, first, double)
             return Iota(start, names.number(fill, kind, second, double))
         case [_, _]:
-            return _uniform(fill, names, dtype, found)
+            return _uniform(fill, names, dtype, content)
     raise fill.wrong(kind, "a list of two values")
 
 
-def _uniform(fill: TomlTable, names: Names, dtype: DType, found: list[Any]) -> Uniform:
-    low = names.number(fill, "uniform", found[0], dtype)
+def _uniform(fill: TomlTable, names: Names, dtype: DType, ends: list[Any]) -> Uniform:
+    low = names.number(fill, "uniform", ends[0], dtype)
     # The upper end is not part of the range, so 128 is a bound that int8 can have.
-    high = names.number(fill, "uniform", found[1], DTYPES["float64"])
+    high = names.number(fill, "uniform", ends[1], DTYPES["float64"])
     greatest = dtype.extremes[1] + (0 if dtype.is_float else 1)
     whole = dtype.is_float or high == int(high)
     if not low < high <= greatest or not whole:
@@ -263,8 +263,8 @@ class _Reader:
         dtype = self.names.dtype(table)
         if not table.has("value"):
             raise table.error('"value" is missing')
-        found = table.items["value"]
-        entries = found if array else [found]
+        entry = table.items["value"]
+        entries = entry if array else [entry]
         if not entries:
             raise table.wrong("value", "at least one value")
         values = tuple(self.names.number(table, "value", v, dtype) for v in entries)

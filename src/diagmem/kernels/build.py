@@ -242,7 +242,7 @@ def _version(kernel: Kernel, compiler: str) -> str:
     return _versions[key]
 
 
-def _run(kernel: Kernel, command: Sequence[str], what: str) -> bytes:
+def _run(kernel: Kernel, command: Sequence[str], failure: str) -> bytes:
     """Run one build step; its failure becomes one line."""
     environment = {**os.environ, "LC_ALL": "C"}
     try:
@@ -258,16 +258,16 @@ def _run(kernel: Kernel, command: Sequence[str], what: str) -> bytes:
         reason = getattr(error, "strerror", None) or str(error)
         raise DiagmemError(f"{kernel.file}: compiler {command[0]}: {reason}") from error
     if done.returncode != 0:
-        raise DiagmemError(f"{kernel.file}: {_complaint(kernel, what, done.stderr)}")
+        raise DiagmemError(f"{kernel.file}: {_complaint(kernel, failure, done.stderr)}")
     return done.stdout
 
 
-def _complaint(kernel: Kernel, what: str, stderr: bytes) -> str:
+def _complaint(kernel: Kernel, failure: str, stderr: bytes) -> str:
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
     functions = [kernel.function, *(call.function for call in kernel.before)]
     missing = re.compile(rf"undefined reference to [`']({'|'.join(map(re.escape, functions))})'")
     undefined = next((match for line in lines if (match := missing.search(line))), None)
-    if what == _LINK_FAILS and undefined:
+    if failure == _LINK_FAILS and undefined:
         files = ", ".join(file.name for file in kernel.code.files)
         return (
             f'function "{undefined[1]}" is not in {files}; expected a function with external '
@@ -275,4 +275,4 @@ def _complaint(kernel: Kernel, what: str, stderr: bytes) -> str:
         )
     telling = re.compile(r"\berror:|undefined reference|multiple definition|cannot find|not found")
     line = next((line for line in lines if telling.search(line)), lines[0] if lines else "")
-    return f"{what}: {line[:300] or 'the compiler gave no reason'}"
+    return f"{failure}: {line[:300] or 'the compiler gave no reason'}"

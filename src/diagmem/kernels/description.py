@@ -108,7 +108,7 @@ def _kernel(document: Document) -> Kernel:
     attributes = root.table("attributes")
     before = [table for table in root.tables("before") if names.holds(table, "when")]
     buffers, arguments = read_arguments(root, names, before)
-    calls = [_call(*one, names) for one in zip((root, *before), arguments, strict=True)]
+    calls = [_call(*parts, names) for parts in zip((root, *before), arguments, strict=True)]
     for table, call in zip(before, calls[1:], strict=True):
         table.only("function", "returns", "success", "when", "argument")
         if call.function == function:
@@ -149,10 +149,10 @@ def _other_compilers(root: TomlTable, names: Names) -> str:
     """Which compilers make something else of the source, in words."""
     if not root.has("other_compilers"):
         return ""
-    found = names.value(root, "other_compilers")
-    if not isinstance(found, str):
+    compilers = names.value(root, "other_compilers")
+    if not isinstance(compilers, str):
         raise root.wrong("other_compilers", "an expression for a text")
-    return found
+    return compilers
 
 
 def _function(table: TomlTable, names: Names) -> str:
@@ -186,8 +186,8 @@ def _success(table: TomlTable, names: Names, returns: str) -> int | None:
 def _code(root: TomlTable, names: Names, document: Document) -> Code:
     given = [kind for kind in _KINDS if root.has(kind)]
     if len(given) != 1:
-        found = " and ".join(given) if given else "none"
-        raise root.error(f"expected one of source, object or library, found {found}")
+        kinds = " and ".join(given) or "none"
+        raise root.error(f"expected one of source, object or library, found {kinds}")
     kind = given[0]
     for key in ("flags", "include", "compiler"):
         if kind != "source" and root.has(key):
@@ -196,7 +196,7 @@ def _code(root: TomlTable, names: Names, document: Document) -> Code:
         raise root.error(f"flags=... goes with source, found {kind}")
 
     files = tuple(
-        found for text in root.strings(kind) for found in _files(root, names, document, kind, text)
+        file for text in root.strings(kind) for file in _files(root, names, document, kind, text)
     )
     if not files:
         raise root.wrong(kind, "at least one file")
@@ -225,9 +225,9 @@ def _path(
     """A path with each ``{name}`` filled in; a folder that the command line gives is
     one as seen from where the command runs."""
 
-    def of(found: re.Match[str]) -> str:
-        name = found[1]
-        value = names.filled(root, key, found[0])
+    def of(match: re.Match[str]) -> str:
+        name = match[1]
+        value = names.filled(root, key, match[0])
         if not value:
             raise root.error(f"{name} is not set, expected {name}=FOLDER for {show(text)}")
         return quoted(os.path.abspath(value) if name in document.overrides else value)
@@ -248,12 +248,12 @@ def _files(root: TomlTable, names: Names, document: Document, kind: str, text: s
 def _existing(root: TomlTable, kind: str, directory: Path, name: str) -> Path:
     path = directory / name
     try:
-        found = path.is_file()
+        exists = path.is_file()
     except OSError:
-        found = False
-    if not found:
-        said = name if path == Path(name) else f"{show(name)} in {directory}"
-        raise root.error(f'"{kind}": there is no file {said}')
+        exists = False
+    if not exists:
+        place = name if path == Path(name) else f"{show(name)} in {directory}"
+        raise root.error(f'"{kind}": there is no file {place}')
     return path
 
 

@@ -145,9 +145,9 @@ def _number(value: Value) -> int | float:
     return value
 
 
-def _whole(value: Value, what: str, least: int) -> int:
+def _whole(value: Value, name: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ExpressionError(f"{what} is {value!r}, expected an integer of at least {least}")
+        raise ExpressionError(f"{name} is {value!r}, expected an integer of at least {least}")
     return value
 
 

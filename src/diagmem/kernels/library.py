@@ -90,9 +90,9 @@ class Library:
             files = [folder] if folder.is_file() else sorted(folder.glob("*.toml")) if place else []
         except (OSError, ValueError) as error:  # a name that cannot be one
             raise DiagmemError(f"{place}: cannot be read as a folder: {error}") from None
-        self._described = [found for path in files if (found := _described(path)) is not None]
+        self._described = [entry for path in files if (entry := _described(path)) is not None]
         if not self._described:
-            there = "an empty name" if not place else _found(folder, files)
+            there = "an empty name" if not place else _contents(folder, files)
             raise DiagmemError(
                 f"{place or '--kernels'}: {there}, expected a folder of kernel descriptions with an"
                 f' "operator", or {" or ".join(LIBRARIES)}'
@@ -106,8 +106,8 @@ class Library:
                     f"function={words[word]}: for a network the runtime picks it; diagmem prove and"
                     " trace take it"
                 )
-        for one in self._described:
-            self._try(one, {})
+        for entry in self._described:
+            self._try(entry, {})
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -150,35 +150,35 @@ class Library:
             raise DiagmemError(
                 f"{word}={self._words[word]}: is for each layer to say, here {layer.operator}"
             )
-        candidates = [one for one in self._described if one.operator in (layer.operator, "*")]
+        candidates = [entry for entry in self._described if entry.operator in (layer.operator, "*")]
         if not candidates:
             return NoKernel(f"{self.name} has no {layer.operator}")
         reasons = []
-        for one in candidates:
-            fitting = self._fitting(one, layer, words, facts)
+        for entry in candidates:
+            fitting = self._fitting(entry, layer, words, facts)
             if isinstance(fitting, Kernel):
                 why = refused(fitting)
                 if not why:
                     return fitting
-                fitting = NoKernel(f"{one.path.name} {why}")
+                fitting = NoKernel(f"{entry.path.name} {why}")
             reasons.append(fitting.reason)
         return NoKernel("; ".join(reasons))
 
     def _fitting(
-        self, one: _Described, layer: Layer, words: Mapping[str, str], facts: Mapping[str, str]
+        self, entry: _Described, layer: Layer, words: Mapping[str, str], facts: Mapping[str, str]
     ) -> Kernel | NoKernel:
-        name = one.path.name
+        name = entry.path.name
         for word, value in words.items():
-            if word in one.parameters or word in _VALUES_ONLY or _ORDINARY.get(word) == value:
+            if word in entry.parameters or word in _VALUES_ONLY or _ORDINARY.get(word) == value:
                 continue
             return NoKernel(f"{name} has no parameter {word}, which is {value} here")
         try:
             values = {**facts, **words}
-            kernel = self._try(one, {k: v for k, v in values.items() if k in one.parameters})
+            kernel = self._try(entry, {k: v for k, v in values.items() if k in entry.parameters})
         except DiagmemError as error:
             return NoKernel(str(error))
         if kernel is None:
-            return NoKernel(f"{name} is for layers where {one.when}")
+            return NoKernel(f"{name} is for layers where {entry.when}")
         if kernel.operator != layer.operator:
             return NoKernel(f"{name} is for {kernel.operator or 'no operator'}")
         for role, buffers, tensors in (
@@ -186,25 +186,25 @@ class Library:
             (Role.OUTPUT, kernel.outputs, layer.outputs),
         ):
             operands = [(b.dtype.name, b.elements) for b in buffers]
-            if operands != _told(tensors):
+            if operands != _kinds(tensors):
                 return NoKernel(
-                    f"{name} has {role}s {_listed(operands)}, the layer {_listed(_told(tensors))}"
+                    f"{name} has {role}s {_listed(operands)}, the layer {_listed(_kinds(tensors))}"
                 )
         return _of_such_weights(kernel, facts)
 
-    def _try(self, one: _Described, words: Mapping[str, str]) -> Kernel | None:
+    def _try(self, entry: _Described, words: Mapping[str, str]) -> Kernel | None:
         given = {
             word: value
             for word, value in self._words.items()
-            if word in SETTINGS or word in one.parameters
+            if word in SETTINGS or word in entry.parameters
         }
         try:
-            return load(one.path, {**words, **given})
+            return load(entry.path, {**words, **given})
         except NotMeantError:
             return None
 
 
-def _found(folder: Path, files: Sequence[Path]) -> str:
+def _contents(folder: Path, files: Sequence[Path]) -> str:
     if not folder.exists():
         return "no such folder"
     if not files:
@@ -242,7 +242,7 @@ def _of_such_weights(kernel: Kernel, facts: Mapping[str, str]) -> Kernel | NoKer
     return NoKernel(f"{kernel.name} takes {weights[0].dtype.name} as {name}, here it is {here}")
 
 
-def _told(tensors: Sequence[Tensor]) -> list[tuple[str, int]]:
+def _kinds(tensors: Sequence[Tensor]) -> list[tuple[str, int]]:
     return [(tensor.dtype, tensor.elements) for tensor in tensors]
 
 

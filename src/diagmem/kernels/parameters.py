@@ -67,27 +67,27 @@ class Names:
             raise table.error(f'"{key}" is missing')
         return self.worked_out(table, key, table.items[key])
 
-    def worked_out(self, table: TomlTable, key: str, found: Any) -> Value:
-        if isinstance(found, str):
+    def worked_out(self, table: TomlTable, key: str, entry: Any) -> Value:
+        if isinstance(entry, str):
             try:
-                return evaluate(found, self.lookup)
+                return evaluate(entry, self.lookup)
             except ExpressionError as error:
-                raise table.error(f'"{key}": expression {show(found)}: {error}') from error
-        if not is_value(found):
-            raise table.error(f'"{key}" is {show(found)}, expected a number or an expression')
-        return found  # type: ignore[no-any-return]  # is_value() has just looked
+                raise table.error(f'"{key}": expression {show(entry)}: {error}') from error
+        if not is_value(entry):
+            raise table.error(f'"{key}" is {show(entry)}, expected a number or an expression')
+        return entry  # type: ignore[no-any-return]  # is_value() has just looked
 
     def filled(self, table: TomlTable, key: str, text: str) -> str:
         """A text with each ``{name}`` replaced by the string of that name."""
 
-        def of(found: re.Match[str]) -> str:
+        def of(match: re.Match[str]) -> str:
             try:
-                value = self.lookup(found[1])
+                value = self.lookup(match[1])
             except ExpressionError as error:
                 raise table.error(f'"{key}": {show(text)}: {error}') from error
             if not isinstance(value, str):
                 raise table.error(
-                    f'"{key}": {show(text)}: {found[1]} is {show(value)}, expected a string'
+                    f'"{key}": {show(text)}: {match[1]} is {show(value)}, expected a string'
                 )
             return value
 
@@ -98,9 +98,9 @@ class Names:
         text = table.string(key)
         name = self.filled(table, key, text)
         if name not in DTYPES:
-            said = show(text) if name == text else f"{show(text)}, which is {show(name)}"
+            words = show(text) if name == text else f"{show(text)}, which is {show(name)}"
             raise table.error(
-                f'"{key}" is {said}, expected one of {", ".join(DTYPES)}'
+                f'"{key}" is {words}, expected one of {", ".join(DTYPES)}'
                 + suggest(name, list(DTYPES))
             )
         return DTYPES[name]
@@ -111,39 +111,39 @@ class Names:
             return True
         value = self.value(table, key)
         if not isinstance(value, bool):
-            raise table.error(f'"{key}": {_said(table.items[key], value)}, expected true or false')
+            raise table.error(f'"{key}": {_shown(table.items[key], value)}, expected true or false')
         return value
 
-    def integer(self, table: TomlTable, key: str, found: Any, low: int, high: int) -> int:
+    def integer(self, table: TomlTable, key: str, entry: Any, low: int, high: int) -> int:
         """An integer in ``[low, high]``."""
-        value = self.worked_out(table, key, found)
+        value = self.worked_out(table, key, entry)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise table.error(
-                f'"{key}": {_said(found, value)}, expected an integer from {low} to {high}'
+                f'"{key}": {_shown(entry, value)}, expected an integer from {low} to {high}'
             )
         return value
 
-    def number(self, table: TomlTable, key: str, found: Any, dtype: DType) -> Number:
+    def number(self, table: TomlTable, key: str, entry: Any, dtype: DType) -> Number:
         """A number that the element type can hold."""
-        value = self.worked_out(table, key, found)
+        value = self.worked_out(table, key, entry)
         low, high = dtype.extremes
         fits = not isinstance(value, str) and (dtype.is_float or value == math.floor(value))
         if isinstance(value, str) or not fits or not low <= value <= high:
-            raise table.error(f'"{key}": {_said(found, value)}, expected a value of {dtype.name}')
+            raise table.error(f'"{key}": {_shown(entry, value)}, expected a value of {dtype.name}')
         return float(value) if dtype.is_float else int(value)
 
 
-def _said(found: object, value: Value) -> str:
-    return f"{show(found)} is {show(value)}" if isinstance(found, str) else f"found {show(value)}"
+def _shown(entry: object, value: Value) -> str:
+    return f"{show(entry)} is {show(value)}" if isinstance(entry, str) else f"found {show(value)}"
 
 
-def is_value(found: object) -> bool:
+def is_value(entry: object) -> bool:
     """A plain value within the bounds that expressions keep."""
-    if isinstance(found, float):
-        return math.isfinite(found)
-    if isinstance(found, int):
-        return abs(found) <= MAX_INTEGER
-    return isinstance(found, str) and found.isprintable() and len(found) <= MAX_TEXT
+    if isinstance(entry, float):
+        return math.isfinite(entry)
+    if isinstance(entry, int):
+        return abs(entry) <= MAX_INTEGER
+    return isinstance(entry, str) and entry.isprintable() and len(entry) <= MAX_TEXT
 
 
 def read_names(root: TomlTable, overrides: Mapping[str, str]) -> Names:
@@ -153,13 +153,13 @@ def read_names(root: TomlTable, overrides: Mapping[str, str]) -> Names:
     for table in (parameters, derived):
         if len(table.items) > MAX_NAMES:
             raise table.error(f"{len(table.items)} names, expected at most {MAX_NAMES}")
-        for name, found in table.items.items():
+        for name, entry in table.items.items():
             if not _usable(name) or name in known:
                 raise table.error(f"{show(name)} cannot be a name here, or is one already")
-            if not is_value(found):
+            if not is_value(entry):
                 raise table.wrong(name, "an integer, a finite number, a truth value or a string")
             if table is parameters:
-                known[name] = found
+                known[name] = entry
     for name, text in overrides.items():
         if name not in SETTINGS:
             known[name] = _override(root, parameters, derived, name, text)
