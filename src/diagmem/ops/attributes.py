@@ -162,8 +162,9 @@ def _list(text: str, _: Attribute) -> tuple[int, ...] | None:
 
 def _count(text: str, _: Attribute) -> int | None:
     numbers = _numbers(text, ",")
-    one = numbers is not None and len(numbers) == 1 and 0 <= numbers[0] <= MAX_EXTENT
-    return numbers[0] if numbers and one else None
+    if numbers is None or len(numbers) != 1 or not 0 <= numbers[0] <= MAX_EXTENT:
+        return None
+    return numbers[0]
 
 
 def _switch(text: str, _: Attribute) -> bool | None:
@@ -201,12 +202,12 @@ TYPE = dtype(*TYPES)
 INPUT = Attribute("input", "shape")
 
 
-def check_size(operator: str, what: str, shape: Sequence[int], element_bytes: int) -> None:
+def check_size(operator: str, name: str, shape: Sequence[int], element_bytes: int) -> None:
     """Refuse a tensor that no address can reach."""
     if len(shape) > MAX_RANK:
-        raise DiagmemError(f"{operator}: {what} has {len(shape)} axes, expected {MAX_RANK} at most")
+        raise DiagmemError(f"{operator}: {name} has {len(shape)} axes, expected {MAX_RANK} at most")
     if prod(shape) * element_bytes > MAX_BYTES or any(size > MAX_EXTENT for size in shape):
         raise DiagmemError(
-            f"{operator}: {what} would be {show(tuple(shape))}, expected sizes up to {MAX_EXTENT:,}"
+            f"{operator}: {name} would be {show(tuple(shape))}, expected sizes up to {MAX_EXTENT:,}"
             f" and {MAX_BYTES:,} bytes in all"
         )

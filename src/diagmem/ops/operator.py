@@ -96,9 +96,9 @@ def one_to_one(
     return tensors
 
 
-def need_rank(name: str, what: str, shape: Sequence[int], rank: int) -> None:
+def need_rank(name: str, tensor: str, shape: Sequence[int], rank: int) -> None:
     if len(shape) != rank:
-        raise DiagmemError(f"{name}: {what} has {len(shape)} axes, expected {rank}")
+        raise DiagmemError(f"{name}: {tensor} has {len(shape)} axes, expected {rank}")
 
 
 def need_axis(name: str, axis: int, rank: int) -> None:

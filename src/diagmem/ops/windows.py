@@ -48,9 +48,9 @@ def geometry(name: str, given: Given, along: int) -> tuple[int, int]:
     before, after = (0, 0) if padding == "VALID" else padding[2 * along : 2 * along + 2]
     left = before + extent + after - reach
     if left < 0:
-        what = ("height", "width")[along]
+        side = ("height", "width")[along]
         raise DiagmemError(
-            f"{name}: the filter reaches over {reach} of {before + extent + after} in {what},"
+            f"{name}: the filter reaches over {reach} of {before + extent + after} in {side},"
             f" expected an output with padding={padding}"
         )
     return left // stride + 1, before

@@ -120,10 +120,10 @@ def _shape(table: FlatTable) -> tuple[int, ...]:
     shape.  TFLM then runs a batch of one, which is a fair thing to plan; any other
     size of 1 stands for one that nobody knows.
     """
-    for slot, what in ((0, "shape"), (7, "shape signature")):
+    for slot, name in ((0, "shape"), (7, "shape signature")):
         rank, _ = table.span(slot, 4)
         if rank > MAX_RANK:
-            table.fail(f"{what} of {rank:,} axes", f"{MAX_RANK} at most")
+            table.fail(f"{name} of {rank:,} axes", f"{MAX_RANK} at most")
     shape, signature = table.numbers(0, "i"), table.numbers(7, "i")
     for axis, size in enumerate(shape):
         if size < 0:
@@ -185,12 +185,12 @@ def _options(table: FlatTable) -> dict[str, Option]:
 
 
 def _indices(
-    table: FlatTable, slot: int, what: str, tensors: int, least: int = 0
+    table: FlatTable, slot: int, name: str, tensors: int, least: int = 0
 ) -> tuple[int, ...]:
     numbers = table.numbers(slot, "i")
     for number in numbers:
         if not least <= number < tensors:
-            table.fail(f"{what} {number}", f"one of {tensors} tensors")
+            table.fail(f"{name} {number}", f"one of {tensors} tensors")
     return numbers
 
 

@@ -63,10 +63,10 @@ class Flat:
         DiagmemError
             It is another file, or the table is damaged.
         """
-        found = bytes(self.data[4:8])
-        if found != identifier:
-            what = repr(found)[1:] if found else f"{self.size_bytes} bytes in all"
-            self.fail("bytes 4 to 8", what, repr(identifier)[1:])
+        mark = bytes(self.data[4:8])
+        if mark != identifier:
+            actual = repr(mark)[1:] if mark else f"{self.size_bytes} bytes in all"
+            self.fail("bytes 4 to 8", actual, repr(identifier)[1:])
         return self.table(self.number(_U32, 0, place), place)
 
     def number(self, kind: struct.Struct, at: int, place: str) -> int:

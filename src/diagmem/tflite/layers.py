@@ -12,7 +12,7 @@ from diagmem.ops.attributes import show
 from diagmem.ops.layer import Layer, Tensor, Value
 from diagmem.tflite.elements import ModelOperator, ModelTensor
 from diagmem.tflite.graph import Model
-from diagmem.tflite.rules import RULES, Found, Node
+from diagmem.tflite.rules import RULES, Node, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def layer_of(model: Model, operator: ModelOperator) -> LayerOf | NoRule:
     return LayerOf(layer, names)
 
 
-def _layer(node: Node, mapped: Found) -> Layer:
+def _layer(node: Node, mapped: Reading) -> Layer:
     operator = OPERATORS[mapped.like or node.operator.name]
     types: dict[str, Value] = {
         "dtype": node.tensor(mapped.operands[0]).dtype,
@@ -68,7 +68,7 @@ def _layer(node: Node, mapped: Found) -> Layer:
     return operator.of(given)
 
 
-def _names(node: Node, mapped: Found, layer: Layer) -> dict[str, int]:
+def _names(node: Node, mapped: Reading, layer: Layer) -> dict[str, int]:
     """The layer's activations by tensor number, if it is the layer that the model means."""
     operands = [node.tensor(position) for position in mapped.operands]
     made = [node.model.tensors[number] for number in node.operator.outputs]
@@ -91,9 +91,9 @@ def _same(
     tensor: Tensor,
     extent: int | tuple[int, ...],
     meant: ModelTensor,
-    found: int | tuple[int, ...],
+    meant_extent: int | tuple[int, ...],
 ) -> None:
-    if (extent, tensor.dtype) != (found, meant.dtype):
+    if (extent, tensor.dtype) != (meant_extent, meant.dtype):
         raise node.fail(
             f"{tensor.name} is {show(meant.shape)} {meant.dtype}, expected {show(tensor.shape)}"
             f" {tensor.dtype}"

@@ -20,7 +20,7 @@ MAX_CONSTANT_NUMBERS = 64
 _WHOLE_NUMBERS = {"int32": "i", "int64": "q"}
 
 
-class Found(NamedTuple):
+class Reading(NamedTuple):
     """What a rule says of an operator.
 
     ``operands``: which of the operator's inputs are the layer's, in its order;
@@ -41,8 +41,8 @@ class Node:
     model: Model
     operator: ModelOperator
 
-    def fail(self, what: str) -> DiagmemError:
-        return DiagmemError(f"{self.operator.name}: {what}")
+    def fail(self, fault: str) -> DiagmemError:
+        return DiagmemError(f"{self.operator.name}: {fault}")
 
     def tensor(self, position: int) -> ModelTensor:
         inputs = self.operator.inputs
@@ -120,31 +120,31 @@ def _dilated(node: Node) -> dict[str, Value]:
     }
 
 
-def _conv_2d(node: Node) -> Found:
+def _conv_2d(node: Node) -> Reading:
     channels, _, _, depth = node.shape(1, 4)
     if depth != node.shape(0, 4)[3]:
         raise node.fail(f"the filter takes {depth} channels of {node.shape(0)[3]}: it is grouped")
-    return Found({**_dilated(node), "output_channels": channels})
+    return Reading({**_dilated(node), "output_channels": channels})
 
 
-def _depthwise_conv_2d(node: Node) -> Found:
-    return Found({**_dilated(node), "depth_multiplier": node.integer("depth_multiplier")})
+def _depthwise_conv_2d(node: Node) -> Reading:
+    return Reading({**_dilated(node), "depth_multiplier": node.integer("depth_multiplier")})
 
 
-def _transpose_conv(node: Node) -> Found:
+def _transpose_conv(node: Node) -> Reading:
     channels, height, width, _ = node.shape(1, 4)
     attributes = {**_window(node, 2), "filter": node.sizes(height, width)}
-    return Found({**attributes, "output_channels": channels}, (2,))
+    return Reading({**attributes, "output_channels": channels}, (2,))
 
 
-def _pool_2d(node: Node) -> Found:
-    return Found({**_window(node), "filter": node.pair("filter_height", "filter_width")})
+def _pool_2d(node: Node) -> Reading:
+    return Reading({**_window(node), "filter": node.pair("filter_height", "filter_width")})
 
 
 # ---- rows ----
 
 
-def _fully_connected(node: Node) -> Found:
+def _fully_connected(node: Node) -> Reading:
     """Whatever the input's shape, rows of the filter's depth are taken from it."""
     channels, depth = node.shape(1, 2)
     shape = node.shape(0)
@@ -152,39 +152,39 @@ def _fully_connected(node: Node) -> Found:
         shape = (prod(shape) // max(depth, 1), depth)
     if shape[-1:] != (depth,):
         raise node.fail(f"input is {show(shape)}, expected rows of {depth}")
-    return Found({"input": shape, "output_channels": channels})
+    return Reading({"input": shape, "output_channels": channels})
 
 
-def _batch_matmul(node: Node) -> Found:
+def _batch_matmul(node: Node) -> Reading:
     turned: dict[str, Value] = {name: bool(node.option(name)) for name in ("adj_x", "adj_y")}
-    return Found({"input1": node.shape(0), "input2": node.shape(1), **turned}, (0, 1))
+    return Reading({"input1": node.shape(0), "input2": node.shape(1), **turned}, (0, 1))
 
 
 # ---- element by element ----
 
 
-def _plain(node: Node) -> Found:
-    return Found({"input": node.shape(0)})
+def _plain(node: Node) -> Reading:
+    return Reading({"input": node.shape(0)})
 
 
-def _binary(node: Node) -> Found:
-    return Found({"input1": node.shape(0), "input2": node.shape(1)}, (0, 1))
+def _binary(node: Node) -> Reading:
+    return Reading({"input1": node.shape(0), "input2": node.shape(1)}, (0, 1))
 
 
 # ---- joining ----
 
 
-def _reshape(node: Node) -> Found:
-    return Found({"input": node.shape(0), "shape": node.output().shape}, like="RESHAPE")
+def _reshape(node: Node) -> Reading:
+    return Reading({"input": node.shape(0), "shape": node.output().shape}, like="RESHAPE")
 
 
-def _squeeze(node: Node) -> Found:
+def _squeeze(node: Node) -> Reading:
     """Where axes of one element are left, it is a RESHAPE."""
     squeezed = tuple(size for size in node.shape(0) if size != 1)
     return _plain(node) if node.output().shape == squeezed else _reshape(node)
 
 
-def _expand_dims(node: Node) -> Found:
+def _expand_dims(node: Node) -> Reading:
     """Where the axis is not the first, it is a RESHAPE, whose promise is the weaker."""
     return _plain(node) if node.output().shape == (1, *node.shape(0)) else _reshape(node)
 
@@ -193,47 +193,47 @@ def _every(node: Node) -> tuple[int, ...]:
     return tuple(range(len(node.operator.inputs)))
 
 
-def _concatenation(node: Node) -> Found:
+def _concatenation(node: Node) -> Reading:
     operands = _every(node)
     shapes = tuple(node.shape(position) for position in operands)
     axis = node.axis(node.integer("axis"), len(node.shape(0)))
-    return Found({"inputs": shapes, "axis": axis}, operands)
+    return Reading({"inputs": shapes, "axis": axis}, operands)
 
 
-def _pack(node: Node) -> Found:
+def _pack(node: Node) -> Reading:
     operands, shape = _every(node), node.shape(0)
     axis = node.axis(node.integer("axis"), len(shape) + 1)
-    return Found({"input": shape, "count": len(operands), "axis": axis}, operands)
+    return Reading({"input": shape, "count": len(operands), "axis": axis}, operands)
 
 
-def _unpack(node: Node) -> Found:
+def _unpack(node: Node) -> Reading:
     shape = node.shape(0)
-    return Found({"input": shape, "axis": node.axis(node.integer("axis"), len(shape))})
+    return Reading({"input": shape, "axis": node.axis(node.integer("axis"), len(shape))})
 
 
-def _split(node: Node) -> Found:
+def _split(node: Node) -> Reading:
     shape = node.shape(1)
     axis, *more = node.numbers(0)
     if more:
         raise node.fail(f"{1 + len(more)} axes, expected one")
     count = node.integer("num_splits")
-    return Found({"input": shape, "count": count, "axis": node.axis(axis, len(shape))}, (1,))
+    return Reading({"input": shape, "count": count, "axis": node.axis(axis, len(shape))}, (1,))
 
 
 # ---- moving ----
 
 
-def _pad(node: Node) -> Found:
+def _pad(node: Node) -> Reading:
     """PADV2, too: it takes its value from an operand."""
-    return Found({"input": node.shape(0), "paddings": node.numbers(1)}, like="PAD")
+    return Reading({"input": node.shape(0), "paddings": node.numbers(1)}, like="PAD")
 
 
-def _mirror_pad(node: Node) -> Found:
+def _mirror_pad(node: Node) -> Reading:
     mode = str(node.option("mode"))
-    return Found({"input": node.shape(0), "paddings": node.numbers(1), "mode": mode})
+    return Reading({"input": node.shape(0), "paddings": node.numbers(1), "mode": mode})
 
 
-def _slice(node: Node) -> Found:
+def _slice(node: Node) -> Reading:
     """A size of -1 is all that is left."""
     shape, begin, size = node.shape(0), node.numbers(1), node.numbers(2)
     if not len(shape) == len(begin) == len(size):
@@ -241,10 +241,10 @@ def _slice(node: Node) -> Found:
     if node.tensor(1).dtype != node.tensor(2).dtype:
         raise node.fail("begin and size are of different types: TFLM computes nothing")
     whole = tuple(e - b if s == -1 else s for e, b, s in zip(shape, begin, size, strict=True))
-    return Found({"input": shape, "begin": begin, "size": whole})
+    return Reading({"input": shape, "begin": begin, "size": whole})
 
 
-def _strided_slice(node: Node) -> Found:
+def _strided_slice(node: Node) -> Reading:
     shape = node.shape(0)
     operands = [node.numbers(position) for position in (1, 2, 3)]
     if {len(numbers) for numbers in operands} != {len(shape)}:
@@ -256,7 +256,7 @@ def _strided_slice(node: Node) -> Found:
     ]
     begins, ends, strides = zip(*taken, strict=True) if taken else ((), (), ())
     shrink = node.integer("shrink_axis_mask")
-    return Found(
+    return Reading(
         {"input": shape, "begin": begins, "end": ends, "strides": strides},
         shrunk=tuple(axis for axis in range(len(shape)) if shrink >> axis & 1),
     )
@@ -278,38 +278,38 @@ def _taken(node: Node, axis: int, begin: int, end: int, stride: int) -> tuple[in
     return start, end + begin if node.option("offset") else end, stride
 
 
-def _transpose(node: Node) -> Found:
-    return Found({"input": node.shape(0), "perm": node.numbers(1)})
+def _transpose(node: Node) -> Reading:
+    return Reading({"input": node.shape(0), "perm": node.numbers(1)})
 
 
-def _blocks(node: Node) -> Found:
-    return Found({"input": node.shape(0), "block_size": node.integer("block_size")})
+def _blocks(node: Node) -> Reading:
+    return Reading({"input": node.shape(0), "block_size": node.integer("block_size")})
 
 
 # ---- reducing and resizing ----
 
 
-def _reduce(node: Node) -> Found:
+def _reduce(node: Node) -> Reading:
     shape = node.shape(0)
     spelled = node.numbers(1)
     axes = tuple(sorted({node.axis(axis, len(shape)) for axis in spelled}))
     # TFLM looks for the loop nest of pictures by the numbers as they are in the file.
     if node.operator.name == "MEAN" and axes == (1, 2) and sorted(spelled) != [1, 2]:
         raise node.fail(f"axes are {show(spelled, listed=True)}, expected 1 and 2 spelled so")
-    return Found({"input": shape, "axes": axes, "keep_dims": bool(node.option("keep_dims"))})
+    return Reading({"input": shape, "axes": axes, "keep_dims": bool(node.option("keep_dims"))})
 
 
-def _resize(node: Node) -> Found:
+def _resize(node: Node) -> Reading:
     size = node.numbers(1)
     if len(size) != 2:
         raise node.fail(f"size has {len(size)} numbers, expected 2")
     switches: dict[str, Value] = {
         name: bool(node.option(name)) for name in ("align_corners", "half_pixel_centers")
     }
-    return Found({"input": node.shape(0), "size": node.sizes(*size), **switches})
+    return Reading({"input": node.shape(0), "size": node.sizes(*size), **switches})
 
 
-RULES: Mapping[str, Callable[[Node], Found]] = {
+RULES: Mapping[str, Callable[[Node], Reading]] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "TRANSPOSE_CONV": _transpose_conv,
