@@ -39,7 +39,7 @@ def joined(problem: Problem, roots: Mapping[int, int] | None = None) -> Problem:
     groups: dict[int, list[Block]] = {}
     for block in problem.blocks:
         groups.setdefault(roots.get(block.tensor, block.tensor), []).append(block)
-    blocks = {root: _one(root, group) for root, group in groups.items()}
+    blocks = {root: _merged(root, group) for root, group in groups.items()}
     steps = tuple(
         replace(
             step,
@@ -62,7 +62,7 @@ def joined(problem: Problem, roots: Mapping[int, int] | None = None) -> Problem:
     )
 
 
-def _one(root: int, group: list[Block]) -> Block:
+def _merged(root: int, group: list[Block]) -> Block:
     first = next(block for block in group if block.tensor == root)
     return replace(
         first,

@@ -229,7 +229,7 @@ class _Walk:
         return f"at displacement {away}: allowed {'; '.join(allowed) or 'none that is known'}"
 
     def complain(
-        self, when: str, what: str, tensor: int, other: int, where: int, why: str = ""
+        self, when: str, access: str, tensor: int, other: int, where: int, why: str = ""
     ) -> None:
         names, offsets = self.claim.names, self.claim.offsets
         if other == _NOBODY:
@@ -237,6 +237,6 @@ class _Walk:
         else:
             held = f"which holds {names[other]} (at {offsets[other]})"
         self.violations.append(
-            f"{when} {what} {names[tensor]} (at {offsets[tensor]}): byte {where} of the arena,"
+            f"{when} {access} {names[tensor]} (at {offsets[tensor]}): byte {where} of the arena,"
             f" {held}{why and f', {why}'}"
         )

@@ -280,7 +280,7 @@ def _limits(plan: NetworkPlan) -> list[str]:
 
 def _older(plan: NetworkPlan) -> list[str]:
     """What the model says of the plan that it comes with."""
-    from diagmem.networks.provenance import in_words, limits, measured_on, said
+    from diagmem.networks.provenance import entry, in_words, limits, measured_on
     from diagmem.tflite.write import read_provenance
 
     if plan.model.plan is None:
@@ -291,8 +291,8 @@ def _older(plan: NetworkPlan) -> list[str]:
     kernels = measured_on(made)
     where = f" on {in_words(kernels)}" if kernels else ""
     return [
-        f"by {said(made, 'made_by')}: {said(made, 'arena_bytes')} B, overlaps"
-        f" {said(made, 'overlaps')}{where}; proven: {said(made, 'proven')}",
+        f"by {entry(made, 'made_by')}: {entry(made, 'arena_bytes')} B, overlaps"
+        f" {entry(made, 'overlaps')}{where}; proven: {entry(made, 'proven')}",
         *(f"limited by {limit}" for limit in limits(made)),
     ]
 

@@ -244,7 +244,7 @@ def _prediction(verdict: Verdict, arena: ArenaUse) -> list[str]:
 
 
 def _made(verdict: Verdict) -> list[str]:
-    from diagmem.networks.provenance import in_words, limits, measured_on, said
+    from diagmem.networks.provenance import entry, in_words, limits, measured_on
 
     made = verdict.provenance
     if not made:
@@ -252,7 +252,7 @@ def _made(verdict: Verdict) -> list[str]:
     kernels = measured_on(made)
     where = f" on {in_words(kernels)}" if kernels else ""
     return [
-        f"  plan by {said(made, 'made_by')}: overlaps {said(made, 'overlaps')}{where}",
-        f"  proven before: {said(made, 'proven')}",
+        f"  plan by {entry(made, 'made_by')}: overlaps {entry(made, 'overlaps')}{where}",
+        f"  proven before: {entry(made, 'proven')}",
         *(f"  limits of that proof: {limit}" for limit in limits(made)),
     ]

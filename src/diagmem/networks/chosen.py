@@ -26,7 +26,7 @@ class Chosen:
     """A kernel of a library, for the layer that an operator is."""
 
     kernel: Kernel
-    found: LayerOf
+    mapped: LayerOf
 
     @property
     def tensors(self) -> Mapping[str, int]:
@@ -37,17 +37,17 @@ class Chosen:
     @property
     def inputs(self) -> Mapping[str, int]:
         """Those that the operator is given."""
-        return self._named(self.kernel.inputs, self.found.layer.inputs)
+        return self._named(self.kernel.inputs, self.mapped.layer.inputs)
 
     @property
     def outputs(self) -> Mapping[str, int]:
         """Those that it makes."""
-        return self._named(self.kernel.outputs, self.found.layer.outputs)
+        return self._named(self.kernel.outputs, self.mapped.layer.outputs)
 
     def _named(
         self, buffers: Sequence[BufferSpec], operands: Sequence[Tensor]
     ) -> Mapping[str, int]:
-        tensors = self.found.tensors
+        tensors = self.mapped.tensors
         return {
             buffer.name: tensors[operand.name]
             for buffer, operand in zip(buffers, operands, strict=True)

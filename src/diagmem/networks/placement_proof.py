@@ -70,7 +70,7 @@ def prove_placement(
     held: list[int] = []
     not_run: dict[int, str] = {}
     refuted: dict[int, str] = {}
-    operators = list(dict.fromkeys(one.permission.operator for one in plan.shared))
+    operators = list(dict.fromkeys(pair.permission.operator for pair in plan.shared))
     again = _Again(plan, measured)
     for done, operator in enumerate(operators, 1):
         try:
@@ -90,7 +90,7 @@ class _Again:
     """The kernels that a network was measured on, to be run once more."""
 
     def __init__(self, plan: NetworkPlan, measured: Measured) -> None:
-        self._found = plan
+        self._plan = plan
         self._measured = measured
         self._recorded = _recorded(measured)
         self._library: Library | DiagmemError | None = None
@@ -105,11 +105,11 @@ class _Again:
             The kernel that was measured cannot be run any more.
         """
         chosen, results = self._kernel(self._measured.operators[operator])
-        placed = _placed(self._found, chosen)
+        placed = _placed(self._plan, chosen)
         sharing = {
-            one.permission.input
-            for one in self._found.shared
-            if one.permission.operator == operator
+            pair.permission.input
+            for pair in self._plan.shared
+            if pair.permission.operator == operator
         }
         spared = [buffer for buffer, tensor in chosen.tensors.items() if tensor in sharing]
         outcomes = results.each([placed.shifted(lead) for lead in LEADS], spared)
@@ -117,7 +117,7 @@ class _Again:
 
     def _kernel(self, measured: MeasuredOperator) -> tuple[Chosen, Results]:
         """The measured build, called as it was measured."""
-        model, target = self._found.model, self._recorded.target
+        model, target = self._plan.model, self._recorded.target
         if not self._recorded.place:
             raise DiagmemError("the overlaps do not say where their kernels are; measure again")
         chosen = choose(model, model.operators[measured.index], self._opened(), target)

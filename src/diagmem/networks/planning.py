@@ -163,7 +163,7 @@ class NetworkPlan:
         }
         # Formulas can be asked again.
         if self.overlaps == "measured":
-            entries[PAIRS] = recorded_pairs(one.permission for one in self.shared)
+            entries[PAIRS] = recorded_pairs(pair.permission for pair in self.shared)
             entries[TOGETHER] = [list(pair) for pair in self.problem.in_place]
         return entries
 
@@ -203,7 +203,7 @@ def plan_network(
     in_place = list(in_place_of(model, measured, pinned, without)) if measured else []
     problem = problem_of(
         model,
-        [one for one in permissions if one.operator not in without],
+        [p for p in permissions if p.operator not in without],
         align_bytes=align_bytes,
         pin_io=pin_io,
         scratch_bytes=scratch_of(measured) if measured else None,

@@ -20,7 +20,7 @@ def printable(value: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def said(provenance: Mapping[str, Any], key: str) -> str:
+def entry(provenance: Mapping[str, Any], key: str) -> str:
     """An entry of the provenance; ``None`` if there is none."""
     return printable(provenance.get(key))
 
@@ -36,8 +36,8 @@ def measured_on(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 def limits(provenance: Mapping[str, Any]) -> list[str]:
     """What the plan is not proven for, a line each."""
-    found = provenance.get("limits")
-    return [printable(limit) for limit in found[:MAX_LIMITS]] if isinstance(found, list) else []
+    entries = provenance.get("limits")
+    return [printable(limit) for limit in entries[:MAX_LIMITS]] if isinstance(entries, list) else []
 
 
 def in_words(kernels: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from diagmem.base.shell import command
 from diagmem.networks.determined import difference, run_apart, undetermined, watched_calls
 from diagmem.networks.measured import Measured, identity
 from diagmem.networks.probes import weakness
-from diagmem.networks.provenance import measured_on, said
+from diagmem.networks.provenance import entry, measured_on
 from diagmem.networks.structure import Structure, structure_of
 from diagmem.tflite.graph import PLANNED_ONLINE, Model
 from diagmem.tflite.write import read_provenance, write_planned
@@ -201,7 +201,7 @@ def record_proof(planned: Model, verdict: Verdict) -> None:
     assert verdict.identical
     proven = f"{verdict.runs} runs bit-identical on {kernels_name()}"
     proven = "; ".join((proven, *verdict.weak))
-    before = said(verdict.provenance, "proven")
+    before = entry(verdict.provenance, "proven")
     # What other kernels have shown is not undone by what these did.
     if before.startswith(("at this placement", "not at this placement")):
         proven = f"{proven}; before: {before}"
