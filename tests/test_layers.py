@@ -122,6 +122,16 @@ def test_no_files_import_each_other() -> None:
     assert circle(i for i in imports() if i.source != "__init__") == ()
 
 
+def test_what_judges_shares_no_code_with_what_it_judges() -> None:
+    """The oracle of the tests imports nothing of the package; the verifier of plans only the
+    types that plans are made of."""
+    oracle = (ROOT / "tests" / "oracle" / "oracle.py").read_text(encoding="utf-8")
+    assert "import diagmem" not in oracle
+    assert "from diagmem" not in oracle
+    used = {i.target for i in imports() if i.source == "arena.verifier"}
+    assert used <= {"arena.problem"}
+
+
 def test_a_file_is_read_in_one_sitting() -> None:
     long = {p.name: n for p in modules().values() if (n := len(p.read_text().splitlines())) > 350}
     assert long == {}

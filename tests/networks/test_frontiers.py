@@ -57,7 +57,7 @@ def test_highest_written(done: list[Step], cell_bytes: int, more: int) -> None:
 
 
 @given(steps(), st.sampled_from((1, 4, 8)), st.integers(0, 50))
-def test_needed_from(done: list[Step], cell_bytes: int, more: int) -> None:
+def test_lowest_needed(done: list[Step], cell_bytes: int, more: int) -> None:
     events = len(done) + more
     found = lowest_needed(liveness(done, 1, cell_bytes), events)
     for time, start in zip(sampled(events), found, strict=True):

@@ -1,7 +1,7 @@
 """When a displacement is safe, by its definition and by trying it out.
 
-Two judges that share nothing with `diagmem.analysis.overlap`, nor with each other, but
-the question they are asked.  Both are hopelessly slow and meant to be.
+Two judges that share nothing with `diagmem.analysis` (`overlap`, `safe`), nor with each
+other, but the question they are asked.  Both are hopelessly slow and meant to be.
 
 `definition` follows the words of the specification: a value lives from its
 definition (the window's start, or a store) to its last use (its last load; the

@@ -1,4 +1,5 @@
-"""Is a plan safe?  Asked without any of the planners' code.
+"""Is a plan safe?  Asked without any of the planners' code, nor that of
+`diagmem.analysis.safe`: what checks an answer shares nothing with what gave it.
 
 The verifier takes its own view of a plan: it says of each byte of the arena whose value
 is there, and lets the operators run over them one by one.  When a tensor is needed last

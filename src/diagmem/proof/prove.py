@@ -206,7 +206,7 @@ class _Question:
             return compare(self.evidence.trace, overlapped, self.overlaps, displacement)
 
     def _agreed(self, search: Search, displacement: int) -> tuple[int, Agreement, str]:
-        """From ``found`` on, the first displacement that its own trace supports."""
+        """From ``displacement`` on, the first displacement that its own trace supports."""
         remark = ""
         step = max(self.runs.cell_bytes, search.tried.unit)
         for _ in range(MAX_TRACES):
