@@ -139,7 +139,7 @@ def ran(name: str, call: str, place: Path) -> str:
         data = json.loads(text)
         if len(text) > WHOLE or name in MACHINE:
             data = shape(data)
-        text = json.dumps(data, indent=1, sort_keys=True) + "\n"
+        text = json.dumps(data, indent=1) + "\n"
     if name in MACHINE:
         return text
     whole = f"$ diagmem {call}\nexit code {code}\n{text}--- standard error\n{err.getvalue()}"

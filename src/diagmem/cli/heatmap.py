@@ -133,7 +133,10 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
 def _as_json(picture: Picture) -> JsonObject:
     data = asdict(picture)
     if picture.pair is not None:
-        data["pair"]["safe_overlap_bytes"] = picture.pair.safe_overlap_bytes
+        # The order of the fields is that of the first release.
+        pair, names = data["pair"], ("isolated_safe_displacements", "limit", "notes", "refused")
+        last = {name: pair.pop(name) for name in names}
+        data["pair"] = {**pair, **last, "safe_overlap_bytes": picture.pair.safe_overlap_bytes}
     return data
 
 

@@ -147,7 +147,7 @@ def _as_json(
     }
 
 
-def _figures_as_json(pair: Overlap | Union, align: int) -> JsonObject:
+def _figures_as_json(pair: Overlap | Union, align: int, **more: object) -> JsonObject:
     return {
         **pair.as_json(),
         "exact": pair.exact,
@@ -157,6 +157,7 @@ def _figures_as_json(pair: Overlap | Union, align: int) -> JsonObject:
         "aligned_overlap_bytes": pair.aligned_overlap_bytes(align),
         "mirror_displacement_bytes": pair.mirror_displacement_bytes,
         "isolated_safe_displacements": list(pair.isolated_safe_displacements),
+        **more,
         "refused": pair.refused,
         "in_place_by_construction": pair.by_construction,
     }
@@ -179,8 +180,7 @@ def _union_as_json(union: Union, align: int) -> JsonObject:
 
 def _pair_as_json(pair: Overlap, align: int) -> JsonObject:
     return {
-        **_figures_as_json(pair, align),
-        "limit": pair.limit and pair.limit.as_json(),
+        **_figures_as_json(pair, align, limit=pair.limit and pair.limit.as_json()),
         "notes": list(pair.notes),
     }
 
